@@ -1,0 +1,138 @@
+//! What the processes say to each other, over the sockets of `lb-link`.
+//!
+//! A connection opens with a [`Hello`] from both sides; sides whose [`CONTRACT`] differs part with a clear error. Then the
+//! client asks and the server answers, one answer to each request, in order. What is large travels beside the
+//! request as a sealed memory file.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::counters::{Accounting, BackendCounters};
+use crate::snapshot::{Generation, HostPlan};
+use crate::{MemberId, VirtualServiceId};
+
+/// The version of this page. It changes when an older peer would misunderstand a newer one.
+pub const CONTRACT: u32 = 1;
+
+/// First words of both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The speaker's [`CONTRACT`].
+    pub contract: u32,
+    /// Who speaks: the name of the binary.
+    pub process: String,
+    /// Its version, for logs and the API.
+    pub version: String,
+}
+
+/// What penstockd asks of penstock-l4.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum L4Request {
+    /// Forward by the `L4Snapshot` (JSON) in the memory file that comes along.
+    Publish {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// Which generation is forwarding, on which ports, and what was counted.
+    Status,
+}
+
+/// What penstock-l4 answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum L4Answer {
+    /// Every worker forwards by this generation.
+    Forwarding {
+        /// That generation.
+        generation: Generation,
+    },
+    /// The snapshot was refused; the one before it goes on.
+    Refused {
+        /// The one that was refused.
+        generation: Generation,
+        /// Why, for the operator.
+        reason: String,
+    },
+    /// The answer to `Status`.
+    Status(L4Status),
+}
+
+/// The state of the layer-4 plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L4Status {
+    /// What the workers forward by.
+    pub generation: Generation,
+    /// The ports, in configuration order.
+    pub ports: Vec<PortStatus>,
+    /// Where every frame went, summed over the workers.
+    pub accounting: Accounting,
+    /// Flows that are held now.
+    pub flows: u64,
+    /// Flows that were found in the flow file when the process started.
+    pub flows_attached: u64,
+    /// What each backend was given, summed over the workers.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// A backend's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendStatus {
+    /// The virtual service.
+    pub service: VirtualServiceId,
+    /// The member.
+    pub member: MemberId,
+    /// What it was given.
+    pub counters: BackendCounters,
+}
+
+/// A port as the plane sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The driver and mode that are in use, in words.
+    pub driver: String,
+    /// Whether the link is up.
+    pub up: bool,
+    /// What the driver counts, by its own names.
+    pub driver_counters: BTreeMap<String, u64>,
+}
+
+/// What penstockd asks of penstock-host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum HostRequest {
+    /// Hold these addresses and steer these packets, and no others. The plan (JSON) is in the memory file that comes along.
+    Apply {
+        /// Its generation.
+        generation: Generation,
+    },
+    /// Which generation is applied.
+    Status,
+}
+
+/// What penstock-host answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum HostAnswer {
+    /// This generation is applied.
+    Applied {
+        /// That generation.
+        generation: Generation,
+        /// Addresses that no port's network holds, and were therefore put on the first port.
+        off_link: Vec<IpAddr>,
+    },
+    /// It was refused or failed; what could not be done is in the reason, and is tried again with the next request.
+    Refused {
+        /// The one that was refused.
+        generation: Generation,
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// The payload that goes with [`HostRequest::Apply`].
+pub type HostPayload = HostPlan;

@@ -1,0 +1,91 @@
+//! What the operator wants, validated: the input of the compiler.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler};
+use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+
+/// Everything that is wanted, as of one generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredState {
+    /// The number that the last accepted change gave to the whole.
+    pub generation: Generation,
+    /// Addresses that the appliance answers for.
+    pub virtual_ips: Vec<VirtualIp>,
+    /// What is offered on them.
+    pub virtual_services: Vec<VirtualService>,
+    /// Who serves it.
+    pub pools: Vec<Pool>,
+}
+
+/// An address that the appliance answers for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualIp {
+    /// Its identifier.
+    pub id: VirtualIpId,
+    /// The address.
+    pub address: IpAddr,
+    /// A disabled one is held by nobody.
+    pub enabled: bool,
+}
+
+/// A protocol and port on one or more virtual IPs, served by a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualService {
+    /// Its identifier.
+    pub id: VirtualServiceId,
+    /// The virtual IPs it is offered on.
+    pub virtual_ip_ids: Vec<VirtualIpId>,
+    /// The transport protocol.
+    pub protocol: L4Protocol,
+    /// The port clients connect to.
+    pub port: L4Port,
+    /// How packets reach the members.
+    pub forwarding: Forwarding,
+    /// The pool that serves it; without one every connection is refused.
+    pub default_pool_id: Option<PoolId>,
+    /// After how many seconds of silence an established connection is forgotten.
+    pub idle_timeout_s: u32,
+    /// A disabled service is not offered.
+    pub enabled: bool,
+}
+
+/// A set of members and how one is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Its identifier.
+    pub id: PoolId,
+    /// How a member is chosen for a new connection.
+    pub algorithm: Scheduler,
+    /// A disabled pool serves nothing.
+    pub enabled: bool,
+    /// The members, in the order they were added.
+    pub members: Vec<Member>,
+}
+
+/// One server of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its identifier.
+    pub id: MemberId,
+    /// Its address.
+    pub address: IpAddr,
+    /// The port it serves on.
+    pub port: L4Port,
+    /// Whether it takes new connections, and keeps its old ones.
+    pub state: MemberState,
+}
+
+/// What the operator wants of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberState {
+    /// Takes new connections.
+    Enabled,
+    /// Keeps its connections, takes no new ones.
+    Drain,
+    /// Serves nothing; its connections end.
+    Disabled,
+}

@@ -1,0 +1,17 @@
+//! The types that the planes and the server share: addresses, identifiers, what is wanted, what is published.
+//!
+//! No I/O and no framework live here. What is parsed here is valid for the rest of the house: a port is never
+//! zero, a generation never goes back, an address is one that can be balanced.
+
+pub mod addr;
+pub mod config;
+pub mod contract;
+pub mod counters;
+pub mod desired;
+pub mod id;
+pub mod snapshot;
+
+pub use addr::{L4Port, MacAddr, Prefix};
+pub use desired::DesiredState;
+pub use id::{MemberId, PoolId, VirtualIpId, VirtualServiceId};
+pub use snapshot::{Generation, HostPlan, L4Snapshot};

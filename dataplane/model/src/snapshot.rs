@@ -1,0 +1,124 @@
+//! What is published: one generation for each plane, and the plan for the host.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{L4Port, MemberId, VirtualServiceId};
+
+/// The number of an accepted configuration. It only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A transport protocol that the layer-4 plane balances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum L4Protocol {
+    /// TCP.
+    Tcp,
+}
+
+impl L4Protocol {
+    /// The number in an IPv4 header.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+        }
+    }
+}
+
+/// How packets reach the members of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forwarding {
+    /// Destination rewritten to the member; replies come back through the appliance, the client's address is kept.
+    Nat,
+}
+
+/// How a member is chosen for a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheduler {
+    /// One after the other.
+    RoundRobin,
+}
+
+/// What the layer-4 plane forwards by: every service with its backends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Snapshot {
+    /// The configuration this was compiled from.
+    pub generation: Generation,
+    /// One entry for each address that a virtual service is offered on.
+    pub services: Vec<L4Service>,
+}
+
+/// A virtual service on one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Service {
+    /// The virtual service.
+    pub id: VirtualServiceId,
+    /// The address of one of its virtual IPs.
+    pub address: IpAddr,
+    /// The port.
+    pub port: L4Port,
+    /// The transport protocol.
+    pub protocol: L4Protocol,
+    /// How packets reach the backends.
+    pub forwarding: Forwarding,
+    /// How one is chosen.
+    pub scheduler: Scheduler,
+    /// Seconds of silence after which an established flow is forgotten.
+    pub idle_timeout_s: u32,
+    /// Who serves it; none: new connections are dropped and counted.
+    pub backends: Vec<L4Backend>,
+}
+
+/// A member as the layer-4 plane sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Backend {
+    /// The member.
+    pub member: MemberId,
+    /// Its address.
+    pub address: IpAddr,
+    /// The port it serves on.
+    pub port: L4Port,
+    /// Whether it is given new connections; one that is not keeps those it has.
+    pub takes_new: bool,
+}
+
+/// What the host does for a generation: the addresses it holds and the packets it leaves to the planes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostPlan {
+    /// The configuration this was compiled from.
+    pub generation: Generation,
+    /// Addresses of enabled virtual IPs, to be held on the port whose network they belong to.
+    pub addresses: Vec<IpAddr>,
+    /// Packets to one of these are the layer-4 plane's.
+    pub services: Vec<Endpoint>,
+    /// Packets from one of these, not addressed to this host, are the layer-4 plane's: replies of members under NAT.
+    pub members: Vec<Endpoint>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// The address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: L4Port,
+    /// The transport protocol.
+    pub protocol: L4Protocol,
+}
