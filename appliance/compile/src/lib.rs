@@ -1,1 +1,187 @@
-//! To be written.
+//! Pure: what the operator wants in, what the layer-4 plane and the host are told out.
+//!
+//! The same desired state gives the same bytes, whatever order its rows came in; nothing is read, written or
+//! remembered here. Whether a plane takes what was compiled, and when, is the reconciler's business.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler};
+use lb_model::{HostPlan, L4Port, L4Snapshot, PoolId, VirtualIpId, VirtualServiceId};
+use thiserror::Error;
+
+/// One generation, for each of those who act on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// What the layer-4 plane forwards by.
+    pub l4: L4Snapshot,
+    /// What the host holds and steers.
+    pub host: HostPlan,
+}
+
+/// Why a desired state cannot be forwarded by.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CompileError {
+    /// Two services would take the same packets.
+    #[error("virtual services {first} and {second} are both offered on {address} port {port}/{protocol:?}")]
+    Clash {
+        /// The service with the smaller id.
+        first: VirtualServiceId,
+        /// The other.
+        second: VirtualServiceId,
+        /// The address both are offered on.
+        address: IpAddr,
+        /// The port of both.
+        port: L4Port,
+        /// The protocol of both.
+        protocol: L4Protocol,
+    },
+    /// A service on a virtual IP that is not there.
+    #[error("virtual service {service} names virtual IP {virtual_ip}, which does not exist")]
+    NoVirtualIp {
+        /// The service.
+        service: VirtualServiceId,
+        /// What it names.
+        virtual_ip: VirtualIpId,
+    },
+    /// A service of a pool that is not there.
+    #[error("virtual service {service} names pool {pool}, which does not exist")]
+    NoPool {
+        /// The service.
+        service: VirtualServiceId,
+        /// What it names.
+        pool: PoolId,
+    },
+}
+
+/// Compiles `want`.
+///
+/// A service is offered once on each enabled virtual IP that it names. Disabled members are left out, and draining
+/// ones take no new connections.
+pub fn compile(want: &DesiredState) -> Result<Compiled, CompileError> {
+    let services = offered(want)?;
+    refuse_clashes(&services)?;
+    let host = host_plan(want, &services);
+    Ok(Compiled { l4: L4Snapshot { generation: want.generation, services }, host })
+}
+
+/// Every enabled service on every enabled address of its own, by id and address.
+fn offered(want: &DesiredState) -> Result<Vec<L4Service>, CompileError> {
+    let virtual_ips: HashMap<_, _> = want.virtual_ips.iter().map(|ip| (ip.id, ip)).collect();
+    let pools: HashMap<_, _> = want.pools.iter().map(|pool| (pool.id, pool)).collect();
+    let mut services = Vec::with_capacity(want.virtual_services.len());
+    for service in want.virtual_services.iter().filter(|service| service.enabled) {
+        let served = Served::by(service, &pools)?;
+        for address in addresses(service, &virtual_ips)? {
+            services.push(served.on(address, service));
+        }
+    }
+    services.sort_unstable_by_key(|service| (service.id, service.address));
+    Ok(services)
+}
+
+/// How a service is served: the same on each of its addresses.
+struct Served {
+    scheduler: Scheduler,
+    backends: Vec<L4Backend>,
+}
+
+impl Served {
+    fn by(service: &VirtualService, pools: &HashMap<PoolId, &Pool>) -> Result<Self, CompileError> {
+        let Some(id) = service.default_pool_id else {
+            return Ok(Self { scheduler: Scheduler::RoundRobin, backends: Vec::new() });
+        };
+        let pool = pools.get(&id).ok_or(CompileError::NoPool { service: service.id, pool: id })?;
+        let serving: &[Member] = if pool.enabled { &pool.members } else { &[] };
+        Ok(Self { scheduler: pool.algorithm, backends: serving.iter().filter_map(backend).collect() })
+    }
+
+    fn on(&self, address: IpAddr, service: &VirtualService) -> L4Service {
+        let VirtualService {
+            id,
+            virtual_ip_ids: _,
+            protocol,
+            port,
+            forwarding,
+            default_pool_id: _,
+            idle_timeout_s,
+            enabled: _,
+        } = service;
+        L4Service {
+            id: *id,
+            address,
+            port: *port,
+            protocol: *protocol,
+            forwarding: *forwarding,
+            scheduler: self.scheduler,
+            idle_timeout_s: *idle_timeout_s,
+            backends: self.backends.clone(),
+        }
+    }
+}
+
+fn backend(member: &Member) -> Option<L4Backend> {
+    let Member { id, address, port, state } = member;
+    let takes_new = match state {
+        MemberState::Enabled => true,
+        MemberState::Drain => false,
+        MemberState::Disabled => return None,
+    };
+    Some(L4Backend { member: *id, address: *address, port: *port, takes_new })
+}
+
+fn addresses(
+    service: &VirtualService,
+    virtual_ips: &HashMap<VirtualIpId, &VirtualIp>,
+) -> Result<Vec<IpAddr>, CompileError> {
+    let mut addresses = Vec::with_capacity(service.virtual_ip_ids.len());
+    for id in &service.virtual_ip_ids {
+        let missing = CompileError::NoVirtualIp { service: service.id, virtual_ip: *id };
+        let virtual_ip = virtual_ips.get(id).ok_or(missing)?;
+        if virtual_ip.enabled {
+            addresses.push(virtual_ip.address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn refuse_clashes(services: &[L4Service]) -> Result<(), CompileError> {
+    let mut taken = HashMap::with_capacity(services.len());
+    for service in services {
+        if let Some(first) = taken.insert(offered_on(service), service.id) {
+            let Endpoint { address, port, protocol } = offered_on(service);
+            return Err(CompileError::Clash { first, second: service.id, address, port, protocol });
+        }
+    }
+    Ok(())
+}
+
+fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {
+    let held = want.virtual_ips.iter().filter(|ip| ip.enabled).map(|ip| ip.address);
+    let backends = services.iter().flat_map(|service| {
+        service.backends.iter().map(|backend| Endpoint {
+            address: backend.address,
+            port: backend.port,
+            protocol: service.protocol,
+        })
+    });
+    HostPlan {
+        generation: want.generation,
+        addresses: sorted(held),
+        services: sorted(services.iter().map(offered_on)),
+        members: sorted(backends),
+    }
+}
+
+fn offered_on(service: &L4Service) -> Endpoint {
+    Endpoint { address: service.address, port: service.port, protocol: service.protocol }
+}
+
+/// Each once, in order.
+fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = items.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

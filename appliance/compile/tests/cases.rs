@@ -1,0 +1,160 @@
+//! What a desired state becomes, case by case.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use lb_compile::{CompileError, compile};
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
+use lb_model::{Generation, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+use uuid::Uuid;
+
+fn uuid(number: usize) -> Uuid {
+    Uuid::from_u128(number as u128)
+}
+
+fn address(last: usize) -> IpAddr {
+    let [_, _, .., b, c, d] = last.to_be_bytes();
+    IpAddr::from([10, b, c, d])
+}
+
+fn port(number: u16) -> L4Port {
+    L4Port::new(number).unwrap()
+}
+
+fn virtual_ip(number: usize) -> VirtualIp {
+    VirtualIp { id: VirtualIpId(uuid(number)), address: address(number), enabled: true }
+}
+
+fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> VirtualService {
+    VirtualService {
+        id: VirtualServiceId(uuid(number)),
+        virtual_ip_ids: on.iter().map(|ip| VirtualIpId(uuid(*ip))).collect(),
+        protocol: L4Protocol::Tcp,
+        port: port(listen),
+        forwarding: Forwarding::Nat,
+        default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
+        idle_timeout_s: 300,
+        enabled: true,
+    }
+}
+
+fn member(number: usize, state: MemberState) -> Member {
+    Member { id: MemberId(uuid(number)), address: address(number), port: port(8080), state }
+}
+
+fn pool(number: usize, members: Vec<Member>) -> Pool {
+    Pool { id: PoolId(uuid(number)), algorithm: Scheduler::RoundRobin, enabled: true, members }
+}
+
+/// Two addresses, one service on both, a pool with a member in each state.
+fn example() -> DesiredState {
+    let members = vec![
+        member(900, MemberState::Enabled),
+        member(700, MemberState::Drain),
+        member(800, MemberState::Disabled),
+    ];
+    DesiredState {
+        generation: Generation(7),
+        virtual_ips: vec![virtual_ip(2), virtual_ip(1)],
+        virtual_services: vec![service(10, &[2, 1], 80, Some(20))],
+        pools: vec![pool(20, members)],
+    }
+}
+
+#[test]
+fn a_service_is_offered_on_each_of_its_addresses() {
+    let compiled = compile(&example()).unwrap();
+    assert_eq!(compiled.l4.generation, Generation(7));
+    let offered: Vec<_> = compiled.l4.services.iter().map(|service| service.address).collect();
+    assert_eq!(offered, [address(1), address(2)]);
+    assert_eq!(compiled.host.generation, Generation(7));
+    assert_eq!(compiled.host.addresses, [address(1), address(2)]);
+}
+
+#[test]
+fn draining_members_take_no_new_connections_and_disabled_ones_are_absent() {
+    let compiled = compile(&example()).unwrap();
+    let backends: Vec<_> =
+        compiled.l4.services[0].backends.iter().map(|backend| (backend.address, backend.takes_new)).collect();
+    assert_eq!(backends, [(address(900), true), (address(700), false)], "in the order they were added");
+    let endpoint =
+        |number| Endpoint { address: address(number), port: port(8080), protocol: L4Protocol::Tcp };
+    assert_eq!(compiled.host.members, [endpoint(700), endpoint(900)]);
+}
+
+#[test]
+fn what_is_disabled_is_not_offered() {
+    let mut want = example();
+    want.virtual_ips[0].enabled = false;
+    let compiled = compile(&want).unwrap();
+    assert_eq!(compiled.host.addresses, [address(1)]);
+    assert_eq!(compiled.l4.services.len(), 1);
+
+    want.pools[0].enabled = false;
+    let compiled = compile(&want).unwrap();
+    assert_eq!(compiled.l4.services[0].backends, []);
+    assert_eq!(compiled.host.members, []);
+
+    want.virtual_services[0].enabled = false;
+    let compiled = compile(&want).unwrap();
+    assert_eq!(compiled.l4.services, []);
+    assert_eq!(compiled.host.services, []);
+    assert_eq!(compiled.host.addresses, [address(1)], "an address is held also without a service");
+}
+
+#[test]
+fn a_service_without_a_pool_is_offered_and_serves_nothing() {
+    let mut want = example();
+    want.virtual_services[0].default_pool_id = None;
+    let compiled = compile(&want).unwrap();
+    assert_eq!(compiled.l4.services[0].backends, []);
+    assert_eq!(compiled.host.services.len(), 2);
+}
+
+#[test]
+fn two_services_on_one_address_and_port_are_refused_by_name() {
+    let mut want = example();
+    want.virtual_services.push(service(11, &[1], 80, None));
+    let clash = compile(&want).unwrap_err();
+    let (first, second) = (VirtualServiceId(uuid(10)), VirtualServiceId(uuid(11)));
+    let (address, port, protocol) = (address(1), port(80), L4Protocol::Tcp);
+    assert_eq!(clash, CompileError::Clash { first, second, address, port, protocol });
+
+    want.virtual_services[1].enabled = false;
+    assert!(compile(&want).is_ok());
+}
+
+#[test]
+fn a_name_without_its_object_is_refused() {
+    let mut want = example();
+    want.pools.clear();
+    let (service, pool) = (VirtualServiceId(uuid(10)), PoolId(uuid(20)));
+    assert_eq!(compile(&want), Err(CompileError::NoPool { service, pool }));
+
+    let mut want = example();
+    want.virtual_ips.pop();
+    let virtual_ip = VirtualIpId(uuid(1));
+    assert_eq!(compile(&want), Err(CompileError::NoVirtualIp { service, virtual_ip }));
+}
+
+#[test]
+fn a_large_configuration_compiles_in_a_moment() {
+    const SERVICES: usize = 10_000;
+    let ids = 1..=SERVICES;
+    let members = |of: usize| (0..10).map(|n| member(of * 10 + n, MemberState::Enabled)).collect();
+    let want = DesiredState {
+        generation: Generation(1),
+        virtual_ips: ids.clone().map(virtual_ip).collect(),
+        virtual_services: ids.clone().map(|n| service(n, &[n], 443, Some(n))).collect(),
+        pools: ids.map(|n| pool(n, members(n))).collect(),
+    };
+    let started = Instant::now();
+    let compiled = compile(&want).unwrap();
+    let took = started.elapsed();
+    assert_eq!((compiled.l4.services.len(), compiled.host.members.len()), (SERVICES, SERVICES * 10));
+    // Far above what a busy machine needs even without optimisation, far below what a quadratic join would take.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
