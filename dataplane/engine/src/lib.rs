@@ -1,1 +1,25 @@
-//! To be written.
+//! The layer-4 engine: bytes in, verdict out.
+//!
+//! No I/O, no clock, no thread, no NIC: what it needs to know arrives as [`Tables`] and as the tick of the clock. The
+//! ports, the rings and the threads are `penstock-l4`'s.
+
+pub mod counters;
+pub mod flow;
+pub mod network;
+mod pick;
+pub mod pipeline;
+mod rewrite;
+pub mod tables;
+mod tcp_state;
+pub mod verdict;
+pub mod wire;
+
+pub use counters::WorkerCounters;
+pub use flow::FlowTable;
+pub use network::{Network, NextHop, PortView, Route};
+pub use pipeline::{Burst, Engine, MAX_BURST};
+pub use tables::{Planner, Tables};
+pub use verdict::{Awaited, PortIndex, Verdict};
+
+/// The clock of the flow tables: tenths of a second since boot.
+pub const TICKS_PER_SECOND: u32 = 10;

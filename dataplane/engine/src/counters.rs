@@ -1,0 +1,121 @@
+//! What a worker counts. It alone writes, with plain loads and stores; others read whenever they like.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use lb_model::counters::{Accounting, BackendCounters, DropReason};
+
+use crate::tables::BACKEND_SLOTS;
+
+/// A number that one thread raises and others read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Raises it. Only the owner may: two writers would lose counts.
+    #[inline]
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// Replaces it, for a gauge.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Reads it.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The counters of one backend slot, in one cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct BackendCell {
+    /// Connections given to it.
+    pub connections: Counter,
+    /// Packets and bytes of each direction: from clients, to clients.
+    pub packets: [Counter; 2],
+    /// Bytes of the IP packets.
+    pub bytes: [Counter; 2],
+}
+
+impl BackendCell {
+    /// What it holds now.
+    pub fn read(&self) -> BackendCounters {
+        BackendCounters {
+            connections: self.connections.get(),
+            packets_in: self.packets[0].get(),
+            bytes_in: self.bytes[0].get(),
+            packets_out: self.packets[1].get(),
+            bytes_out: self.bytes[1].get(),
+        }
+    }
+}
+
+/// All that one worker counts.
+#[derive(Debug)]
+pub struct WorkerCounters {
+    /// Frames taken from ports.
+    pub received: Counter,
+    /// Frames taken from twins.
+    pub from_twin: Counter,
+    /// Frames given to ports.
+    pub sent: Counter,
+    /// Frames given to the kernel.
+    pub punted: Counter,
+    /// Frames that wait now.
+    pub held: Counter,
+    /// Frames on their way to another worker: left here, not yet arrived there.
+    pub handed_over: Counter,
+    /// Frames that arrived from other workers.
+    pub taken_over: Counter,
+    /// Live flows.
+    pub flows: Counter,
+    /// Frames dropped, by reason.
+    pub drops: [Counter; DropReason::COUNT],
+    /// By slot of the tables.
+    pub backends: Box<[BackendCell]>,
+}
+
+impl Default for WorkerCounters {
+    fn default() -> Self {
+        Self {
+            received: Counter::default(),
+            from_twin: Counter::default(),
+            sent: Counter::default(),
+            punted: Counter::default(),
+            held: Counter::default(),
+            handed_over: Counter::default(),
+            taken_over: Counter::default(),
+            flows: Counter::default(),
+            drops: std::array::from_fn(|_| Counter::default()),
+            backends: (0..BACKEND_SLOTS).map(|_| BackendCell::default()).collect(),
+        }
+    }
+}
+
+impl WorkerCounters {
+    /// Counts a dropped frame.
+    #[inline]
+    pub fn dropped(&self, reason: DropReason) {
+        self.drops[reason as usize].add(1);
+    }
+
+    /// Adds what this worker counted. Frames between two workers count as held.
+    pub fn add_to(&self, sum: &mut Accounting) {
+        sum.received += self.received.get();
+        sum.from_twin += self.from_twin.get();
+        sum.sent += self.sent.get();
+        sum.punted += self.punted.get();
+        sum.held = (sum.held + self.held.get() + self.handed_over.get()).wrapping_sub(self.taken_over.get());
+        for reason in DropReason::ALL {
+            let count = self.drops[*reason as usize].get();
+            if count > 0 {
+                *sum.drops.entry(reason.as_str().to_owned()).or_default() += count;
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What the kernel knows of the network, as the workers see it: routes, neighbours, the host's own addresses.
+//!
+//! Who reads it from the kernel is `penstock-l4`; here it is data.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+use lb_model::config::ChecksumMode;
+use lb_model::{MacAddr, Prefix};
+
+use crate::verdict::{Awaited, PortIndex};
+
+/// A port of the plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortView {
+    /// Its Ethernet address: what is sent to another one is not ours.
+    pub mac: MacAddr,
+    /// How checksums of packets received here are made right.
+    pub checksum: ChecksumMode,
+    /// What becomes of frames that are not ours.
+    pub strangers: Strangers,
+}
+
+/// What becomes of frames that are not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// The kernel gets them from us.
+    Punt,
+    /// The kernel has its own copy (AF_PACKET).
+    Drop,
+}
+
+/// A route of the kernel that leads to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where to.
+    pub to: Prefix,
+    /// Through which port.
+    pub port: PortIndex,
+    /// By way of which router; none if the destination is on the port's own network.
+    pub gateway: Option<Ipv4Addr>,
+    /// The kernel's preference among routes to one destination: the lowest wins.
+    pub metric: u32,
+}
+
+/// A snapshot of what the kernel knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The ports, in configuration order.
+    pub ports: Vec<PortView>,
+    /// Routes that lead to a port.
+    pub routes: Vec<Route>,
+    /// Neighbours that answered.
+    pub neighbours: HashMap<(PortIndex, Ipv4Addr), MacAddr>,
+    /// The host's own addresses.
+    pub locals: HashSet<Ipv4Addr>,
+}
+
+/// Where frames go next: the Ethernet addresses to write and the port to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Destination and source, as they stand at the beginning of a frame.
+    pub macs: [u8; 12],
+    /// The port.
+    pub port: PortIndex,
+    /// Whether the neighbour answered; if not, `address` is awaited.
+    pub resolved: bool,
+    /// The neighbour, as it lies in memory.
+    pub address: u32,
+}
+
+impl NextHop {
+    /// What a frame waits for if this is not resolved.
+    pub fn awaited(&self) -> Awaited {
+        Awaited { port: self.port, address: self.address }
+    }
+}
+
+/// An address as it lies in memory.
+#[inline]
+pub fn raw(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
+/// The address that lies in memory as `raw`.
+#[inline]
+pub fn unraw(raw: u32) -> Ipv4Addr {
+    Ipv4Addr::from(raw.to_ne_bytes())
+}
+
+/// Routes by longest prefix. It is asked when a flow begins and when routes change, not for every packet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTable {
+    /// One map for each prefix length in use, longest first.
+    by_length: Vec<(u8, HashMap<Ipv4Addr, Route>)>,
+}
+
+impl RouteTable {
+    /// Of several routes to one destination the one with the lowest metric counts.
+    pub fn new(routes: &[Route]) -> Self {
+        let mut by_length: Vec<(u8, HashMap<Ipv4Addr, Route>)> = Vec::new();
+        for route in routes {
+            let at = match by_length.iter().position(|(len, _)| *len == route.to.len()) {
+                Some(at) => at,
+                None => {
+                    by_length.push((route.to.len(), HashMap::new()));
+                    by_length.len() - 1
+                }
+            };
+            let best = by_length[at].1.entry(route.to.network()).or_insert(*route);
+            if route.metric < best.metric {
+                *best = *route;
+            }
+        }
+        by_length.sort_by_key(|(len, _)| std::cmp::Reverse(*len));
+        Self { by_length }
+    }
+
+    /// The neighbour that packets to `destination` are handed to: the router, or the destination itself.
+    pub fn neighbour(&self, destination: Ipv4Addr) -> Option<(PortIndex, Ipv4Addr)> {
+        let route = self.by_length.iter().find_map(|(len, routes)| {
+            let network = Prefix::new(destination, *len).ok()?.network();
+            routes.get(&network)
+        })?;
+        Some((route.port, route.gateway.unwrap_or(destination)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(to: &str, port: u8, gateway: Option<&str>, metric: u32) -> Route {
+        Route {
+            to: to.parse().unwrap(),
+            port: PortIndex(port),
+            gateway: gateway.map(|text| text.parse().unwrap()),
+            metric,
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_then_the_lowest_metric() {
+        let table = RouteTable::new(&[
+            route("0.0.0.0/0", 0, Some("198.51.100.1"), 100),
+            route("10.0.0.0/8", 1, Some("192.0.2.1"), 0),
+            route("10.1.0.0/16", 1, None, 0),
+            route("0.0.0.0/0", 1, Some("192.0.2.254"), 50),
+        ]);
+        let to =
+            |text: &str| table.neighbour(text.parse().unwrap()).map(|(port, hop)| (port.0, hop.to_string()));
+        assert_eq!(to("10.1.2.3"), Some((1, "10.1.2.3".into())));
+        assert_eq!(to("10.2.2.3"), Some((1, "192.0.2.1".into())));
+        assert_eq!(to("8.8.8.8"), Some((1, "192.0.2.254".into())));
+        assert_eq!(RouteTable::default().neighbour(Ipv4Addr::LOCALHOST), None);
+    }
+}

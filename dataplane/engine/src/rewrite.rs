@@ -1,0 +1,85 @@
+//! Changing a packet in place: addresses, ports, checksums, hop limit.
+
+use lb_mem::Conn;
+
+use crate::flow::Direction;
+use crate::wire::{checksum, eth, ipv4, load_u16, tcp};
+
+/// Turns a packet of a flow into the one that travels on: to the member, or back to the client as if from the
+/// virtual IP. The IPv4 header is at its place and the transport header at `payload`: both were parsed.
+#[inline]
+pub(crate) fn translate(frame: &mut [u8], payload: usize, conn: &Conn, from: Direction) {
+    let onward = match from {
+        // The reverse of what comes back from the member.
+        Direction::FromClient => Onward {
+            at: ipv4::DESTINATION,
+            address: ipv4::low(conn.addresses[1]),
+            port_at: payload + 2,
+            port: tcp::low(conn.ports[1]),
+            deltas: (conn.delta_l3, conn.delta_l4),
+        },
+        Direction::FromMember => Onward {
+            at: ipv4::SOURCE,
+            address: ipv4::high(conn.addresses[0]),
+            port_at: payload,
+            port: tcp::high(conn.ports[0]),
+            deltas: (!conn.delta_l3, !conn.delta_l4),
+        },
+    };
+    onward.write(frame, payload);
+}
+
+struct Onward {
+    at: usize,
+    address: u32,
+    port_at: usize,
+    port: u16,
+    deltas: (u16, u16),
+}
+
+impl Onward {
+    #[inline]
+    fn write(&self, frame: &mut [u8], payload: usize) {
+        let (delta_l3, delta_l4) = self.deltas;
+        let hop = checksum::fold(u32::from(delta_l3) + u32::from(ipv4::HOP_DELTA));
+        if let Some(ttl) = frame.get_mut(ipv4::TTL) {
+            *ttl = ttl.wrapping_sub(1);
+        }
+        update_at(frame, ipv4::CHECKSUM, hop);
+        update_at(frame, payload + tcp::CHECKSUM, delta_l4);
+        store(frame, self.at, self.address.to_ne_bytes());
+        store(frame, self.port_at, self.port.to_ne_bytes());
+    }
+}
+
+/// Sums the whole transport segment anew, whatever checksum it came with.
+pub(crate) fn sum_segment(frame: &mut [u8], payload: usize, end: usize, protocol: u8) {
+    let Some(addresses) = frame.get(ipv4::SOURCE..).and_then(<[u8]>::first_chunk::<8>).copied() else {
+        return;
+    };
+    let Some(segment) = frame.get_mut(payload..end) else { return };
+    store(segment, tcp::CHECKSUM, [0, 0]);
+    let sum = checksum::transport(addresses, protocol, segment);
+    store(segment, tcp::CHECKSUM, sum.to_ne_bytes());
+}
+
+/// Writes both Ethernet addresses.
+#[inline]
+pub(crate) fn address_frame(frame: &mut [u8], macs: &[u8; 12]) {
+    store(frame, 0, *macs);
+    debug_assert!(frame.len() >= eth::LEN);
+}
+
+#[inline]
+fn update_at(frame: &mut [u8], at: usize, delta: u16) {
+    if let Some(old) = load_u16(frame, at) {
+        store(frame, at, checksum::update(old, delta).to_ne_bytes());
+    }
+}
+
+#[inline]
+fn store<const N: usize>(frame: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(place) = frame.get_mut(at..at + N) {
+        place.copy_from_slice(&bytes);
+    }
+}

@@ -1,0 +1,430 @@
+//! What a burst is forwarded by: one configuration and one view of the network, never a mixture.
+//!
+//! The [`Planner`] builds tables from what was published and what the kernel knows. It keeps the slots of services,
+//! backends and next hops from one table to the next, so that flows and counters need not move.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr};
+
+use lb_mem::NOBODY;
+use lb_model::snapshot::{Generation, L4Backend, L4Service, L4Snapshot};
+use lb_model::{MemberId, VirtualServiceId};
+use thiserror::Error;
+
+use crate::TICKS_PER_SECOND;
+use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
+use crate::verdict::{Awaited, PortIndex};
+
+/// How many virtual services the plane has room for.
+pub const MAX_SERVICES: usize = 1 << 14;
+/// How many backends, over all services.
+pub const MAX_BACKENDS: usize = 1 << 17;
+/// Slots for them: as many again, because those of a removed backend are free only after the change that removes it.
+pub const BACKEND_SLOTS: usize = 2 * MAX_BACKENDS;
+
+/// Everything that workers read and nobody changes.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// The configuration this was built from.
+    pub generation: Generation,
+    /// The ports.
+    pub ports: Vec<PortView>,
+    /// Changes when a next hop that a flow remembers may be wrong.
+    pub route_epoch: u32,
+    pub(crate) services: Vec<Service>,
+    pub(crate) backends: Vec<Backend>,
+    pub(crate) next_hops: Vec<NextHop>,
+    by_endpoint: FastMap<Endpoint, u32>,
+    by_backend: FastMap<(Endpoint, Endpoint), u32>,
+    members: FastSet<Endpoint>,
+    service_addresses: FastSet<u32>,
+    member_addresses: FastSet<u32>,
+    locals: FastSet<u32>,
+    by_neighbour: FastMap<Awaited, u32>,
+    routes: RouteTable,
+}
+
+/// A virtual service on one address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    /// Slots of the backends that take new flows, in the order of the pool.
+    pub(crate) takers: Vec<u32>,
+}
+
+/// A member of a service's pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Backend {
+    /// Tells this backend from others that had or will have its slot.
+    pub(crate) tag: u32,
+    /// The slot of the next hop, or [`NOBODY`] if no route leads there.
+    pub(crate) next_hop: u32,
+    pub(crate) idle: u32,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// An address and port with their protocol, as they lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The address.
+    pub address: u32,
+    /// The port.
+    pub port: u16,
+    /// The transport protocol.
+    pub protocol: u8,
+}
+
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let word = u64::from(self.address) | u64::from(self.port) << 32 | u64::from(self.protocol) << 48;
+        state.write_u64(word);
+    }
+}
+
+/// Why a snapshot was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TablesError {
+    /// IPv6 has no engine yet.
+    #[error("{0} is not an IPv4 address")]
+    NotIpv4(IpAddr),
+    /// Too many services.
+    #[error("{0} virtual services are more than the {MAX_SERVICES} that the plane has room for")]
+    TooManyServices(usize),
+    /// Too many backends.
+    #[error("{0} members are more than the {MAX_BACKENDS} that the plane has room for")]
+    TooManyBackends(usize),
+    /// Two services on one address and port.
+    #[error("two virtual services on {address} port {port}")]
+    Conflict {
+        /// The address.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Tables {
+    /// The service that offers an endpoint.
+    #[inline]
+    pub(crate) fn service(&self, endpoint: Endpoint) -> Option<(u32, &Service)> {
+        let slot = *self.by_endpoint.get(&endpoint)?;
+        Some((slot, self.services.get(slot as usize)?))
+    }
+
+    /// The slot of a member within a service, if it still serves it.
+    pub(crate) fn backend_slot(&self, service: Endpoint, member: Endpoint) -> Option<u32> {
+        self.by_backend.get(&(service, member)).copied()
+    }
+
+    /// Whether replies of members come from there.
+    pub(crate) fn is_member(&self, endpoint: Endpoint) -> bool {
+        self.members.contains(&endpoint)
+    }
+
+    /// Whether a piece of a packet between these addresses can be one of a service's.
+    pub(crate) fn may_be_ours(&self, source: u32, destination: u32) -> bool {
+        self.service_addresses.contains(&destination)
+            || (self.member_addresses.contains(&source) && !self.is_local(destination))
+    }
+
+    /// Whether the host itself has this address.
+    pub(crate) fn is_local(&self, address: u32) -> bool {
+        self.locals.contains(&address)
+    }
+
+    /// The slot of the next hop towards an address; what is awaited if it is not known yet; nothing without a route.
+    pub(crate) fn next_hop_towards(&self, address: u32) -> Option<Result<u32, Awaited>> {
+        let (port, neighbour) = self.routes.neighbour(unraw(address))?;
+        let awaited = Awaited { port, address: raw(neighbour) };
+        Some(self.by_neighbour.get(&awaited).copied().ok_or(awaited))
+    }
+
+    /// The next hop that was awaited, once it is there.
+    pub fn resolved(&self, awaited: Awaited) -> Option<&NextHop> {
+        let slot = *self.by_neighbour.get(&awaited)?;
+        self.next_hops.get(slot as usize).filter(|hop| hop.resolved)
+    }
+}
+
+/// Builds tables, each from the one before.
+#[derive(Debug, Default)]
+pub struct Planner {
+    services: Slots<(VirtualServiceId, Endpoint)>,
+    backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint)>,
+    next_hops: Slots<Awaited>,
+    route_epoch: u32,
+    last_routes: RouteTable,
+    configured: Configured,
+}
+
+/// The part of the tables that only a publication changes.
+#[derive(Clone, Debug, Default)]
+struct Configured {
+    generation: Generation,
+    services: Vec<Service>,
+    backends: Vec<Backend>,
+    by_endpoint: FastMap<Endpoint, u32>,
+    by_backend: FastMap<(Endpoint, Endpoint), u32>,
+    members: FastSet<Endpoint>,
+    service_addresses: FastSet<u32>,
+    member_addresses: FastSet<u32>,
+}
+
+impl Planner {
+    /// A planner whose first route epoch is `epoch`: other than that of the process before, whose flows are attached.
+    pub fn new(epoch: u32) -> Self {
+        Self { route_epoch: epoch, ..Self::default() }
+    }
+
+    /// Takes a publication. On an error nothing has changed.
+    pub fn publish(&mut self, snapshot: &L4Snapshot) -> Result<(), TablesError> {
+        check(snapshot)?;
+        let mut next = Configured { generation: snapshot.generation, ..Configured::default() };
+        self.services.begin();
+        self.backends.begin();
+        for service in &snapshot.services {
+            self.place_service(&mut next, service)?;
+        }
+        self.services.end();
+        self.backends.end();
+        self.configured = next;
+        Ok(())
+    }
+
+    fn place_service(&mut self, next: &mut Configured, service: &L4Service) -> Result<(), TablesError> {
+        let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
+        let slot = self.services.keep((service.id, offered));
+        let idle = service.idle_timeout_s.saturating_mul(TICKS_PER_SECOND);
+        let mut takers = Vec::with_capacity(service.backends.len());
+        for backend in &service.backends {
+            let at = self.place_backend(next, service, offered, backend, idle)?;
+            if backend.takes_new {
+                takers.push(at);
+            }
+        }
+        put(&mut next.services, slot, Service { takers }, Service::default);
+        next.by_endpoint.insert(offered, slot);
+        next.service_addresses.insert(offered.address);
+        Ok(())
+    }
+
+    fn place_backend(
+        &mut self,
+        next: &mut Configured,
+        service: &L4Service,
+        offered: Endpoint,
+        backend: &L4Backend,
+        idle: u32,
+    ) -> Result<u32, TablesError> {
+        let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
+        let slot = self.backends.keep((service.id, backend.member, offered, member));
+        let entry = Backend { tag: tag(offered, member), next_hop: NOBODY, idle, endpoint: member };
+        put(&mut next.backends, slot, entry, Backend::nobody);
+        next.by_backend.insert((offered, member), slot);
+        next.members.insert(member);
+        next.member_addresses.insert(member.address);
+        Ok(slot)
+    }
+
+    /// The tables of the last publication in this network.
+    pub fn tables(&mut self, network: &Network) -> Tables {
+        let routes = RouteTable::new(&network.routes);
+        let next_hops = self.place_neighbours(network, &routes);
+        if routes != self.last_routes {
+            self.route_epoch = self.route_epoch.wrapping_add(1);
+            self.last_routes = routes.clone();
+        }
+        let configured = self.configured.clone();
+        let mut backends = configured.backends;
+        for backend in backends.iter_mut().filter(|backend| backend.tag != 0) {
+            let neighbour = routes.neighbour(unraw(backend.endpoint.address));
+            backend.next_hop = neighbour.map_or(NOBODY, |(port, address)| {
+                self.next_hops.find(&Awaited { port, address: raw(address) }).unwrap_or(NOBODY)
+            });
+        }
+        Tables {
+            generation: configured.generation,
+            ports: network.ports.clone(),
+            route_epoch: self.route_epoch,
+            services: configured.services,
+            backends,
+            next_hops,
+            by_endpoint: configured.by_endpoint,
+            by_backend: configured.by_backend,
+            members: configured.members,
+            service_addresses: configured.service_addresses,
+            member_addresses: configured.member_addresses,
+            locals: network.locals.iter().map(|address| raw(*address)).collect(),
+            by_neighbour: self.next_hops.by_key.clone(),
+            routes,
+        }
+    }
+
+    /// Every neighbour that packets to a member go by: to be kept resolved.
+    pub fn wanted(&self, network: &Network) -> HashSet<(PortIndex, Ipv4Addr)> {
+        let routes = RouteTable::new(&network.routes);
+        let members = self.configured.member_addresses.iter();
+        members.filter_map(|address| routes.neighbour(unraw(*address))).collect()
+    }
+
+    /// Which service and member each backend slot in use belongs to.
+    pub fn backend_slots(&self) -> impl Iterator<Item = (usize, VirtualServiceId, MemberId)> + '_ {
+        self.backends.by_key.iter().map(|(key, slot)| (*slot as usize, key.0, key.1))
+    }
+
+    fn place_neighbours(&mut self, network: &Network, routes: &RouteTable) -> Vec<NextHop> {
+        self.next_hops.begin();
+        let mut hops = Vec::new();
+        let members = self.configured.member_addresses.iter();
+        let wanted = members.filter_map(|address| routes.neighbour(unraw(*address)));
+        let known = network.neighbours.keys().copied();
+        for (port, address) in wanted.chain(known) {
+            let Some(view) = network.ports.get(usize::from(port.0)) else { continue };
+            let mac = network.neighbours.get(&(port, address));
+            let awaited = Awaited { port, address: raw(address) };
+            let slot = self.next_hops.keep(awaited);
+            let mut macs = [0; 12];
+            macs[..6].copy_from_slice(&mac.copied().unwrap_or_default().0);
+            macs[6..].copy_from_slice(&view.mac.0);
+            let hop = NextHop { macs, port, resolved: mac.is_some(), address: awaited.address };
+            put(&mut hops, slot, hop, NextHop::nobody);
+        }
+        if self.next_hops.end() {
+            // A slot became free and may soon stand for another neighbour.
+            self.route_epoch = self.route_epoch.wrapping_add(1);
+        }
+        hops
+    }
+}
+
+impl Backend {
+    fn nobody() -> Self {
+        Self { tag: 0, next_hop: NOBODY, idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 } }
+    }
+}
+
+impl NextHop {
+    fn nobody() -> Self {
+        Self { macs: [0; 12], port: PortIndex(0), resolved: false, address: 0 }
+    }
+}
+
+fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
+    if snapshot.services.len() > MAX_SERVICES {
+        return Err(TablesError::TooManyServices(snapshot.services.len()));
+    }
+    let backends = snapshot.services.iter().map(|service| service.backends.len()).sum();
+    if backends > MAX_BACKENDS {
+        return Err(TablesError::TooManyBackends(backends));
+    }
+    let mut offered = HashSet::with_capacity(snapshot.services.len());
+    for service in &snapshot.services {
+        let (address, port) = (service.address, service.port.get());
+        if !offered.insert(endpoint(address, port, service.protocol.number())?) {
+            return Err(TablesError::Conflict { address, port });
+        }
+        for backend in &service.backends {
+            endpoint(backend.address, backend.port.get(), 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Result<Endpoint, TablesError> {
+    let IpAddr::V4(v4) = address else { return Err(TablesError::NotIpv4(address)) };
+    Ok(Endpoint { address: raw(v4), port: u16::from_ne_bytes(port.to_be_bytes()), protocol })
+}
+
+/// The same in every process, so that attached flows find their backends; never 0.
+fn tag(service: Endpoint, member: Endpoint) -> u32 {
+    let mut hasher = FastHasher::default();
+    (service, member).hash(&mut hasher);
+    (hasher.finish() >> 32) as u32 | 1
+}
+
+fn put<T>(table: &mut Vec<T>, slot: u32, value: T, filler: impl FnMut() -> T) {
+    let at = slot as usize;
+    if table.len() <= at {
+        table.resize_with(at + 1, filler);
+    }
+    table[at] = value;
+}
+
+/// Numbers for keys that stay the same for as long as the key is there.
+#[derive(Debug)]
+struct Slots<K> {
+    by_key: FastMap<K, u32>,
+    before: FastMap<K, u32>,
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl<K> Default for Slots<K> {
+    fn default() -> Self {
+        Self { by_key: FastMap::default(), before: FastMap::default(), free: Vec::new(), next: 0 }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Slots<K> {
+    /// Begins a new round: keys that are not kept until its end give up their slots.
+    fn begin(&mut self) {
+        self.before = std::mem::take(&mut self.by_key);
+    }
+
+    fn keep(&mut self, key: K) -> u32 {
+        if let Some(slot) = self.by_key.get(&key) {
+            return *slot;
+        }
+        let slot = self.before.remove(&key).or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        self.by_key.insert(key, slot);
+        slot
+    }
+
+    /// Ends the round. Says whether a slot became free; it is given to another key in a later round only.
+    fn end(&mut self) -> bool {
+        let gone = !self.before.is_empty();
+        self.free.extend(self.before.drain().map(|(_, slot)| slot));
+        gone
+    }
+
+    fn find(&self, key: &K) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+}
+
+type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+type FastSet<K> = HashSet<K, BuildHasherDefault<FastHasher>>;
+
+/// A multiplicative hash for keys that come from the operator: nobody else chooses what is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FastHasher(u64);
+
+impl Hasher for FastHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,74 @@
+//! The state of a TCP connection as seen in passing, and how long silence may last in it.
+//!
+//! It decides only when a flow is forgotten and when a SYN begins a new one; what a segment is worth is for the two
+//! ends to say.
+
+use lb_mem::Conn;
+
+use crate::TICKS_PER_SECOND;
+use crate::flow::Direction;
+use crate::wire::tcp::{ACK, FIN, RST, SYN};
+
+/// An entry that holds no flow.
+pub(crate) const FREE: u8 = 0;
+/// The client asked; the handshake is not done.
+pub(crate) const OPENING: u8 = 1;
+/// Both sides agreed.
+pub(crate) const ESTABLISHED: u8 = 2;
+/// Both sides have said that they have no more to send.
+pub(crate) const CLOSING: u8 = 3;
+/// One side ended it.
+pub(crate) const RESET: u8 = 4;
+
+const SYN_ANSWERED: u8 = 0x01;
+const FIN_OF_CLIENT: u8 = 0x02;
+const FIN_OF_MEMBER: u8 = 0x04;
+const FIN_OF_BOTH: u8 = FIN_OF_CLIENT | FIN_OF_MEMBER;
+
+pub(crate) const OPENING_TIMEOUT: u32 = 60 * TICKS_PER_SECOND;
+const CLOSING_TIMEOUT: u32 = 60 * TICKS_PER_SECOND;
+const RESET_TIMEOUT: u32 = 10 * TICKS_PER_SECOND;
+
+/// Whether a segment can change the state: all others pass without a look at it.
+#[inline]
+pub(crate) fn is_plain(state: u8, flags: u8) -> bool {
+    state == ESTABLISHED && flags & (SYN | FIN | RST) == 0
+}
+
+/// Whether a segment asks for a new connection.
+#[inline]
+pub(crate) fn asks(flags: u8) -> bool {
+    flags & (SYN | ACK | RST | FIN) == SYN
+}
+
+/// Whether a SYN from the client means that this flow is over and another one begins.
+#[inline]
+pub(crate) fn is_over(state: u8) -> bool {
+    matches!(state, CLOSING | RESET)
+}
+
+/// Takes a segment into account; `idle` is the timeout of an established flow.
+pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, idle: u32) {
+    if flags & RST != 0 {
+        // A forged reset must not end a living flow: as long as packets come, `last_seen` keeps it.
+        return enter(conn, RESET, RESET_TIMEOUT);
+    }
+    if flags & (SYN | ACK) == SYN | ACK && from == Direction::FromMember {
+        conn.flags |= SYN_ANSWERED;
+    }
+    if flags & FIN != 0 {
+        conn.flags |= if from == Direction::FromClient { FIN_OF_CLIENT } else { FIN_OF_MEMBER };
+    }
+    if conn.flags & FIN_OF_BOTH == FIN_OF_BOTH {
+        return enter(conn, CLOSING, CLOSING_TIMEOUT);
+    }
+    let answered = conn.flags & SYN_ANSWERED != 0;
+    if conn.state == OPENING && answered && from == Direction::FromClient && flags & (SYN | ACK) == ACK {
+        enter(conn, ESTABLISHED, idle);
+    }
+}
+
+fn enter(conn: &mut Conn, state: u8, timeout: u32) {
+    conn.state = state;
+    conn.timeout = timeout;
+}

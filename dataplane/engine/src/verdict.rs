@@ -1,0 +1,31 @@
+//! How every frame ends.
+
+use lb_model::counters::DropReason;
+
+/// A port of the plane, by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortIndex(pub u8);
+
+/// A neighbour that a frame waits for: an address (as it lies in memory) on the network of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Awaited {
+    /// The port.
+    pub port: PortIndex,
+    /// The address.
+    pub address: u32,
+}
+
+/// How a frame ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is rewritten and leaves through this port.
+    Send(PortIndex),
+    /// It is the kernel's: through the twin of an owned port, or the reinjection TAP of a shared one.
+    Punt,
+    /// It is rewritten but for its Ethernet addresses, and waits for a neighbour.
+    Hold(Awaited),
+    /// It belongs to a flow of this worker.
+    Handoff(u16),
+    /// It ends here.
+    Drop(DropReason),
+}

@@ -1,0 +1,12 @@
+//! Views of a frame: where the headers are, checked once.
+
+pub mod checksum;
+pub mod eth;
+pub mod ipv4;
+pub mod tcp;
+
+/// Reads two bytes as they lie in memory: sums and comparisons need no other order.
+#[inline]
+pub(crate) fn load_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk::<2>().map(|word| u16::from_ne_bytes(*word))
+}

@@ -1,0 +1,59 @@
+//! TCP (RFC 9293).
+
+use lb_model::counters::DropReason;
+
+/// Bytes of a header without options.
+pub const MIN_LEN: usize = 20;
+/// Where a segment has its checksum.
+pub const CHECKSUM: usize = 16;
+/// The sender has no more to send.
+pub const FIN: u8 = 0x01;
+/// The beginning of a connection.
+pub const SYN: u8 = 0x02;
+/// The end of a connection.
+pub const RST: u8 = 0x04;
+/// The acknowledgement number counts.
+pub const ACK: u8 = 0x10;
+
+/// What the header says, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// Source (first two bytes) and destination, as they lie in memory.
+    pub ports: u32,
+    /// The control bits.
+    pub flags: u8,
+}
+
+impl Tcp {
+    /// Reads the header of a segment, the payload of an IP packet.
+    #[inline]
+    pub fn parse(segment: &[u8]) -> Result<Self, DropReason> {
+        let head = segment.first_chunk::<MIN_LEN>().ok_or(DropReason::Truncated)?;
+        let header_len = usize::from(head[12] >> 4) * 4;
+        if header_len < MIN_LEN || header_len > segment.len() {
+            return Err(DropReason::Malformed);
+        }
+        Ok(Self { ports: u32::from_ne_bytes([head[0], head[1], head[2], head[3]]), flags: head[13] })
+    }
+}
+
+/// The first of two ports read as one word, as it lies in memory.
+#[inline]
+pub fn low(ports: u32) -> u16 {
+    let [a, b, ..] = ports.to_ne_bytes();
+    u16::from_ne_bytes([a, b])
+}
+
+/// The second.
+#[inline]
+pub fn high(ports: u32) -> u16 {
+    let [.., a, b] = ports.to_ne_bytes();
+    u16::from_ne_bytes([a, b])
+}
+
+/// Two ports as one word.
+#[inline]
+pub fn pair(first: u16, second: u16) -> u32 {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}

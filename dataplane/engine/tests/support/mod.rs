@@ -1,0 +1,266 @@
+//! An engine with a network around it, and frames to send through it.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this module")]
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use lb_engine::network::{Network, PortView, Route, Strangers};
+use lb_engine::pipeline::{Burst, Engine, MAX_BURST};
+use lb_engine::tables::{Planner, Tables};
+use lb_engine::wire::checksum;
+use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
+use lb_mem::FlowFile;
+use lb_model::config::ChecksumMode;
+use lb_model::snapshot::{Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler};
+use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
+use uuid::Uuid;
+
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 9);
+pub const VIP: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 100);
+pub const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+pub const MEMBER_1: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 11);
+pub const MEMBER_2: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 12);
+pub const FRONT: PortIndex = PortIndex(0);
+pub const BACK: PortIndex = PortIndex(1);
+pub const FRONT_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+pub const BACK_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
+pub const PEER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+
+pub const FIN: u8 = 0x01;
+pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
+pub const ACK: u8 = 0x10;
+
+/// A frame under construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame(pub Vec<u8>);
+
+impl Frame {
+    pub fn tcp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: u8, payload: &[u8]) -> Self {
+        let mut bytes = vec![0; 54];
+        bytes[..6].copy_from_slice(&FRONT_MAC.0);
+        bytes[6..12].copy_from_slice(&PEER_MAC.0);
+        bytes[12..14].copy_from_slice(&[8, 0]);
+        bytes[14] = 0x45;
+        bytes[16..18].copy_from_slice(&(40 + payload.len() as u16).to_be_bytes());
+        bytes[22] = 64;
+        bytes[23] = 6;
+        bytes[26..30].copy_from_slice(&from.0.octets());
+        bytes[30..34].copy_from_slice(&to.0.octets());
+        bytes[34..36].copy_from_slice(&from.1.to_be_bytes());
+        bytes[36..38].copy_from_slice(&to.1.to_be_bytes());
+        bytes[46] = 0x50;
+        bytes[47] = flags;
+        bytes.extend_from_slice(payload);
+        let mut frame = Self(bytes);
+        frame.fix_checksums();
+        frame
+    }
+
+    pub fn arriving_at(mut self, mac: MacAddr) -> Self {
+        self.0[..6].copy_from_slice(&mac.0);
+        self
+    }
+
+    pub fn with(mut self, at: usize, value: u8) -> Self {
+        self.0[at] = value;
+        self
+    }
+
+    pub fn fix_checksums(&mut self) {
+        self.0[24..26].fill(0);
+        let header = !checksum::fold(checksum::sum(&self.0[14..34]));
+        self.0[24..26].copy_from_slice(&header.to_ne_bytes());
+        self.0[50..52].fill(0);
+        let sum = self.right_tcp_checksum();
+        self.0[50..52].copy_from_slice(&sum.to_ne_bytes());
+    }
+
+    fn right_tcp_checksum(&self) -> u16 {
+        let mut segment = self.0[34..self.end()].to_vec();
+        segment[16..18].fill(0);
+        checksum::transport(self.0[26..34].try_into().unwrap(), 6, &segment)
+    }
+
+    fn end(&self) -> usize {
+        14 + usize::from(u16::from_be_bytes([self.0[16], self.0[17]]))
+    }
+
+    pub fn checksums_hold(&self) -> bool {
+        let header = checksum::fold(checksum::sum(&self.0[14..34])) == 0xffff;
+        header && u16::from_ne_bytes([self.0[50], self.0[51]]) == self.right_tcp_checksum()
+    }
+
+    pub fn src(&self) -> (Ipv4Addr, u16) {
+        (address(&self.0[26..30]), u16::from_be_bytes([self.0[34], self.0[35]]))
+    }
+
+    pub fn dst(&self) -> (Ipv4Addr, u16) {
+        (address(&self.0[30..34]), u16::from_be_bytes([self.0[36], self.0[37]]))
+    }
+
+    pub fn ttl(&self) -> u8 {
+        self.0[22]
+    }
+}
+
+fn address(bytes: &[u8]) -> Ipv4Addr {
+    let octets: [u8; 4] = bytes.try_into().unwrap();
+    Ipv4Addr::from(octets)
+}
+
+pub struct Frames<'frames>(pub &'frames mut [Frame]);
+
+impl Burst for Frames<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn frame(&mut self, index: usize) -> &mut [u8] {
+        &mut self.0[index].0
+    }
+
+    fn has_bad_checksum(&self, _index: usize) -> bool {
+        false
+    }
+
+    fn prefetch(&self, _index: usize) {}
+}
+
+/// The appliance of a test: an engine and what it forwards by.
+pub struct Lb {
+    pub planner: Planner,
+    pub network: Network,
+    pub tables: Tables,
+    pub engine: Engine,
+    pub counters: Arc<WorkerCounters>,
+    pub now: u32,
+}
+
+impl Lb {
+    pub fn new(snapshot: &L4Snapshot) -> Self {
+        Self::with_capacity(snapshot, 4096)
+    }
+
+    pub fn with_capacity(snapshot: &L4Snapshot, capacity: u32) -> Self {
+        let file = FlowFile::anonymous(capacity, [0x1234_5678_9abc_def1, 0x0fed_cba9_8765_4321]).unwrap();
+        Self::on_file(snapshot, file)
+    }
+
+    pub fn on_file(snapshot: &L4Snapshot, file: FlowFile) -> Self {
+        let counters = Arc::new(WorkerCounters::default());
+        let engine = Engine::new(FlowTable::attach(file), Arc::clone(&counters), 0, 1);
+        let tables = Tables::default();
+        let mut lb =
+            Self { planner: Planner::new(1), network: network(), tables, engine, counters, now: 1000 };
+        lb.publish(snapshot);
+        lb
+    }
+
+    pub fn publish(&mut self, snapshot: &L4Snapshot) {
+        self.planner.publish(snapshot).unwrap();
+        self.refresh();
+    }
+
+    pub fn refresh(&mut self) {
+        self.tables = self.planner.tables(&self.network);
+        self.engine.adopt(&self.tables);
+    }
+
+    /// Sends a frame in at the port it is addressed to.
+    pub fn send(&mut self, frame: Frame) -> (Verdict, Frame) {
+        let port = if frame.0[..6] == BACK_MAC.0 { BACK } else { FRONT };
+        self.send_at(port, frame)
+    }
+
+    pub fn send_at(&mut self, port: PortIndex, frame: Frame) -> (Verdict, Frame) {
+        let mut frames = [frame];
+        let verdicts = self.burst(port, &mut frames);
+        let [frame] = frames;
+        (verdicts[0], frame)
+    }
+
+    pub fn burst(&mut self, port: PortIndex, frames: &mut [Frame]) -> Vec<Verdict> {
+        let mut verdicts = [Verdict::Punt; MAX_BURST];
+        let count = frames.len();
+        self.engine.process(&self.tables, self.now, port, &mut Frames(frames), &mut verdicts);
+        verdicts[..count].to_vec()
+    }
+
+    /// Opens a connection from a client's port, handshake and all; the member that got it.
+    pub fn open(&mut self, port: u16) -> (Ipv4Addr, u16) {
+        let (verdict, syn) = self.send(from_client(port, SYN, b""));
+        assert_eq!(verdict, Verdict::Send(BACK));
+        let member = syn.dst();
+        assert_eq!(self.send(from_member(member, port, SYN | ACK, b"")).0, Verdict::Send(FRONT));
+        assert_eq!(self.send(from_client(port, ACK, b"")).0, Verdict::Send(BACK));
+        member
+    }
+
+    pub fn flows(&mut self) -> u32 {
+        self.engine.flows().live()
+    }
+
+    /// Looks at every entry once.
+    pub fn sweep(&mut self) -> u32 {
+        let used = self.engine.flows().used();
+        self.engine.flows().expire(self.now, used)
+    }
+}
+
+pub fn from_client(port: u16, flags: u8, payload: &[u8]) -> Frame {
+    Frame::tcp((CLIENT, port), (VIP, 80), flags, payload)
+}
+
+pub fn from_member(member: (Ipv4Addr, u16), client_port: u16, flags: u8, payload: &[u8]) -> Frame {
+    Frame::tcp(member, (CLIENT, client_port), flags, payload).arriving_at(BACK_MAC)
+}
+
+pub fn network() -> Network {
+    let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
+    let route = |to: &str, port, gateway| Route { to: to.parse().unwrap(), port, gateway, metric: 0 };
+    Network {
+        ports: vec![port(FRONT_MAC), port(BACK_MAC)],
+        routes: vec![
+            route("198.18.1.0/24", FRONT, None),
+            route("198.18.2.0/24", BACK, None),
+            route("0.0.0.0/0", FRONT, Some(Ipv4Addr::new(198, 18, 1, 254))),
+        ],
+        neighbours: HashMap::from([
+            ((FRONT, CLIENT), MacAddr([2, 0, 0, 1, 1, 9])),
+            ((BACK, MEMBER_1), MacAddr([2, 0, 0, 2, 2, 11])),
+            ((BACK, MEMBER_2), MacAddr([2, 0, 0, 2, 2, 12])),
+        ]),
+        locals: HashSet::from([HOST, VIP]),
+    }
+}
+
+pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
+    L4Backend {
+        member: MemberId(Uuid::from_u128(number)),
+        address: address.into(),
+        port: L4Port::new(port).unwrap(),
+        takes_new: true,
+    }
+}
+
+/// A service on the virtual IP, port 80.
+pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
+    let service = L4Service {
+        id: VirtualServiceId(Uuid::from_u128(80)),
+        address: VIP.into(),
+        port: L4Port::new(80).unwrap(),
+        protocol: L4Protocol::Tcp,
+        forwarding: Forwarding::Nat,
+        scheduler: Scheduler::RoundRobin,
+        idle_timeout_s: 300,
+        backends,
+    };
+    L4Snapshot { generation: Generation(1), services: vec![service] }
+}
+
+/// Two members on port 8080.
+pub fn two_members() -> L4Snapshot {
+    web(vec![backend(1, MEMBER_1, 8080), backend(2, MEMBER_2, 8080)])
+}

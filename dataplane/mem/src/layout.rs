@@ -1,0 +1,86 @@
+//! The bytes of the flow file. Indexes, no pointers; every bit pattern is a valid value of every field, so that a file
+//! left behind by a killed process can be mapped whatever it holds.
+
+/// Raised with every change of [`Header`], [`Bucket`] or [`Conn`]: a file of another version is not attached.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Slots in a bucket of the index.
+pub const SLOTS: usize = 7;
+
+/// An index that stands for no entry.
+pub const NOBODY: u32 = u32::MAX;
+
+/// The first page of the file.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Header {
+    pub(crate) magic: u64,
+    pub(crate) version: u32,
+    pub(crate) capacity: u32,
+    pub(crate) bucket_count: u32,
+    reserved: u32,
+    pub(crate) boot: [u8; 16],
+    /// Keys the hash, so that nobody outside can aim at one bucket.
+    pub secret: [u64; 2],
+    /// The entry that is being inserted or removed right now, or [`NOBODY`]: after a crash only this one is in doubt.
+    pub in_doubt: u32,
+    /// Entries from here on were never used.
+    pub untouched: u32,
+    /// The first of the free entries below that, chained by [`Conn::link`], or [`NOBODY`].
+    pub free: u32,
+    /// Live entries.
+    pub live: u32,
+}
+
+/// One cache line of the index: what hashes here, by signature, and where its entry is.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct Bucket {
+    /// Signatures of the slots, 0 for a free one; the last word counts entries that hash here and found no slot.
+    pub signatures: [u32; SLOTS + 1],
+    /// For each slot the entry, with the direction in the highest bit; the last word is unused.
+    pub entries: [u32; SLOTS + 1],
+}
+
+/// One connection, both directions, in one cache line. Addresses and ports are in network byte order as loaded
+/// from the packet.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct Conn {
+    /// Source and destination of packets from the client, and of packets from the member.
+    pub addresses: [u64; 2],
+    /// Their ports, likewise.
+    pub ports: [u32; 2],
+    /// Where the backend was when last looked up.
+    pub backend: u32,
+    /// What the backend there must carry to be the one of this flow.
+    pub backend_tag: u32,
+    /// The next hop towards the client, if `route_epoch` is still current.
+    pub next_hop: u32,
+    /// The state of the routes that `next_hop` was found in.
+    pub route_epoch: u32,
+    /// When the last packet was seen, in ticks.
+    pub last_seen: u32,
+    /// After how many ticks of silence the flow ends.
+    pub timeout: u32,
+    /// What the rewrite to the member adds to the IP header's checksum.
+    pub delta_l3: u16,
+    /// What it adds to the transport's checksum.
+    pub delta_l4: u16,
+    /// The state of the connection; 0 for an entry that holds none.
+    pub state: u8,
+    /// The transport protocol.
+    pub protocol: u8,
+    /// Bits of the state, per protocol.
+    pub flags: u8,
+    reserved: u8,
+    /// The next free entry, when this one is free.
+    pub link: u32,
+    reserved2: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Header>() <= 4096);
+    assert!(size_of::<Bucket>() == 64);
+    assert!(size_of::<Conn>() == 64);
+};
