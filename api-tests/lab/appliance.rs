@@ -1,0 +1,193 @@
+//! The appliance: its configuration file and its three processes, in the order in which an init system starts them.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{program, run};
+use crate::namespace::Namespace;
+use crate::options::LabOptions;
+use crate::slot::{Role, Slot};
+use crate::supervisor::{Service, Supervised};
+
+/// The user that penstockd runs as.
+const USER: &str = "penstock";
+/// The port of the management API.
+const API_PORT: u16 = 8443;
+/// How long a process may take to be ready: it reserves memory and opens ports meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The running product.
+pub struct Appliance {
+    // Fields are dropped in this order: who publishes ends before who forwards, and who holds privileges ends last.
+    /// The management server, as an ordinary user.
+    pub penstockd: Supervised,
+    /// The layer-4 plane.
+    pub l4: Supervised,
+    /// The privileged hand.
+    pub host: Supervised,
+    place: Place,
+}
+
+/// Where it lives.
+struct Place {
+    namespace: Namespace,
+    folder: PathBuf,
+    api: String,
+}
+
+impl Appliance {
+    /// Starts the three processes, telling of each step through `progress`.
+    pub(crate) fn start(
+        slot: &Slot,
+        options: &LabOptions,
+        flow_dir: &Path,
+        progress: &mut dyn FnMut(&str) -> Result<()>,
+    ) -> Result<Self> {
+        let place = Place::prepare(slot, options, flow_dir)?;
+        progress("Starting penstock-host, the privileged hand")?;
+        let host = place.supervise("penstock-host", "penstock-host ready");
+        host.await_ready(PATIENCE)?;
+        progress("Starting penstock-l4, the forwarder")?;
+        let l4 = place.supervise("penstock-l4", "penstock-l4 ready");
+        l4.await_ready(PATIENCE)?;
+        progress("Starting penstockd, the management server")?;
+        let penstockd = place.supervise("penstockd", "penstockd listening on");
+        penstockd.await_ready(PATIENCE)?;
+        Ok(Self { penstockd, l4, host, place })
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.place.namespace
+    }
+
+    /// Where its console and API answer.
+    pub fn api(&self) -> &str {
+        &self.place.api
+    }
+
+    /// The code that its first user claims it with, while nobody has.
+    pub fn claim_code(&self) -> Result<String> {
+        let file = self.place.folder.join("run/claim-code");
+        let code = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(code.trim().to_owned())
+    }
+}
+
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        for process in [&self.penstockd, &self.l4, &self.host] {
+            if let Err(error) = process.stop() {
+                eprintln!("{error:#}");
+            }
+        }
+        if let Err(error) = run(self.place.command("penstock-host").arg("--cleanup")) {
+            eprintln!("penstock-host could not remove what it made: {error:#}");
+        }
+    }
+}
+
+impl Place {
+    /// Writes the configuration, and copies the programs to where penstockd's user can reach them: a build below
+    /// root's home is out of its sight.
+    fn prepare(slot: &Slot, options: &LabOptions, flow_dir: &Path) -> Result<Self> {
+        let folder = slot.folder();
+        let place = Self {
+            namespace: slot.namespace(Role::Appliance),
+            api: format!("https://{}:{API_PORT}", slot.appliance_address()),
+            folder: folder.clone(),
+        };
+        for name in ["bin", "run", "state", "bpf"] {
+            let path = folder.join(name);
+            fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        let (uid, gid) = user_ids()?;
+        for name in ["run", "state"] {
+            let path = folder.join(name);
+            chown(&path, Some(uid), Some(gid))
+                .with_context(|| format!("cannot give away {}", path.display()))?;
+        }
+        for name in ["penstockd", "penstock-host", "penstock-l4"] {
+            copy_program(&options.programs, name, &folder.join("bin"))?;
+        }
+        let listen = format!("{}:{API_PORT}", slot.appliance_address());
+        fs::write(place.config(), config(options, &folder, flow_dir, &listen))
+            .context("cannot write penstock.toml")?;
+        Ok(place)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.join("penstock.toml")
+    }
+
+    /// A process of the appliance, with its configuration.
+    fn command(&self, name: &str) -> Command {
+        let path = self.folder.join("bin").join(name);
+        let mut command = if name == "penstockd" {
+            let mut command = self.namespace.command("setpriv");
+            command
+                .args(["--reuid", USER, "--regid", USER, "--init-groups", "--no-new-privs", "--"])
+                .arg(path);
+            command
+        } else {
+            self.namespace.command(&path.to_string_lossy())
+        };
+        command.arg("--config").arg(self.config());
+        command
+    }
+
+    fn supervise(&self, name: &'static str, ready: &'static str) -> Supervised {
+        let place =
+            Self { namespace: self.namespace.clone(), folder: self.folder.clone(), api: self.api.clone() };
+        Supervised::start(Service {
+            name: name.to_owned(),
+            command: Box::new(move || place.command(name)),
+            ready,
+            log: self.folder.join("logs").join(format!("{name}.log")),
+        })
+    }
+}
+
+/// The appliance's configuration file.
+fn config(options: &LabOptions, folder: &Path, flow_dir: &Path, listen: &str) -> String {
+    let (folder, flow_dir) = (folder.display(), flow_dir.display());
+    let core = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+    let ports = ["front", "back"].map(|port| {
+        format!(
+            "\n[[port]]\nname = \"{port}\"\ndriver = {{ {} = {{ interface = \"{port}0\" }} }}\nchecksum = \"{}\"\n",
+            options.driver.word(),
+            options.checksum.word(),
+        )
+    });
+    format!(
+        "run_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\nbpf_dir = \"{folder}/bpf\"\nuser = \"{USER}\"\n\n\
+         [api]\nlisten = \"{listen}\"\n\n\
+         [l4]\ncores = [{core}]\nflows_per_worker = 65536\npacket_memory_mib = 64\nflow_dir = \"{flow_dir}\"\n{}",
+        ports.concat()
+    )
+}
+
+fn copy_program(from: &Path, name: &str, to: &Path) -> Result<()> {
+    let built = from.join(name);
+    if !built.exists() {
+        bail!("{} is not there: build the programs first, with `cargo build --release`", built.display());
+    }
+    fs::copy(&built, to.join(name)).map(drop).with_context(|| format!("cannot copy {}", built.display()))
+}
+
+/// The numbers of penstockd's user and group, who are made if they are not there.
+fn user_ids() -> Result<(u32, u32)> {
+    let id = |kind: &str| run(program("id").args([kind, USER]));
+    if id("-u").is_err() {
+        let arguments =
+            ["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", USER];
+        run(program("useradd").args(arguments))?;
+    }
+    let number = |text: String| text.trim().parse().context("`id` printed no number");
+    Ok((number(id("-u")?)?, number(id("-g")?)?))
+}
