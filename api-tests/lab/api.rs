@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use reqwest::Method;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{CONTENT_TYPE, ETAG, IF_MATCH};
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Request, Response};
-use ureq::tls::TlsConfig;
 
 /// The API of one appliance, for one user or nobody.
 #[derive(Clone)]
 pub struct Api {
-    agent: Agent,
+    client: Client,
     base: String,
     token: Option<String>,
 }
@@ -30,16 +30,16 @@ pub struct Reply {
 impl Api {
     /// The API at `https://address:port`, for nobody yet. The appliance made its certificate itself, so
     /// nothing vouches for it.
-    pub fn at(address: &str) -> Self {
-        let tls = TlsConfig::builder().disable_verification(true).build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
+    pub fn at(address: &str) -> Result<Self> {
+        let client = Client::builder()
+            .danger_accept_invalid_certs(true)
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
             // A restarted penstockd has closed what an old connection would be sent on.
-            .max_idle_connections(0);
-        Self { agent: config.build().into(), base: format!("{address}/api/v1"), token: None }
+            .pool_max_idle_per_host(0)
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Self { client, base: format!("{address}/api/v1"), token: None })
     }
 
     /// The same API for who holds this token.
@@ -50,22 +50,22 @@ impl Api {
 
     /// `GET` of a path below `/api/v1`.
     pub fn get(&self, path: &str) -> Result<Reply> {
-        self.send("GET", path, None, None)
+        self.send(Method::GET, path, None, None)
     }
 
     /// `POST` of a body.
     pub fn post(&self, path: &str, body: &Value) -> Result<Reply> {
-        self.send("POST", path, None, Some(body))
+        self.send(Method::POST, path, None, Some(body))
     }
 
     /// `PATCH` (RFC 7396) of what has this version.
     pub fn patch(&self, path: &str, etag: &str, body: &Value) -> Result<Reply> {
-        self.send("PATCH", path, Some(etag), Some(body))
+        self.send(Method::PATCH, path, Some(etag), Some(body))
     }
 
     /// `DELETE` of what has this version.
     pub fn delete(&self, path: &str, etag: &str) -> Result<Reply> {
-        self.send("DELETE", path, Some(etag), None)
+        self.send(Method::DELETE, path, Some(etag), None)
     }
 
     /// `POST` that must succeed; returns what was made.
@@ -108,40 +108,37 @@ impl Api {
         })
     }
 
-    fn send(&self, method: &str, path: &str, etag: Option<&str>, body: Option<&Value>) -> Result<Reply> {
-        let what = || format!("{method} {}{path}", self.base);
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+    fn send(&self, method: Method, path: &str, etag: Option<&str>, body: Option<&Value>) -> Result<Reply> {
+        let url = format!("{}{path}", self.base);
+        let what = format!("{method} {url}");
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {token}"));
+            request = request.bearer_auth(token);
         }
         if let Some(etag) = etag {
-            request = request.header("If-Match", etag);
+            request = request.header(IF_MATCH, etag);
         }
-        let response = match body {
-            Some(body) => {
-                let kind =
-                    if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-                let request = request.header("Content-Type", kind).body(body.to_string());
-                self.agent.run(request.with_context(what)?)
-            }
-            None => self.agent.run(request.body(()).with_context(what)?),
-        };
-        Reply::read(response.with_context(what)?).with_context(what)
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, kind).body(body.to_string());
+        }
+        request.send().map_err(anyhow::Error::from).and_then(Reply::read).context(what)
     }
 }
 
 impl Reply {
-    fn read(mut response: Response<ureq::Body>) -> Result<Self> {
-        let etag = match response.headers().get("ETag") {
+    fn read(response: Response) -> Result<Self> {
+        let etag = match response.headers().get(ETAG) {
             Some(etag) => Some(etag.to_str().context("an ETag that is no text")?.to_owned()),
             None => None,
         };
-        let text = response.body_mut().read_to_string().context("the body is no text")?;
+        let status = response.status().as_u16();
+        let text = response.text().context("the body is no text")?;
         let body = match text.as_str() {
             "" => Value::Null,
             text => serde_json::from_str(text).with_context(|| format!("the body is not JSON: {text}"))?,
         };
-        Ok(Self { status: response.status().as_u16(), etag, body })
+        Ok(Self { status, etag, body })
     }
 
     /// Itself, if it has this status.
