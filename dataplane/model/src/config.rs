@@ -197,7 +197,8 @@ impl ApplianceConfig {
 
     /// Where the steering link of a shared AF_XDP port is pinned; it is there if the program is attached.
     pub fn steering_link(&self, interface: &str) -> PathBuf {
-        self.bpf_dir.join(format!("{interface}-link"))
+        // The BPF file system reserves names with a dot.
+        self.bpf_dir.join(format!("{}-link", interface.replace('.', "~")))
     }
 
     /// The TAP through which frames of a shared port are given back to the kernel.

@@ -1,0 +1,41 @@
+//! Compiles the steering program, `dataplane/xdp/steer.c`, for the kernel's virtual machine.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOURCE: &str = "../../dataplane/xdp/steer.c";
+
+fn main() {
+    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-env-changed=CLANG");
+    let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
+    let object = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("steer.o");
+
+    // -g makes the type information that maps and libxdp's version need; v2 is what Debian 12's clang and kernel agree on.
+    let status = Command::new(&clang)
+        .args(["-target", "bpf", "-mcpu=v2", "-O2", "-g", "-Wall", "-Wextra", "-Werror"])
+        .args(kernel_headers())
+        .args(["-c", SOURCE, "-o"])
+        .arg(&object)
+        .status();
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(_) => {
+            fail(&format!("{clang} could not compile {SOURCE}: are libbpf-dev and linux-libc-dev there?"))
+        }
+        Err(error) => fail(&format!("{clang} could not be started ({error}): install the package clang")),
+    }
+}
+
+// For the target `bpf` clang does not search Debian's folder of the machine's own headers (asm/types.h).
+fn kernel_headers() -> Vec<String> {
+    let machine = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let folder = format!("/usr/include/{machine}-linux-gnu");
+    if Path::new(&folder).is_dir() { vec!["-I".to_owned(), folder] } else { Vec::new() }
+}
+
+fn fail(why: &str) -> ! {
+    eprintln!("{why}");
+    std::process::exit(1);
+}

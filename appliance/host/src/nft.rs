@@ -1,0 +1,216 @@
+//! The steering of AF_PACKET ports: the kernel drops its copies of the frames that are ours.
+//!
+//! A packet socket takes its copy before nftables' ingress hook, so that what is dropped there is lost to the kernel alone.
+//! What is dropped is what `dataplane/xdp/steer.c` calls ours. Every change is one transaction of one table.
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write as _};
+use std::process::{Command, Output, Stdio};
+
+use lb_model::snapshot::L4Protocol;
+use thiserror::Error;
+
+use crate::plan::{Change, Endpoint4, Tables};
+
+/// One in each network namespace, as one appliance lives in it.
+const TABLE: &str = "netdev penstock";
+
+/// The chains of the ports jump here. Tagged frames are the kernel's; the port of a fragment is in the first one only.
+const OURS: &str = "\
+chain ours {
+    vlan id 0-4095 return
+    ip protocol != tcp return
+    ip frag-off & 0x3fff != 0 ip daddr @service_addrs counter drop
+    ip daddr . ip protocol . th dport @services counter drop
+    ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
+}
+";
+
+/// Which half of a change is made.
+#[derive(Clone, Copy, Debug)]
+enum Verb {
+    Add,
+    Delete,
+}
+
+impl Verb {
+    fn of<T>(self, change: Change<T>) -> Vec<T> {
+        match self {
+            Self::Add => change.add,
+            Self::Delete => change.remove,
+        }
+    }
+}
+
+/// Why nftables could not be changed.
+#[derive(Debug, Error)]
+pub(crate) enum NftError {
+    #[error("cannot run `nft`: install the package nftables")]
+    Run(#[source] io::Error),
+    #[error("nftables refused the rules: {0}")]
+    Refused(String),
+}
+
+/// The rules that are in force.
+#[derive(Debug)]
+pub(crate) struct Nft {
+    tables: Tables,
+}
+
+impl Nft {
+    /// Puts the rules for these interfaces in force, in the place of whatever an earlier process left.
+    pub(crate) fn install(interfaces: &[String], tables: Tables) -> Result<Self, NftError> {
+        run(&ruleset(interfaces, &tables))?;
+        Ok(Self { tables })
+    }
+
+    /// Drops also what is new in `tables`.
+    pub(crate) fn grow(&mut self, tables: &Tables) -> Result<(), NftError> {
+        run_unless_empty(&commands(&self.tables, tables, Verb::Add))?;
+        self.tables.services.extend(&tables.services);
+        self.tables.service_addrs.extend(&tables.service_addrs);
+        self.tables.members.extend(&tables.members);
+        Ok(())
+    }
+
+    /// Drops nothing any more that is not in `tables`.
+    pub(crate) fn shrink(&mut self, tables: &Tables) -> Result<(), NftError> {
+        run_unless_empty(&commands(&self.tables, tables, Verb::Delete))?;
+        self.tables = tables.clone();
+        Ok(())
+    }
+}
+
+/// Removes the table, if it is there.
+pub(crate) fn remove() -> Result<(), NftError> {
+    // Adding it first makes the removal succeed also when it was not there.
+    run(&format!("add table {TABLE}\ndelete table {TABLE}\n"))
+}
+
+fn ruleset(interfaces: &[String], tables: &Tables) -> String {
+    let Tables { services, service_addrs, members } = tables;
+    let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
+    text += &set("services", "ipv4_addr . inet_proto . inet_service", services.iter().map(endpoint));
+    text += &set("service_addrs", "ipv4_addr", service_addrs.iter());
+    text += &set("members", "ipv4_addr . inet_proto . inet_service", members.iter().map(endpoint));
+    text += OURS;
+    for (index, interface) in interfaces.iter().enumerate() {
+        let _ = write!(
+            text,
+            "chain port{index} {{\n    type filter hook ingress device \"{interface}\" priority 0; policy accept;\n    \
+             jump ours\n}}\n"
+        );
+    }
+    text + "}\n"
+}
+
+fn set<T: Display>(name: &str, kind: &str, elements: impl Iterator<Item = T>) -> String {
+    let elements = list(elements);
+    let elements = if elements.is_empty() { elements } else { format!("    elements = {{ {elements} }}\n") };
+    format!("set {name} {{\n    type {kind}\n    size 131072\n{elements}}}\n")
+}
+
+/// One `verb` for each set that changes between two states.
+fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
+    let services = verb.of(Change::between(&have.services, &want.services));
+    let service_addrs = verb.of(Change::between(&have.service_addrs, &want.service_addrs));
+    let members = verb.of(Change::between(&have.members, &want.members));
+    command(verb, "services", &list(services.iter().map(endpoint)))
+        + &command(verb, "service_addrs", &list(service_addrs.iter()))
+        + &command(verb, "members", &list(members.iter().map(endpoint)))
+}
+
+fn command(verb: Verb, set: &str, elements: &str) -> String {
+    if elements.is_empty() {
+        return String::new();
+    }
+    let verb = match verb {
+        Verb::Add => "add",
+        Verb::Delete => "delete",
+    };
+    format!("{verb} element {TABLE} {set} {{ {elements} }}\n")
+}
+
+fn list<T: Display>(elements: impl Iterator<Item = T>) -> String {
+    elements.map(|element| element.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn endpoint(endpoint: &Endpoint4) -> String {
+    let Endpoint4 { address, port, protocol } = endpoint;
+    let protocol = match protocol {
+        L4Protocol::Tcp => "tcp",
+    };
+    format!("{address} . {protocol} . {port}")
+}
+
+fn run_unless_empty(commands: &str) -> Result<(), NftError> {
+    if commands.is_empty() { Ok(()) } else { run(commands) }
+}
+
+/// Runs commands as one transaction: all of them or none.
+fn run(commands: &str) -> Result<(), NftError> {
+    let output = feed(commands).map_err(NftError::Run)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(NftError::Refused(said.lines().next().unwrap_or("it says nothing").to_owned()))
+}
+
+fn feed(commands: &str) -> io::Result<Output> {
+    let mut nft = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if let Some(mut stdin) = nft.stdin.take() {
+        // It reads all before it says anything, so that neither waits for the other.
+        stdin.write_all(commands.as_bytes())?;
+    }
+    nft.wait_with_output()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
+
+    use lb_model::L4Port;
+
+    use super::*;
+
+    fn tables(services: &[(u8, u16)]) -> Tables {
+        let service = |&(host, port): &(u8, u16)| Endpoint4 {
+            address: Ipv4Addr::new(10, 0, 0, host),
+            port: L4Port::new(port).unwrap(),
+            protocol: L4Protocol::Tcp,
+        };
+        let services: BTreeSet<_> = services.iter().map(service).collect();
+        let service_addrs = services.iter().map(|service| service.address).collect();
+        Tables { services, service_addrs, members: BTreeSet::new() }
+    }
+
+    #[test]
+    fn only_what_changes_is_said() {
+        let (old, new) = (tables(&[(1, 80), (1, 443)]), tables(&[(1, 80), (2, 80)]));
+        assert_eq!(
+            commands(&old, &new, Verb::Add),
+            "add element netdev penstock services { 10.0.0.2 . tcp . 80 }\n\
+             add element netdev penstock service_addrs { 10.0.0.2 }\n"
+        );
+        assert_eq!(
+            commands(&old, &new, Verb::Delete),
+            "delete element netdev penstock services { 10.0.0.1 . tcp . 443 }\n"
+        );
+        assert_eq!(commands(&new, &new, Verb::Add), "");
+    }
+
+    #[test]
+    fn each_interface_gets_a_chain_and_each_set_its_elements() {
+        let text = ruleset(&["front0".into(), "eth0.7".into()], &tables(&[(1, 80)]));
+        assert!(text.contains("hook ingress device \"eth0.7\""));
+        assert!(text.contains("elements = { 10.0.0.1 . tcp . 80 }"));
+        assert_eq!(text.matches("elements").count(), 2);
+    }
+}

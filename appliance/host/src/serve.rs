@@ -1,0 +1,127 @@
+//! The narrow socket: a fixed list of verbs (`lb_model::contract`), from one user, applied one at a time.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use lb_link::{Link, LinkError, Listener};
+use lb_model::Generation;
+use lb_model::contract::{CONTRACT, Hello, HostAnswer, HostPayload, HostRequest};
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use crate::host::Host;
+
+/// Why a conversation ended early.
+#[derive(Debug, Error)]
+enum ConversationError {
+    #[error(
+        "{process} {version} speaks contract {contract}, this is {CONTRACT}: install the same version of both"
+    )]
+    Contract { process: String, version: String, contract: u32 },
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}
+
+/// The host, and what was last said about it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    host: Mutex<Serving>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    host: Host,
+    last: HostAnswer,
+}
+
+impl Service {
+    /// Puts the last plan in force again. A failure is answered to whoever asks; the next plan may mend it.
+    pub(crate) fn resume(mut host: Host) -> Self {
+        let last = match host.resume() {
+            Ok(Some((generation, off_link))) => HostAnswer::Applied { generation, off_link },
+            Ok(None) => HostAnswer::Applied { generation: Generation::default(), off_link: Vec::new() },
+            Err(error) => refused(Generation::default(), error),
+        };
+        Self { host: Mutex::new(Serving { host, last }) }
+    }
+
+    /// Serves for ever, each peer in a thread of its own.
+    pub(crate) fn serve(self, listener: &Listener) -> LinkError {
+        let service = Arc::new(self);
+        loop {
+            let link = match listener.accept() {
+                Ok(link) => link,
+                Err(error) => return error,
+            };
+            let service = Arc::clone(&service);
+            let started =
+                thread::Builder::new().name("peer".to_owned()).spawn(move || service.converse(link));
+            if let Err(error) = started {
+                error!("cannot start a thread for a peer: {error}");
+            }
+        }
+    }
+
+    fn converse(&self, mut link: Link) {
+        match self.answer_all(&mut link) {
+            Ok(()) | Err(ConversationError::Link(LinkError::Closed)) => {}
+            Err(error) => warn!("a peer was left: {:#}", anyhow::Error::from(error)),
+        }
+    }
+
+    fn answer_all(&self, link: &mut Link) -> Result<(), ConversationError> {
+        link.send(&hello(), None)?;
+        let (Hello { contract, process, version }, _) = link.receive()?;
+        if contract != CONTRACT {
+            return Err(ConversationError::Contract { process, version, contract });
+        }
+        info!(process, version, "{process} {version} is connected");
+        loop {
+            let (request, payload) = link.receive()?;
+            link.send(&self.answer(&request, payload), None)?;
+        }
+    }
+
+    fn answer(&self, request: &HostRequest, payload: Option<OwnedFd>) -> HostAnswer {
+        // A thread that died while it held the host left nothing half written that the next plan would not mend.
+        let mut serving = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        match request {
+            HostRequest::Status => {}
+            HostRequest::Apply { generation } => {
+                serving.last = apply(&mut serving.host, *generation, payload)
+            }
+        }
+        serving.last.clone()
+    }
+}
+
+fn apply(host: &mut Host, generation: Generation, payload: Option<OwnedFd>) -> HostAnswer {
+    let plan: HostPayload =
+        match lb_link::unseal(payload).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
+            Ok(plan) => plan,
+            Err(error) => return refused(generation, error),
+        };
+    if plan.generation != generation {
+        let reason = format!("the plan is of generation {}, the request of {generation}", plan.generation);
+        return HostAnswer::Refused { generation, reason };
+    }
+    match host.apply(plan) {
+        Ok(off_link) => HostAnswer::Applied { generation, off_link },
+        Err(error) => refused(generation, error),
+    }
+}
+
+fn refused(generation: Generation, error: impl Into<anyhow::Error>) -> HostAnswer {
+    let reason = format!("{:#}", error.into());
+    error!(generation = generation.0, "generation {generation} is not in force: {reason}");
+    HostAnswer::Refused { generation, reason }
+}
+
+fn hello() -> Hello {
+    Hello {
+        contract: CONTRACT,
+        process: "penstock-host".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

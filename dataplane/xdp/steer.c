@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which packets of a shared network card are the layer-4 plane's. Runs on every received frame, before the kernel's stack.
+//
+// What is ours goes to the AF_XDP socket of its queue, or is dropped where no socket is: the kernel holds our addresses for
+// ARP and VRRP, knows nothing of our connections, and would answer them with resets. All else passes to the kernel.
+//
+// The names of the program, of `xsks_map` and of `xsk_prog_version` are libxdp's: it looks for them before it would load a
+// program of its own, and puts the plane's sockets into that map (xsk_lookup_program in libxdp's xsk.c). It detaches a
+// program when its count of users falls to zero; this one has no such count (`refcnt`), and so is never detached.
+//
+// Nothing here is a global variable: those would become maps of their own. appliance/host loads, pins and fills it.
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+// The sizes of appliance/host/src/steering/maps.rs.
+#define MAX_ENDPOINTS 131072
+#define MAX_ADDRESSES 131072
+#define MAX_QUEUES 256
+
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_OFFSET 0x1fff
+
+// IPv6 will have a key, and maps, of its own: a longer key for all would slow IPv4.
+struct endpoint {
+	__be32 address;
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+struct endpoint_set {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, struct endpoint);
+	__type(value, __u8);
+};
+
+struct address_set {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ADDRESSES);
+	__type(key, __be32);
+	__type(value, __u8);
+};
+
+// Packets to one of these are ours.
+struct endpoint_set services SEC(".maps");
+// The addresses of `services`: fragments to them are ours whatever their port, which only the first one names.
+struct address_set service_addrs SEC(".maps");
+// Packets from one of these are ours, unless they are for this host.
+struct endpoint_set members SEC(".maps");
+// The addresses of this host.
+struct address_set locals SEC(".maps");
+
+// The plane's sockets by receive queue.
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, MAX_QUEUES);
+} xsks_map SEC(".maps");
+
+enum counter {
+	PASSED,   // given to the kernel
+	STEERED,  // given to the plane
+	SILENCED, // ours, but no plane is there
+	COUNTERS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 which)
+{
+	__u64 *counter = bpf_map_lookup_elem(&counters, &which);
+	if (counter)
+		*counter += 1;
+}
+
+static __always_inline bool holds(void *set, const void *key)
+{
+	return bpf_map_lookup_elem(set, key) != NULL;
+}
+
+// The first 4 bytes of every transport header that we balance.
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
+static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end)
+{
+	if ((const void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
+		return false;
+	if (ip->protocol != IPPROTO_TCP)
+		return false;
+
+	__u16 fragment = bpf_ntohs(ip->frag_off) & (IP_MORE_FRAGMENTS | IP_OFFSET);
+	if (fragment && holds(&service_addrs, &ip->daddr))
+		return true;
+	if (fragment & IP_OFFSET)
+		return false;
+
+	const struct ports *ports = (const void *)ip + ip->ihl * 4;
+	if ((const void *)(ports + 1) > end)
+		return false;
+
+	struct endpoint to = { .address = ip->daddr, .port = ports->destination, .protocol = ip->protocol };
+	if (holds(&services, &to))
+		return true;
+
+	struct endpoint from = { .address = ip->saddr, .port = ports->source, .protocol = ip->protocol };
+	return holds(&members, &from) && !holds(&locals, &ip->daddr);
+}
+
+// Tagged frames are the kernel's: their EtherType is that of the tag.
+static __always_inline bool is_ours(const struct xdp_md *ctx)
+{
+	const void *end = (const void *)(long)ctx->data_end;
+	const struct ethhdr *eth = (const void *)(long)ctx->data;
+
+	if ((const void *)(eth + 1) > end)
+		return false;
+	return eth->h_proto == bpf_htons(ETH_P_IP) && ipv4_is_ours((const void *)(eth + 1), end);
+}
+
+SEC("xdp")
+int xsk_def_prog(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx)) {
+		count(PASSED);
+		return XDP_PASS;
+	}
+	long verdict = bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
+	count(verdict == XDP_REDIRECT ? STEERED : SILENCED);
+	return verdict;
+}
+
+// A declaration that lives in the type information alone: the version of libxdp's convention that is followed.
+__uint(xsk_prog_version, 1) SEC("xdp_metadata");
+
+char _license[] SEC("license") = "Apache-2.0";
