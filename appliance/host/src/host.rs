@@ -81,10 +81,10 @@ impl Host {
     }
 
     /// Makes the host what `plan` says, and keeps it. Tells which addresses no port's network holds.
-    pub(crate) fn apply(&mut self, plan: HostPlan) -> Result<Vec<IpAddr>, HostError> {
+    pub(crate) fn apply(&mut self, plan: &HostPlan) -> Result<Vec<IpAddr>, HostError> {
         let checked = Plan::try_from(plan.clone())?;
         // Kept first: what fails below is tried again at the next start too.
-        self.state.keep(&plan)?;
+        self.state.keep(plan)?;
         self.put_in_force(&checked)
     }
 
@@ -202,7 +202,7 @@ fn prepare_nft(config: &ApplianceConfig, tables: Tables) -> Result<Option<Nft>, 
     if interfaces.is_empty() {
         return Ok(None);
     }
-    Nft::install(&interfaces, tables).map(Some)
+    Nft::install(interfaces, tables).map(Some)
 }
 
 fn interfaces(config: &ApplianceConfig, wanted: impl Fn(&PortDriver) -> bool) -> Vec<String> {

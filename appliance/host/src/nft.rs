@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use lb_model::snapshot::L4Protocol;
 use thiserror::Error;
+use tracing::warn;
 
 use crate::plan::{Change, Endpoint4, Tables};
 
@@ -54,18 +55,20 @@ pub(crate) enum NftError {
 /// The rules that are in force.
 #[derive(Debug)]
 pub(crate) struct Nft {
+    interfaces: Vec<String>,
     tables: Tables,
 }
 
 impl Nft {
     /// Puts the rules for these interfaces in force, in the place of whatever an earlier process left.
-    pub(crate) fn install(interfaces: &[String], tables: Tables) -> Result<Self, NftError> {
-        run(&ruleset(interfaces, &tables))?;
-        Ok(Self { tables })
+    pub(crate) fn install(interfaces: Vec<String>, tables: Tables) -> Result<Self, NftError> {
+        run(&ruleset(&interfaces, &tables))?;
+        Ok(Self { interfaces, tables })
     }
 
     /// Drops also what is new in `tables`.
     pub(crate) fn grow(&mut self, tables: &Tables) -> Result<(), NftError> {
+        self.restore()?;
         run_unless_empty(&commands(&self.tables, tables, Verb::Add))?;
         self.tables.services.extend(&tables.services);
         self.tables.service_addrs.extend(&tables.service_addrs);
@@ -79,6 +82,18 @@ impl Nft {
         self.tables = tables.clone();
         Ok(())
     }
+
+    /// A firewall that is loaded anew flushes everybody's rules, and an interface that goes away takes its chain along.
+    fn restore(&self) -> Result<(), NftError> {
+        let listed = nft(&["--terse", "list", "table", "netdev", "penstock"], "").map_err(NftError::Run)?;
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        let device = |interface: &String| format!("hook ingress device \"{interface}\"");
+        if self.interfaces.iter().all(|interface| listed.contains(&device(interface))) {
+            return Ok(());
+        }
+        warn!("somebody removed our nftables rules: they are put in force again");
+        run(&ruleset(&self.interfaces, &self.tables))
+    }
 }
 
 /// Removes the table, if it is there.
@@ -90,9 +105,9 @@ pub(crate) fn remove() -> Result<(), NftError> {
 fn ruleset(interfaces: &[String], tables: &Tables) -> String {
     let Tables { services, service_addrs, members } = tables;
     let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-    text += &set("services", "ipv4_addr . inet_proto . inet_service", services.iter().map(endpoint));
+    text += &set("services", "ipv4_addr . inet_proto . inet_service", services.iter().copied().map(endpoint));
     text += &set("service_addrs", "ipv4_addr", service_addrs.iter());
-    text += &set("members", "ipv4_addr . inet_proto . inet_service", members.iter().map(endpoint));
+    text += &set("members", "ipv4_addr . inet_proto . inet_service", members.iter().copied().map(endpoint));
     text += OURS;
     for (index, interface) in interfaces.iter().enumerate() {
         let _ = write!(
@@ -115,9 +130,9 @@ fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
     let services = verb.of(Change::between(&have.services, &want.services));
     let service_addrs = verb.of(Change::between(&have.service_addrs, &want.service_addrs));
     let members = verb.of(Change::between(&have.members, &want.members));
-    command(verb, "services", &list(services.iter().map(endpoint)))
+    command(verb, "services", &list(services.iter().copied().map(endpoint)))
         + &command(verb, "service_addrs", &list(service_addrs.iter()))
-        + &command(verb, "members", &list(members.iter().map(endpoint)))
+        + &command(verb, "members", &list(members.iter().copied().map(endpoint)))
 }
 
 fn command(verb: Verb, set: &str, elements: &str) -> String {
@@ -135,7 +150,7 @@ fn list<T: Display>(elements: impl Iterator<Item = T>) -> String {
     elements.map(|element| element.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn endpoint(endpoint: &Endpoint4) -> String {
+fn endpoint(endpoint: Endpoint4) -> String {
     let Endpoint4 { address, port, protocol } = endpoint;
     let protocol = match protocol {
         L4Protocol::Tcp => "tcp",
@@ -149,7 +164,7 @@ fn run_unless_empty(commands: &str) -> Result<(), NftError> {
 
 /// Runs commands as one transaction: all of them or none.
 fn run(commands: &str) -> Result<(), NftError> {
-    let output = feed(commands).map_err(NftError::Run)?;
+    let output = nft(&["-f", "-"], commands).map_err(NftError::Run)?;
     if output.status.success() {
         return Ok(());
     }
@@ -157,16 +172,16 @@ fn run(commands: &str) -> Result<(), NftError> {
     Err(NftError::Refused(said.lines().next().unwrap_or("it says nothing").to_owned()))
 }
 
-fn feed(commands: &str) -> io::Result<Output> {
+fn nft(arguments: &[&str], input: &str) -> io::Result<Output> {
     let mut nft = Command::new("nft")
-        .args(["-f", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = nft.stdin.take() {
         // It reads all before it says anything, so that neither waits for the other.
-        stdin.write_all(commands.as_bytes())?;
+        stdin.write_all(input.as_bytes())?;
     }
     nft.wait_with_output()
 }

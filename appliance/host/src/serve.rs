@@ -89,7 +89,7 @@ impl Service {
         match request {
             HostRequest::Status => {}
             HostRequest::Apply { generation } => {
-                serving.last = apply(&mut serving.host, *generation, payload)
+                serving.last = apply(&mut serving.host, *generation, payload);
             }
         }
         serving.last.clone()
@@ -106,7 +106,7 @@ fn apply(host: &mut Host, generation: Generation, payload: Option<OwnedFd>) -> H
         let reason = format!("the plan is of generation {}, the request of {generation}", plan.generation);
         return HostAnswer::Refused { generation, reason };
     }
-    match host.apply(plan) {
+    match host.apply(&plan) {
         Ok(off_link) => HostAnswer::Applied { generation, off_link },
         Err(error) => refused(generation, error),
     }

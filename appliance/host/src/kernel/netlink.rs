@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use thiserror::Error;
@@ -127,10 +128,9 @@ impl AddressChanges {
 
     fn take(&self, flags: RecvFlags) -> Result<bool, NetlinkError> {
         match rustix::net::recv(&self.socket, &mut [0u8; 4][..], flags | RecvFlags::TRUNC) {
-            Ok(_) => Ok(true),
-            // More changes than the socket holds: some are lost, that there were some is not.
-            Err(rustix::io::Errno::NOBUFS) => Ok(true),
-            Err(rustix::io::Errno::AGAIN) => Ok(false),
+            // NOBUFS: more changes than the socket holds. Some are lost, that there were some is not.
+            Ok(_) | Err(Errno::NOBUFS) => Ok(true),
+            Err(Errno::AGAIN) => Ok(false),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }

@@ -54,16 +54,16 @@ pub(crate) struct PortProgram {
 impl PortProgram {
     /// Loads the program with the maps pinned in `maps_dir`; those that are not there are made and pinned.
     pub(super) fn load(link: &Link, maps_dir: &Path) -> Result<Self, SteeringError> {
-        let mut loader = EbpfLoader::new();
+        let mut object = EbpfLoader::new();
         // The kernel's own type information is large, and of no use to a program that reads packets only.
-        loader.btf(None);
+        object.btf(None);
         for map in SHARED {
-            loader.map_pin_path(map, maps_dir.join(map));
+            object.map_pin_path(map, maps_dir.join(map));
         }
         for map in OWN {
-            loader.map_pin_path(map, maps_dir.join(format!("{}-{map}", pin_name(&link.name))));
+            object.map_pin_path(map, maps_dir.join(format!("{}-{map}", pin_name(&link.name))));
         }
-        let ebpf = loader.load(OBJECT).map_err(|source| SteeringError::Load {
+        let ebpf = object.load(OBJECT).map_err(|source| SteeringError::Load {
             interface: link.name.clone(),
             source: Box::new(source),
         })?;
@@ -147,7 +147,7 @@ impl PortProgram {
         Ok(mode)
     }
 
-    fn xdp(&mut self) -> Result<&mut Xdp, SteeringError> {
+    pub(super) fn xdp(&mut self) -> Result<&mut Xdp, SteeringError> {
         self.ebpf
             .program_mut(PROGRAM)
             .and_then(|program| program.try_into().ok())

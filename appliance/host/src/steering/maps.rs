@@ -111,10 +111,10 @@ pub(super) fn address_keys(addresses: &BTreeSet<Ipv4Addr>) -> BTreeSet<AddressKe
 }
 
 fn endpoint_keys(endpoints: &BTreeSet<Endpoint4>) -> BTreeSet<EndpointKey> {
-    endpoints.iter().map(endpoint_key).collect()
+    endpoints.iter().copied().map(endpoint_key).collect()
 }
 
-pub(super) fn endpoint_key(endpoint: &Endpoint4) -> EndpointKey {
+pub(super) fn endpoint_key(endpoint: Endpoint4) -> EndpointKey {
     let [a, b, c, d] = endpoint.address.octets();
     let [high, low] = endpoint.port.get().to_be_bytes();
     [a, b, c, d, high, low, endpoint.protocol.number(), 0]

@@ -15,6 +15,8 @@ mod attach;
 mod bpffs;
 pub(crate) mod locals;
 mod maps;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,324 @@
+//! The program itself, run by the kernel on frames made here, and its attachment in a network namespace. As root only.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use aya::maps::{MapData, PerCpuArray};
+use aya::programs::{TestRun, TestRunOptions};
+use lb_model::L4Port;
+use lb_model::snapshot::L4Protocol;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::maps::PinnedSet;
+use super::*;
+use crate::kernel::netlink::Netlink;
+use crate::plan::Endpoint4;
+
+const CLIENT: &str = "198.51.100.7";
+const SERVICE: &str = "192.0.2.1";
+const MEMBER: &str = "10.1.0.11";
+const HERE: &str = "10.1.0.2";
+
+/// `enum xdp_action` of linux/bpf.h. Without a plane, what is ours is dropped.
+const OURS: u32 = 1;
+const PASS: u32 = 2;
+
+/// A directory for pins that is unmade with its content.
+struct Pins {
+    dir: tempfile::TempDir,
+}
+
+impl Pins {
+    fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "the steering program can be loaded by root only");
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn bpf(&self) -> PathBuf {
+        self.dir.path().join("bpf")
+    }
+
+    fn link(&self) -> PathBuf {
+        self.bpf().join("front0-link")
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        remove_all(&self.bpf()).unwrap();
+    }
+}
+
+fn address(text: &str) -> Ipv4Addr {
+    text.parse().unwrap()
+}
+
+fn endpoint(host: &str, port: u16) -> Endpoint4 {
+    Endpoint4 { address: address(host), port: L4Port::new(port).unwrap(), protocol: L4Protocol::Tcp }
+}
+
+/// A service on port 80, a member on port 8080.
+fn tables() -> Tables {
+    Tables {
+        services: [endpoint(SERVICE, 80)].into(),
+        service_addrs: [address(SERVICE)].into(),
+        members: [endpoint(MEMBER, 8080)].into(),
+    }
+}
+
+/// A frame with a TCP segment, to be bent by the cases.
+#[derive(Clone)]
+struct Frame {
+    from: (&'static str, u16),
+    to: (&'static str, u16),
+    protocol: u8,
+    fragment: u16,
+    options: usize,
+    vlan: bool,
+}
+
+fn segment(from: (&'static str, u16), to: (&'static str, u16)) -> Frame {
+    Frame { from, to, protocol: 6, fragment: 0, options: 0, vlan: false }
+}
+
+impl Frame {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1];
+        if self.vlan {
+            bytes.extend([0x81, 0x00, 0, 7]);
+        }
+        bytes.extend([0x08, 0x00]);
+        let header_len = 20 + self.options;
+        let total_len = u16::try_from(header_len + 20).unwrap();
+        bytes.extend([0x40 | u8::try_from(header_len / 4).unwrap(), 0]);
+        bytes.extend(total_len.to_be_bytes());
+        bytes.extend([0, 1]);
+        bytes.extend(self.fragment.to_be_bytes());
+        bytes.extend([64, self.protocol, 0, 0]);
+        bytes.extend(address(self.from.0).octets());
+        bytes.extend(address(self.to.0).octets());
+        bytes.extend(vec![1; self.options]);
+        bytes.extend(self.from.1.to_be_bytes());
+        bytes.extend(self.to.1.to_be_bytes());
+        bytes.extend([0; 16]);
+        bytes
+    }
+}
+
+struct Loaded {
+    pins: Pins,
+    steering: Steering,
+}
+
+fn loaded() -> Loaded {
+    let pins = Pins::new();
+    let link = Link { index: 1, name: "lo".to_owned(), ..Link::default() };
+    let mut steering = Steering::load(&pins.bpf(), &[link]).unwrap();
+    steering.grow(&tables()).unwrap();
+    let locals = [address(HERE).octets(), address(SERVICE).octets()].into();
+    PinnedSet::open(&maps::directory(&pins.bpf()), "locals").unwrap().grow(&locals).unwrap();
+    Loaded { pins, steering }
+}
+
+impl Loaded {
+    fn verdict(&mut self, bytes: &[u8]) -> u32 {
+        let program = self.steering.programs[0].xdp().unwrap();
+        let options = TestRunOptions { data_in: Some(bytes), ..TestRunOptions::new() };
+        program.test_run(options).unwrap().return_value
+    }
+
+    fn counters(&self) -> [u64; 3] {
+        let pin = maps::directory(&self.pins.bpf()).join("lo-counters");
+        let counters = aya::maps::Map::from_map_data(MapData::from_pin(pin).unwrap()).unwrap();
+        let counters = PerCpuArray::<_, u64>::try_from(counters).unwrap();
+        [0, 1, 2].map(|index| counters.get(&index, 0).unwrap().iter().sum())
+    }
+}
+
+#[test]
+fn each_packet_has_its_verdict() {
+    let to_service = segment((CLIENT, 40_000), (SERVICE, 80));
+    let reply = segment((MEMBER, 8080), (CLIENT, 40_000));
+    let cases = [
+        ("to a service", to_service.clone(), OURS),
+        ("to another port of its address", segment((CLIENT, 40_000), (SERVICE, 81)), PASS),
+        ("to a service's port elsewhere", segment((CLIENT, 40_000), (HERE, 80)), PASS),
+        ("by UDP", Frame { protocol: 17, ..to_service.clone() }, PASS),
+        ("with IP options", Frame { options: 8, ..to_service.clone() }, OURS),
+        ("tagged", Frame { vlan: true, ..to_service.clone() }, PASS),
+        ("the first fragment", Frame { fragment: 0x2000, ..to_service.clone() }, OURS),
+        ("a later fragment", Frame { fragment: 0x2010, to: (SERVICE, 9), ..to_service.clone() }, OURS),
+        ("the last fragment", Frame { fragment: 0x0010, to: (SERVICE, 9), ..to_service.clone() }, OURS),
+        ("do not fragment", Frame { fragment: 0x4000, ..to_service.clone() }, OURS),
+        ("a fragment elsewhere", Frame { fragment: 0x0010, to: (HERE, 80), ..to_service.clone() }, PASS),
+        ("a fragment by UDP", Frame { fragment: 0x2000, protocol: 17, ..to_service }, PASS),
+        ("a member's reply", reply.clone(), OURS),
+        ("a member's reply with IP options", Frame { options: 40, ..reply.clone() }, OURS),
+        ("the first fragment of a reply", Frame { fragment: 0x2000, ..reply.clone() }, OURS),
+        ("a later fragment of a reply", Frame { fragment: 0x0010, ..reply }, PASS),
+        ("from a member's other port", segment((MEMBER, 22), (CLIENT, 40_000)), PASS),
+        ("from a member to this host", segment((MEMBER, 8080), (HERE, 40_000)), PASS),
+        ("from a member to a service", segment((MEMBER, 8080), (SERVICE, 80)), OURS),
+    ];
+    let mut loaded = loaded();
+    for (what, frame, verdict) in cases {
+        assert_eq!(loaded.verdict(&frame.bytes()), verdict, "{what}");
+    }
+}
+
+#[test]
+fn what_is_cut_short_is_the_kernels() {
+    let mut loaded = loaded();
+    let whole = segment((CLIENT, 40_000), (SERVICE, 80)).bytes();
+    assert_eq!(loaded.verdict(&whole[..38]), OURS);
+    for len in [14, 20, 33, 34, 37] {
+        assert_eq!(loaded.verdict(&whole[..len]), PASS, "{len} bytes");
+    }
+    let mut impossible = whole;
+    impossible[14] = 0x44;
+    assert_eq!(loaded.verdict(&impossible), PASS);
+}
+
+#[test]
+fn every_packet_is_counted_once() {
+    let mut loaded = loaded();
+    let before = loaded.counters();
+    loaded.verdict(&segment((CLIENT, 40_000), (SERVICE, 80)).bytes());
+    loaded.verdict(&segment((CLIENT, 40_000), (SERVICE, 81)).bytes());
+    loaded.verdict(&segment((CLIENT, 40_000), (SERVICE, 82)).bytes());
+    assert_eq!((before, loaded.counters()), ([0, 0, 0], [2, 0, 1]));
+}
+
+#[test]
+fn what_leaves_the_plan_is_the_kernels_again() {
+    let mut loaded = loaded();
+    let bytes = segment((CLIENT, 40_000), (SERVICE, 80)).bytes();
+    let other = segment((CLIENT, 40_000), (SERVICE, 443)).bytes();
+    let plan = Tables { services: [endpoint(SERVICE, 443)].into(), ..tables() };
+    loaded.steering.grow(&plan).unwrap();
+    assert_eq!((loaded.verdict(&bytes), loaded.verdict(&other)), (OURS, OURS));
+    loaded.steering.shrink(&plan).unwrap();
+    assert_eq!((loaded.verdict(&bytes), loaded.verdict(&other)), (PASS, OURS));
+}
+
+/// A network namespace with an interface `front0`; `work` runs inside.
+fn with_interface<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
+    let namespace = Namespace::new(name);
+    thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            let file = File::open(Path::new("/run/netns").join(&namespace.name)).unwrap();
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        });
+        inside.join().unwrap()
+    })
+}
+
+struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    fn new(name: &str) -> Self {
+        let name = format!("hostunit-{name}-{}", std::process::id());
+        ip(&["netns", "add", &name]);
+        let namespace = Self { name };
+        ip(&["-n", &namespace.name, "link", "add", "front0", "type", "veth", "peer", "name", "peer0"]);
+        ip(&["-n", &namespace.name, "link", "set", "front0", "up"]);
+        namespace
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
+}
+
+fn front() -> Link {
+    Netlink::open().unwrap().link("front0").unwrap()
+}
+
+fn attach(pins: &Pins, maps: &str) -> Result<attach::Mode, SteeringError> {
+    let maps = pins.bpf().join(maps);
+    bpffs::make_dir(&maps)?;
+    PortProgram::load(&front(), &maps)?.attach(&pins.link())
+}
+
+#[test]
+fn the_same_program_stays_and_another_takes_its_place() {
+    let pins = Pins::new();
+    bpffs::prepare(&pins.bpf()).unwrap();
+    with_interface("replace", || {
+        assert_eq!(attach(&pins, "maps-v1").unwrap(), attach::Mode::Native);
+        let first = front().xdp_program;
+        assert!(first.is_some());
+        assert_eq!(attach(&pins, "maps-v1").unwrap(), attach::Mode::Kept);
+        assert_eq!(front().xdp_program, first);
+
+        // Other maps are as good as another version.
+        assert_eq!(attach(&pins, "maps-v2").unwrap(), attach::Mode::Replaced);
+        let second = front().xdp_program;
+        assert!(second.is_some() && second != first);
+        assert_eq!(attach(&pins, "maps-v2").unwrap(), attach::Mode::Kept);
+    });
+}
+
+#[test]
+fn an_interface_that_came_back_is_steered_again() {
+    let pins = Pins::new();
+    bpffs::prepare(&pins.bpf()).unwrap();
+    for _ in 0..2 {
+        with_interface("again", || assert_eq!(attach(&pins, "maps-v1").unwrap(), attach::Mode::Native));
+    }
+}
+
+#[test]
+fn a_program_of_somebody_else_is_left_alone() {
+    let (pins, theirs) = (Pins::new(), Pins::new());
+    bpffs::prepare(&pins.bpf()).unwrap();
+    bpffs::prepare(&theirs.bpf()).unwrap();
+    with_interface("foreign", || {
+        attach(&theirs, "maps-v1").unwrap();
+        let running = front().xdp_program;
+        let error = attach(&pins, "maps-v1").unwrap_err();
+        assert!(matches!(error, SteeringError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("`front0` already runs the XDP program"), "{error}");
+        assert_eq!(front().xdp_program, running);
+    });
+}
+
+#[test]
+fn what_the_driver_cannot_steer_the_kernel_does() {
+    let pins = Pins::new();
+    bpffs::prepare(&pins.bpf()).unwrap();
+    with_interface("generic", || {
+        // A veth's driver wants frames in one piece, which those of such a peer are not.
+        ip(&["link", "set", "peer0", "mtu", "9000"]);
+        assert_eq!(attach(&pins, "maps-v1").unwrap(), attach::Mode::Generic);
+        assert_eq!(attach(&pins, "maps-v1").unwrap(), attach::Mode::Kept);
+    });
+}
+
+#[test]
+fn pins_that_nobody_needs_go() {
+    let pins = Pins::new();
+    bpffs::prepare(&pins.bpf()).unwrap();
+    with_interface("unused", || {
+        attach(&pins, "maps-v0").unwrap();
+        bpffs::make_dir(&pins.bpf().join("maps-v1")).unwrap();
+        bpffs::remove_unused(&pins.bpf(), &[pins.link()], &pins.bpf().join("maps-v1")).unwrap();
+        assert!(!pins.bpf().join("maps-v0").exists());
+        assert!(front().xdp_program.is_some());
+        bpffs::remove_unused(&pins.bpf(), &[], &pins.bpf().join("maps-v1")).unwrap();
+        assert_eq!(front().xdp_program, None);
+    });
+}
