@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use lb_model::config::ChecksumMode;
 use lb_model::{MacAddr, Prefix};
 
+use crate::rewrite::address_frame;
 use crate::verdict::{Awaited, PortIndex};
 
 /// A port of the plane.
@@ -70,6 +71,12 @@ pub struct NextHop {
 }
 
 impl NextHop {
+    /// Writes the Ethernet addresses of a frame that goes this way.
+    #[inline]
+    pub fn address_frame(&self, frame: &mut [u8]) {
+        address_frame(frame, &self.macs);
+    }
+
     /// What a frame waits for if this is not resolved.
     pub fn awaited(&self) -> Awaited {
         Awaited { port: self.port, address: self.address }

@@ -13,7 +13,7 @@ use crate::counters::WorkerCounters;
 use crate::flow::{Direction, FlowTable, Found, Key, NewFlow, Place};
 use crate::network::Strangers;
 use crate::pick::Picker;
-use crate::rewrite::{address_frame, sum_segment, translate};
+use crate::rewrite::{sum_segment, translate};
 use crate::tables::{Backend, Endpoint, Service, Tables};
 use crate::tcp_state;
 use crate::verdict::{PortIndex, Verdict};
@@ -22,7 +22,7 @@ use crate::wire::tcp::{self, Tcp};
 use crate::wire::{checksum, eth};
 
 /// The most frames that are looked at together.
-pub const MAX_BURST: usize = 32;
+pub const MAX_BURST: usize = 64;
 
 const TCP: u8 = 6;
 
@@ -423,7 +423,7 @@ fn pass(
     if !hop.resolved {
         return Verdict::Hold(hop.awaited());
     }
-    address_frame(frame, &hop.macs);
+    hop.address_frame(frame);
     Verdict::Send(hop.port)
 }
 

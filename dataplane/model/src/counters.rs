@@ -126,6 +126,18 @@ impl BackendCounters {
         self.packets_out += packets_out;
         self.bytes_out += bytes_out;
     }
+
+    /// What was counted after `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            connections: self.connections.wrapping_sub(before.connections),
+            packets_in: self.packets_in.wrapping_sub(before.packets_in),
+            bytes_in: self.bytes_in.wrapping_sub(before.bytes_in),
+            packets_out: self.packets_out.wrapping_sub(before.packets_out),
+            bytes_out: self.bytes_out.wrapping_sub(before.bytes_out),
+        }
+    }
 }
 
 #[cfg(test)]

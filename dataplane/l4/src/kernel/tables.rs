@@ -1,0 +1,249 @@
+//! Reading the kernel's links, addresses, routes and neighbours, and asking it to look for neighbours.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use lb_engine::network::{Network, PortView, Route};
+use lb_engine::verdict::PortIndex;
+use lb_model::{MacAddr, Prefix};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::netlink::{Netlink, NetlinkError};
+
+/// The main routing table.
+const MAIN: u32 = 254;
+
+/// The kernel's interface of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) mac: MacAddr,
+    pub(crate) up: bool,
+}
+
+/// What the kernel thinks of a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// It answered not long ago.
+    Fresh,
+    /// It answered once, and nobody has asked since.
+    Stale,
+    /// It was asked and has not answered yet.
+    Asked,
+    /// It did not answer.
+    Failed,
+}
+
+/// What was read in one go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) network: Network,
+    /// The interface of each port; none while it does not exist.
+    pub(crate) links: Vec<Option<Link>>,
+    pub(crate) freshness: HashMap<(PortIndex, Ipv4Addr), Freshness>,
+    /// Neighbours that the kernel keeps fresh by itself.
+    pub(crate) managed: HashSet<(PortIndex, Ipv4Addr)>,
+}
+
+/// Reads everything. `interfaces` are those of the ports, in order; `views` what is known of the ports beside their
+/// addresses.
+pub(crate) fn read(
+    netlink: &mut Netlink,
+    interfaces: &[String],
+    views: &[PortView],
+) -> Result<Reading, NetlinkError> {
+    let links = links(netlink, interfaces)?;
+    let by_index: HashMap<u32, PortIndex> = links
+        .iter()
+        .enumerate()
+        .filter_map(|(port, link)| Some((link.as_ref()?.index, PortIndex(u8::try_from(port).ok()?))))
+        .collect();
+    let mut reading = Reading::default();
+    reading.network.ports = views
+        .iter()
+        .zip(&links)
+        .map(|(view, link)| PortView { mac: link.map_or(view.mac, |link| link.mac), ..view.clone() })
+        .collect();
+    reading.network.locals = locals(netlink)?;
+    reading.network.routes = routes(netlink, &by_index)?;
+    neighbours(netlink, &by_index, &mut reading)?;
+    reading.links = links;
+    Ok(reading)
+}
+
+fn links(netlink: &mut Netlink, interfaces: &[String]) -> Result<Vec<Option<Link>>, NetlinkError> {
+    let mut found = vec![None; interfaces.len()];
+    netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| {
+        let RouteNetlinkMessage::NewLink(link) = message else { return };
+        let name = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        });
+        let Some(port) = name.and_then(|name| interfaces.iter().position(|interface| interface == name))
+        else {
+            return;
+        };
+        let mac = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Address(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr),
+            _ => None,
+        });
+        let up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
+        found[port] = mac.map(|mac| Link { index: link.header.index, mac, up });
+    })?;
+    Ok(found)
+}
+
+fn locals(netlink: &mut Netlink) -> Result<HashSet<Ipv4Addr>, NetlinkError> {
+    let mut found = HashSet::new();
+    let mut request = AddressMessage::default();
+    request.header.family = AddressFamily::Inet;
+    netlink.dump(RouteNetlinkMessage::GetAddress(request), |message| {
+        let RouteNetlinkMessage::NewAddress(address) = message else { return };
+        found.extend(address.attributes.iter().filter_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
+            _ => None,
+        }));
+    })?;
+    Ok(found)
+}
+
+fn routes(netlink: &mut Netlink, ports: &HashMap<u32, PortIndex>) -> Result<Vec<Route>, NetlinkError> {
+    let mut found = Vec::new();
+    let mut request = RouteMessage::default();
+    request.header.address_family = AddressFamily::Inet;
+    netlink.dump(RouteNetlinkMessage::GetRoute(request), |message| {
+        if let RouteNetlinkMessage::NewRoute(route) = message {
+            found.extend(read_route(&route, ports));
+        }
+    })?;
+    found.sort_by_key(|route| (route.to, route.metric, route.port, route.gateway));
+    Ok(found)
+}
+
+/// A unicast route of the main table that leads to a port; of several equal next hops the first.
+fn read_route(message: &RouteMessage, ports: &HashMap<u32, PortIndex>) -> Option<Route> {
+    let mut table = u32::from(message.header.table);
+    let mut to = Ipv4Addr::UNSPECIFIED;
+    let (mut hop, mut metric) = (Hop::default(), 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Table(id) => table = *id,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = *address,
+            RouteAttribute::Priority(priority) => metric = *priority,
+            RouteAttribute::MultiPath(hops) => hop = hops.first().map(Hop::of).unwrap_or_default(),
+            other => hop.take(other),
+        }
+    }
+    if table != MAIN || message.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let to = Prefix::new(to, message.header.destination_prefix_length).ok()?;
+    Some(Route { to, port: *ports.get(&hop.interface)?, gateway: hop.gateway, metric })
+}
+
+#[derive(Default)]
+struct Hop {
+    interface: u32,
+    gateway: Option<Ipv4Addr>,
+}
+
+impl Hop {
+    fn of(hop: &RouteNextHop) -> Self {
+        let mut read = Self { interface: hop.interface_index, gateway: None };
+        hop.attributes.iter().for_each(|attribute| read.take(attribute));
+        read
+    }
+
+    fn take(&mut self, attribute: &RouteAttribute) {
+        match attribute {
+            RouteAttribute::Oif(index) => self.interface = *index,
+            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => self.gateway = Some(*gateway),
+            _ => {}
+        }
+    }
+}
+
+fn neighbours(
+    netlink: &mut Netlink,
+    ports: &HashMap<u32, PortIndex>,
+    reading: &mut Reading,
+) -> Result<(), NetlinkError> {
+    let mut request = NeighbourMessage::default();
+    request.header.family = AddressFamily::Inet;
+    netlink.dump(RouteNetlinkMessage::GetNeighbour(request), |message| {
+        let RouteNetlinkMessage::NewNeighbour(neighbour) = message else { return };
+        let Some(port) = ports.get(&neighbour.header.ifindex).copied() else { return };
+        read_neighbour(&neighbour, port, reading);
+    })
+}
+
+fn read_neighbour(message: &NeighbourMessage, port: PortIndex, reading: &mut Reading) {
+    let (mut address, mut mac, mut managed) = (None, None, false);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(destination)) => {
+                address = Some(*destination)
+            }
+            NeighbourAttribute::LinkLayerAddress(bytes) => {
+                mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
+            }
+            NeighbourAttribute::ExtFlags(flags) => managed = flags.contains(NeighbourExtFlags::Managed),
+            _ => {}
+        }
+    }
+    let Some(address) = address else { return };
+    let freshness = match message.header.state {
+        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp => Freshness::Fresh,
+        // The kernel is asking; what it knew until now is still the best there is.
+        NeighbourState::Delay | NeighbourState::Probe => Freshness::Fresh,
+        NeighbourState::Stale => Freshness::Stale,
+        NeighbourState::Incomplete => Freshness::Asked,
+        _ => Freshness::Failed,
+    };
+    reading.freshness.insert((port, address), freshness);
+    if managed {
+        reading.managed.insert((port, address));
+    }
+    if let Some(mac) = mac.filter(|_| matches!(freshness, Freshness::Fresh | Freshness::Stale)) {
+        reading.network.neighbours.insert((port, address), mac);
+    }
+}
+
+/// How the kernel is asked to look for a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Now, once.
+    Once,
+    /// Now and from now on, by itself.
+    Managed,
+}
+
+/// Asks the kernel to find out the Ethernet address of a neighbour.
+pub(crate) fn ask(netlink: &mut Netlink, link: u32, address: Ipv4Addr, how: Ask) -> Result<(), NetlinkError> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.ifindex = link;
+    message.header.state = NeighbourState::None;
+    message.header.flags = NeighbourFlags::Use;
+    message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+    if how == Ask::Managed {
+        message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    }
+    netlink.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Gives an interface the Ethernet address of the port it stands for.
+pub(crate) fn set_mac(interface: &str, mac: MacAddr) -> Result<(), NetlinkError> {
+    let mut netlink = Netlink::open()?;
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(interface.to_owned()));
+    message.attributes.push(LinkAttribute::Address(mac.0.to_vec()));
+    netlink.change(RouteNetlinkMessage::SetLink(message), 0)
+}
