@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{program, run};
+use crate::command::{complain, program, run};
 use crate::namespace::Namespace;
 use crate::options::LabOptions;
 use crate::slot::{Role, Slot};
@@ -83,11 +83,11 @@ impl Drop for Appliance {
     fn drop(&mut self) {
         for process in [&self.penstockd, &self.l4, &self.host] {
             if let Err(error) = process.stop() {
-                eprintln!("{error:#}");
+                complain(&error);
             }
         }
         if let Err(error) = run(self.place.command("penstock-host").arg("--cleanup")) {
-            eprintln!("penstock-host could not remove what it made: {error:#}");
+            complain(&error.context("penstock-host could not remove what it made"));
         }
     }
 }

@@ -31,6 +31,11 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<Strin
     written(command, output)
 }
 
+/// Tells of a failure where nobody is left to return it to. The terminal may be gone by then.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "{error:#}");
+}
+
 fn written(command: &Command, output: Output) -> Result<String> {
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

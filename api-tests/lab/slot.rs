@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::command::{program, run};
+use crate::command::{complain, program, run};
 use crate::hugepages;
 use crate::namespace::Namespace;
 
@@ -132,7 +132,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Err(error) = self.clear() {
-            eprintln!("The lab could not remove all of itself: {error:#}");
+            complain(&error.context("the lab could not remove all of itself"));
         }
         // While the lock is held: see `lock` for who may be waiting.
         let _ = fs::remove_dir_all(self.folder());

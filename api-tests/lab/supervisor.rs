@@ -11,7 +11,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::command::complain;
 
 /// Between the end of a process and its next start.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -95,6 +98,19 @@ impl Supervised {
     /// How often it was started again.
     pub fn restarts(&self) -> u32 {
         self.shared.lock().starts.saturating_sub(1)
+    }
+
+    /// The processor time that it has used since it started last.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let pid = self.pid().with_context(|| format!("{} is not running", self.name))?;
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("no process {pid}"))?;
+        // proc(5): after the name in brackets, which may hold blanks; utime and stime are fields 14 and 15.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse::<u64>().ok());
+        let ticks =
+            ticks(14).zip(ticks(15)).map(|(user, system)| user + system).context("an odd /proc/…/stat")?;
+        Ok(Duration::from_millis(ticks * 1000 / clock_ticks_per_second()))
     }
 
     /// Waits until it is ready. An end meanwhile is an error: the next start will hardly go better.
@@ -187,7 +203,7 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            eprintln!("{error:#}");
+            complain(&error);
         }
         self.shared.lock().closing = true;
         self.shared.changed.notify_all();

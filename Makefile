@@ -1,0 +1,33 @@
+# The same verbs for a person and for CI. `make` alone lists them.
+
+SHELL := /bin/bash
+CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock/target
+export CARGO_TARGET_DIR
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+.PHONY: help setup build run test test-full bench clean
+
+help: ## List these verbs
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## Install what is missing on this Debian 12 machine (as root)
+	@.ci/setup
+
+build: ## Build everything in release
+	@cargo build --release --locked --workspace
+
+run: setup build ## Run the appliance in a lab on this machine until Ctrl-C (as root; DRIVER=af_packet, OFFLOAD=off)
+	@exec "$$CARGO_TARGET_DIR/release/penstock-lab"
+
+test: setup ## Check and test everything (as root); ends with "N passed, N failed"
+	@.ci/test
+
+test-full: setup ## The same, with the tests that take time to measure
+	@.ci/test --include-ignored
+
+bench: setup ## Measure the forwarder against its own no-op forwarding and against testpmd (as root)
+	@cargo build --profile dist --locked -p lb-l4
+	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench
+
+clean: ## Remove what was built
+	@rm -rf "$$CARGO_TARGET_DIR"
