@@ -1,0 +1,39 @@
+//! The product in the lab: what a client of a virtual service sees, whatever happens to the appliance meanwhile.
+
+mod bad_input;
+mod balancing;
+mod checksums;
+mod idle;
+mod restarts;
+mod stage;
+
+/// Makes each function a test on every kind of port that the lab has.
+macro_rules! on_every_port {
+    ($($test:ident),+ $(,)?) => {
+        $(mod $test {
+            use anyhow::Result;
+            use lab::Driver;
+
+            #[test]
+            fn af_xdp_offload_on() -> Result<()> {
+                super::$test(Driver::AfXdp, true)
+            }
+
+            #[test]
+            fn af_xdp_offload_off() -> Result<()> {
+                super::$test(Driver::AfXdp, false)
+            }
+
+            #[test]
+            fn af_packet_offload_on() -> Result<()> {
+                super::$test(Driver::AfPacket, true)
+            }
+
+            #[test]
+            fn af_packet_offload_off() -> Result<()> {
+                super::$test(Driver::AfPacket, false)
+            }
+        })+
+    };
+}
+pub(crate) use on_every_port;
