@@ -88,56 +88,56 @@ impl Driver {
         self.shared_interface().is_some()
     }
 
-    /// Name and arguments of the device to make; none where the EAL has found it.
-    fn vdev(&self, queues: u16) -> Option<(String, String)> {
+    /// Finds the device or makes it.
+    pub(crate) fn probe(&self, queues: u16) -> Result<Device, PortError> {
         // Devices need different names; a name is never used again.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = || NUMBER.fetch_add(1, Ordering::Relaxed);
         match self {
-            Self::AfXdp { interface, mode } => Some((
-                format!("net_af_xdp_penstock{}", number()),
-                format!("iface={interface},start_queue=0,queue_count={queues},{}", mode.arguments()),
-            )),
-            Self::AfPacket { interface } => Some((
-                format!("net_af_packet_penstock{}", number()),
-                format!("iface={interface},qpairs={queues},{}", af_packet::ring_arguments()),
-            )),
+            Self::AfXdp { interface, mode } => make(
+                &format!("net_af_xdp_penstock{}", number()),
+                &format!("iface={interface},start_queue=0,queue_count={queues},{}", mode.arguments()),
+            ),
+            Self::AfPacket { interface } => make(
+                &format!("net_af_packet_penstock{}", number()),
+                &format!("iface={interface},qpairs={queues},{}", af_packet::ring_arguments()),
+            ),
             Self::Vdev { device } => {
                 let (name, arguments) = device.split_once(',').unwrap_or((device, ""));
-                Some((name.to_owned(), arguments.to_owned()))
+                make(name, arguments)
             }
-            Self::Pci { .. } => None,
-        }
-    }
-
-    /// Finds the device or makes it.
-    pub(crate) fn probe(&self, queues: u16) -> Result<Device, PortError> {
-        if let Self::Pci { address } = self {
-            let name = CString::new(address.as_str())?;
-            return port_number(&name).map(|port| Device { port, vdev: None }).ok_or_else(|| {
-                let address = address.clone();
-                PortError::NoPciDevice { address }
-            });
-        }
-        let Some((name, arguments)) = self.vdev(queues) else {
-            return Err(PortError::NoDriver(format!("{self:?}")));
-        };
-        let vdev = Vdev::new(&name, &arguments)?;
-        let (code, log) = driver_log::recorded(|| vdev.add());
-        let port = (code == 0).then(|| port_number(&vdev.name)).flatten();
-        match port {
-            Some(port) => {
-                driver_log::passed_on(&log);
-                Ok(Device { port, vdev: Some(vdev) })
-            }
-            None => Err(PortError::Probe {
-                device: format!("{name},{arguments}"),
-                reason: error_text(code),
-                log: driver_log::gist(&log),
-            }),
+            Self::Pci { address } => find(address),
         }
     }
 }
+
+/// The EAL has probed it when it started.
+fn find(address: &str) -> Result<Device, PortError> {
+    let missing = || PortError::NoPciDevice { address: address.to_owned() };
+    let port = port_number(&CString::new(address)?).ok_or_else(missing)?;
+    Ok(Device { port, vdev: None })
+}
+
+fn make(name: &str, arguments: &str) -> Result<Device, PortError> {
+    let vdev = Vdev::new(name, arguments)?;
+    let (code, log) = driver_log::recorded(|| vdev.add());
+    match (code, port_number(&vdev.name)) {
+        (0, Some(port)) => {
+            driver_log::passed_on(&log);
+            Ok(Device { port, vdev: Some(vdev) })
+        }
+        // The name matches no driver.
+        (UNPARSED, _) => Err(PortError::NoDriver { device: name.to_owned() }),
+        _ => Err(PortError::Probe {
+            device: format!("{name},{arguments}"),
+            reason: error_text(code),
+            log: driver_log::gist(&log),
+        }),
+    }
+}
+
+/// What `rte_devargs_parse` answers when no bus knows the device.
+const UNPARSED: i32 = -libc::EFAULT;
 
 impl AfXdpMode {
     fn arguments(self) -> String {

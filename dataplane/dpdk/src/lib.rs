@@ -19,6 +19,7 @@
 //! What frames mean is the engine's business (`lb-engine`), where they go is `lb-l4`'s.
 
 mod af_packet;
+mod af_xdp;
 mod burst;
 mod device;
 mod driver_log;

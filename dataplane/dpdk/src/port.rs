@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::device::{Device, Driver};
 use crate::eal::{Eal, error_text};
 use crate::stats::{self, ExtendedStat, PortStats};
-use crate::{Mempool, RxQueue, TxQueue, af_packet, driver_log};
+use crate::{Mempool, RxQueue, TxQueue, af_packet, af_xdp, driver_log};
 
 /// How a port is to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub struct PortConfig {
 }
 
 /// A started port, to be asked and watched. It closes when it and all its queues are dropped.
+///
+/// With AF_XDP a process can open an interface once, whether it works or not: DPDK 22.11 does not let go of the queues, nor of
+/// the buffers it held ready. Restart the process to try again.
 #[derive(Debug)]
 pub struct Port {
     device: Arc<Device>,
@@ -87,9 +90,12 @@ pub enum PortError {
         /// The device.
         address: String,
     },
-    /// A driver that cannot be made, a bug of ours.
-    #[error("no device for {0}")]
-    NoDriver(String),
+    /// The name begins with that of no driver.
+    #[error("DPDK has no driver for `{device}`: is its librte-net package installed?")]
+    NoDriver {
+        /// The device.
+        device: String,
+    },
     /// A zero byte in a name.
     #[error("the name of a device holds a zero byte")]
     Name(#[from] NulError),
@@ -119,6 +125,18 @@ pub enum PortError {
         /// The text of DPDK's error number.
         reason: String,
         /// The end of what it logged.
+        log: String,
+    },
+    /// The driver says no more than −22; this is what else could be found out.
+    #[error("AF_XDP on `{interface}`: {step} failed: {cause} ({log})")]
+    AfXdp {
+        /// The kernel's interface.
+        interface: String,
+        /// What was being done.
+        step: &'static str,
+        /// In words.
+        cause: &'static str,
+        /// The end of what DPDK logged.
         log: String,
     },
     /// The driver refused a step of starting.
@@ -384,16 +402,19 @@ impl Setup<'_> {
     fn step(&self, step: &'static str, act: impl FnOnce() -> i32) -> Result<(), PortError> {
         let (code, log) = driver_log::recorded(act);
         if code < 0 {
-            let driver = self.config.driver.clone();
-            return Err(PortError::Setup {
-                driver,
-                step,
-                reason: error_text(code),
-                log: driver_log::gist(&log),
-            });
+            return Err(self.failed(step, code, driver_log::gist(&log)));
         }
         driver_log::passed_on(&log);
         Ok(())
+    }
+
+    fn failed(&self, step: &'static str, code: i32, log: String) -> PortError {
+        match self.config.driver.clone() {
+            Driver::AfXdp { interface, .. } => {
+                PortError::AfXdp { interface, step, cause: af_xdp::likely_cause(), log }
+            }
+            driver => PortError::Setup { driver, step, reason: error_text(code), log },
+        }
     }
 }
 
