@@ -12,7 +12,7 @@ const LIBRARIES: &[&str] = &["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring"
 
 const FUNCTIONS: &[&str] = &[
     "penstock_.*",
-    "rte_eal_(hotplug_add|hotplug_remove|init)",
+    "rte_eal_(get_runtime_dir|hotplug_add|hotplug_remove|init)",
     "rte_eth_dev_(adjust_nb_rx_tx_desc|close|configure|get_mtu|get_port_by_name|info_get|set_mtu|start|stop)",
     "rte_eth_(dev_socket_id|link_get_nowait|macaddr_get|promiscuous_enable|rx_queue_setup|tx_queue_setup)",
     "rte_eth_(stats_get|xstats_get|xstats_get_names)",

@@ -4,9 +4,10 @@
 //! ([`crate::pin_current_thread`], [`crate::register_thread`]). It keeps nothing on disk, so that several processes can run
 //! beside each other, and a killed one leaves nothing behind.
 
-use std::ffi::{CStr, CString, NulError, c_char, c_int};
+use std::ffi::{CStr, CString, NulError, OsStr, c_char, c_int};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::thread::{CpuSet, sched_getaffinity};
@@ -126,6 +127,7 @@ impl Eal {
         match started {
             Ok(()) => {
                 driver_log::passed_on(&log);
+                remove_runtime_directory();
                 Ok(Self { memory, drives_pci: !config.pci.is_empty() })
             }
             Err(reason) => Err(EalError::Init { reason, log: driver_log::gist(&log) }),
@@ -223,6 +225,14 @@ fn start(arguments: Vec<CString>) -> Result<(), String> {
     // SAFETY: `count` C strings that are never freed; the caller lets only one thread get here.
     let result = unsafe { dpdk_sys::rte_eal_init(count, arguments.as_mut_ptr()) };
     if result < 0 { Err(error_text(last_error())) } else { Ok(()) }
+}
+
+/// Made for files by which other processes would join this one; with nothing shared it stays empty, and would stay for good.
+fn remove_runtime_directory() {
+    // SAFETY: the EAL runs; the path is a C string of its own that no longer changes.
+    let path = unsafe { CStr::from_ptr(dpdk_sys::rte_eal_get_runtime_dir()) };
+    // One that is not empty, or not there, is somebody else's business.
+    let _ = fs::remove_dir(OsStr::from_bytes(path.to_bytes()));
 }
 
 /// The cores this thread may run on, as the EAL wants to read them.
