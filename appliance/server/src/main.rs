@@ -1,1 +1,124 @@
-fn main() {}
+//! penstockd: the management API, the database of what is wanted, and the reconciler that brings it about.
+//!
+//! It runs as an ordinary user. Traffic does not notice whether it runs: what it published, the planes keep.
+
+mod api;
+mod config;
+mod domain;
+mod observed;
+mod peer;
+mod private_file;
+mod reconcile;
+mod serve;
+mod signin;
+mod store;
+mod tls;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use lb_model::config::ApplianceConfig;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tracing_subscriber::EnvFilter;
+
+use api::App;
+use reconcile::Reconciler;
+use signin::SignIn;
+use store::Store;
+
+/// The management process of a Penstock appliance.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The appliance's configuration file.
+    #[arg(long, default_value = "/etc/penstock/penstock.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prints the description of the API (OpenAPI 3.1) and ends.
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let Arguments { config, command } = Arguments::parse();
+    let done = match command {
+        Some(Command::Openapi) => print_description(),
+        None => run(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence with its causes; the log may go elsewhere.
+            let _ = writeln!(std::io::stderr(), "penstockd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_description() -> anyhow::Result<()> {
+    std::io::stdout().write_all(api::description().as_bytes()).context("cannot print the description")
+}
+
+fn run(config: &Path) -> anyhow::Result<()> {
+    log_to_stderr();
+    // What is made here is nobody else's to read: the database, keys, the claim code.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let config = config::read(config)?;
+    config::prepare_directory(&config.state_dir)?;
+    config::prepare_directory(&config.run_dir)?;
+    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(serve(config))
+}
+
+async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listen = config.api.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
+    let tls = tls::acceptor(&config.state_dir.join("tls"), listen.ip())?;
+
+    let wake = Arc::new(Notify::new());
+    let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
+    let sign_in = SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?;
+    let reconciler = Reconciler::start(store.clone(), wake, &config.l4_socket(), &config.host_socket())?;
+    let app = App {
+        store: store.clone(),
+        sign_in: Arc::new(sign_in),
+        observed: reconciler.observation(),
+        l4: reconciler.l4(),
+    };
+    let reconciling = tokio::spawn(reconciler.run());
+
+    // Who starts this process waits for this line.
+    writeln!(std::io::stdout(), "listening on https://{address}")?;
+    serve::serve(listener, tls, api::router(app), async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+    .await;
+    reconciling.abort();
+    store.close().await;
+    Ok(())
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}

@@ -1,0 +1,169 @@
+//! Who may come in: the guard before every route, claiming the appliance, and signing in.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::path::HttpMethod;
+
+use super::body::JsonBody;
+use super::describe::Description;
+use super::error::Problem;
+use super::{Access, App, ROOT, Route};
+use crate::domain::Fields;
+use crate::domain::fields::text;
+use crate::signin::LIFETIME_S;
+
+const TAG: &str = "sign-in";
+
+/// The code that the console shows, and who will be the administrator.
+#[derive(ToSchema)]
+#[schema(as = Claim)]
+pub(super) struct Claim {
+    /// The one-time code, as the console shows it.
+    #[schema(min_length = 1, max_length = 64, example = "7K3M-9QWX-2B4D-HN8R-VT6Z")]
+    code: String,
+    /// What the administrator will be called.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._@-]+$", example = "admin")]
+    username: String,
+    /// 12 characters or more, not one of the best known, and without the name.
+    #[schema(min_length = 12, max_length = 256, format = Password, example = "sluice gate at dawn")]
+    password: String,
+}
+
+/// Who signs in.
+#[derive(ToSchema)]
+pub(super) struct Credentials {
+    /// The name.
+    #[schema(min_length = 1, max_length = 64, example = "admin")]
+    username: String,
+    /// The password.
+    #[schema(min_length = 1, max_length = 256, format = Password, example = "sluice gate at dawn")]
+    password: String,
+}
+
+/// An access token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Session {
+    /// To be sent as `Authorization: Bearer …`.
+    #[schema(max_length = 4096)]
+    access_token: String,
+    /// `Bearer`.
+    #[schema(max_length = 16, example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds for which the token is good.
+    #[schema(minimum = 1, maximum = 86400, example = 600)]
+    expires_in: u64,
+}
+
+impl Claim {
+    fn read(document: &Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(document);
+        let code = fields.required("code", text(1..=64));
+        let Some(Credentials { username, password }) = Credentials::from_fields(&mut fields) else {
+            return Err(Problem::invalid(fields.finish()));
+        };
+        match (code, fields.finish()) {
+            (Some(code), faults) if faults.is_empty() => Ok(Self { code, username, password }),
+            (_, faults) => Err(Problem::invalid(faults)),
+        }
+    }
+}
+
+impl Credentials {
+    fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
+        let username = fields.required("username", text(1..=64));
+        let password = fields.required("password", text(1..=256));
+        Some(Self { username: username?, password: password? })
+    }
+
+    fn read(document: &Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(document);
+        let read = Self::from_fields(&mut fields);
+        match (read, fields.finish()) {
+            (Some(credentials), faults) if faults.is_empty() => Ok(credentials),
+            (_, faults) => Err(Problem::invalid(faults)),
+        }
+    }
+}
+
+/// Before every route: lets pass whom its `Access` admits.
+pub(super) async fn guard(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if access != Access::Open && !app.sign_in.is_claimed() {
+        return Err(Problem::unclaimed());
+    }
+    if access == Access::SignedIn {
+        let token =
+            bearer(&request).ok_or(Problem::unauthenticated("send a token: Authorization: Bearer …"))?;
+        let caller = app.sign_in.caller(token);
+        let caller = caller.ok_or(Problem::unauthenticated("the token is not good, or no longer"))?;
+        request.extensions_mut().insert(caller);
+    }
+    Ok(next.run(request).await)
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+async fn claim(State(app): State<App>, JsonBody(document): JsonBody) -> Result<Response, Problem> {
+    if app.sign_in.is_claimed() {
+        return Err(crate::store::StoreError::AlreadyClaimed.into());
+    }
+    let Claim { code, username, password } = Claim::read(&document)?;
+    let token = app.sign_in.claim(&code, &username, &password).await?;
+    Ok(session(token))
+}
+
+async fn sign_in(State(app): State<App>, JsonBody(document): JsonBody) -> Result<Response, Problem> {
+    let Credentials { username, password } = Credentials::read(&document)?;
+    let token = app.sign_in.sign_in(&username, &password).await?;
+    Ok(session(token))
+}
+
+fn session(access_token: String) -> Response {
+    let session = Session { access_token, token_type: "Bearer", expires_in: LIFETIME_S };
+    (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(session)).into_response()
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let claiming = Description::new("claim", TAG, "Claim the appliance")
+        .explain(
+            "Creates the one administrator, with the one-time code that the appliance's console shows. Until then \
+             nothing else works; afterwards this does not work any more.",
+        )
+        .body(
+            &["application/json"],
+            "Claim",
+            json!({
+                "code": "7K3M-9QWX-2B4D-HN8R-VT6Z",
+                "username": "admin",
+                "password": "sluice gate at dawn",
+            }),
+        )
+        .answer(StatusCode::CREATED, "The appliance is yours.", Some("Session"), &[])
+        .fails(&[401, 409]);
+    let signing_in = Description::new("createSession", TAG, "Sign in")
+        .explain("After some failures an account is closed for a while, and longer each time.")
+        .body(
+            &["application/json"],
+            "Credentials",
+            json!({ "username": "admin", "password": "sluice gate at dawn" }),
+        )
+        .answer(StatusCode::CREATED, "You are signed in.", Some("Session"), &[])
+        .fails(&[401, 429]);
+    vec![
+        Route::new(HttpMethod::Post, format!("{ROOT}/claim"), Access::Open, claim, claiming),
+        Route::new(HttpMethod::Post, format!("{ROOT}/sessions"), Access::Claimed, sign_in, signing_in),
+    ]
+}

@@ -1,0 +1,126 @@
+//! The management API: one table of routes, from which both the router and its description are made.
+//!
+//! Handlers extract, call and reply; what is right is decided in `domain`, `store` and `signin`. A route says in the
+//! table who may call it, so none can be open by accident.
+
+mod auth;
+mod body;
+mod describe;
+mod docs;
+mod error;
+mod etag;
+mod json;
+mod list;
+mod members;
+mod openapi;
+mod pools;
+mod resource;
+mod stats;
+mod status;
+mod view;
+mod virtual_ips;
+mod virtual_services;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use utoipa::openapi::path::{HttpMethod, Operation};
+
+use crate::domain::{Member, Pool, VirtualIp, VirtualService};
+use crate::observed::Observation;
+use crate::peer::{L4, Peer};
+use crate::signin::SignIn;
+use crate::store::Store;
+use describe::Description;
+use error::Problem;
+
+pub(crate) use openapi::json as description;
+
+/// Where everything begins.
+const ROOT: &str = "/api/v1";
+
+/// What handlers work with.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) sign_in: Arc<SignIn>,
+    pub(crate) observed: Observation,
+    pub(crate) l4: Peer<L4>,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody, at any time.
+    Open,
+    /// Anybody, once the appliance is claimed.
+    Claimed,
+    /// Who is signed in.
+    SignedIn,
+}
+
+/// A line of the table of routes.
+pub(crate) struct Route {
+    pub(crate) method: HttpMethod,
+    pub(crate) path: String,
+    pub(crate) access: Access,
+    /// `None` for what is part of a page, not of the API.
+    pub(crate) operation: Option<Operation>,
+    handler: MethodRouter<App>,
+}
+
+impl Route {
+    fn new<T: 'static>(
+        method: HttpMethod,
+        path: impl Into<String>,
+        access: Access,
+        handler: impl Handler<T, App>,
+        description: Description,
+    ) -> Self {
+        let handler = on(filter(&method), handler);
+        let operation = Some(description.operation(access));
+        Self { method, path: path.into(), access, operation, handler }
+    }
+}
+
+fn filter(method: &HttpMethod) -> MethodFilter {
+    match method {
+        HttpMethod::Get => MethodFilter::GET,
+        HttpMethod::Post => MethodFilter::POST,
+        HttpMethod::Put => MethodFilter::PUT,
+        HttpMethod::Delete => MethodFilter::DELETE,
+        HttpMethod::Patch => MethodFilter::PATCH,
+        HttpMethod::Head => MethodFilter::HEAD,
+        HttpMethod::Trace => MethodFilter::TRACE,
+        HttpMethod::Options => MethodFilter::OPTIONS,
+    }
+}
+
+/// Every route there is.
+pub(crate) fn routes() -> Vec<Route> {
+    let mut routes = auth::routes();
+    routes.extend(resource::routes::<VirtualIp>());
+    routes.extend(resource::routes::<VirtualService>());
+    routes.extend(resource::routes::<Pool>());
+    routes.extend(resource::routes::<Member>());
+    routes.extend(status::routes());
+    routes.extend(docs::routes());
+    routes
+}
+
+/// The router of all routes, each behind its guard.
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for Route { path, access, handler, .. } in routes() {
+        let guard = from_fn_with_state((app.clone(), access), auth::guard);
+        router = router.route(&path, handler.route_layer(guard));
+    }
+    router
+        .fallback(|| async { Problem::no_route() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(from_fn(error::finish))
+        .with_state(app)
+}

@@ -1,0 +1,197 @@
+//! The description of the API (OpenAPI 3.1), made from the table of routes and the types that are served.
+//!
+//! `openapi.json` beside `src/` is what it was when somebody last looked: a test fails when it drifts, and
+//! `penstockd openapi > appliance/server/openapi.json` renews it.
+
+use std::sync::LazyLock;
+
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, SchemaType,
+    Type,
+};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::auth::{Claim, Credentials, Session};
+use super::describe::{BEARER, PROBLEMS, problem_name};
+use super::error::ProblemBody;
+use super::resource::Resource;
+use super::stats::Stats;
+use super::status::{Health, Status};
+use super::view::{Identified, State};
+use super::{Route, routes};
+use crate::domain::{Member, Meta, Pool, VirtualIp, VirtualService};
+
+const WORDS: &str = "Everything that the Penstock appliance does is done through this API.
+
+A write is answered once it is on disk. What it changes is forwarded by a moment later: `observed_generation` then \
+reaches `generation`. Errors are problem documents (RFC 9457) that name every wrong field at once. Single resources \
+carry a strong `ETag`; changes need it as `If-Match`.";
+
+static JSON: LazyLock<String> = LazyLock::new(|| {
+    // A document of maps and texts always serialises; without one the page would be empty.
+    document().to_pretty_json().unwrap_or_default() + "\n"
+});
+
+/// The description as it is served.
+pub(crate) fn json() -> &'static str {
+    &JSON
+}
+
+/// The description.
+fn document() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Penstock")
+        .version("1.0")
+        .description(Some(WORDS))
+        .license(Some(License::new("Apache-2.0")))
+        .build();
+    let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
+    OpenApiBuilder::new()
+        .info(info)
+        .tags(Some([
+            tag("sign-in", "Claiming the appliance, and access tokens."),
+            tag("virtual-ips", "Addresses that the appliance answers for."),
+            tag("virtual-services", "What is offered on them."),
+            tag("pools", "Who serves it: pools and their members."),
+            tag("status", "How the appliance is."),
+            tag("description", "This description."),
+        ]))
+        .paths(paths())
+        .components(Some(components()))
+        .build()
+}
+
+fn paths() -> Paths {
+    let mut paths = Paths::new();
+    for Route { method, path, operation, .. } in routes() {
+        if let Some(operation) = operation {
+            paths.add_path_operation(path, vec![method], operation);
+        }
+    }
+    paths
+}
+
+fn components() -> Components {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The `access_token` of `POST /api/v1/sessions`."))
+        .build();
+    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let components = PROBLEMS.iter().fold(components, |components, (status, text)| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new().description(*text).content("application/problem+json", content);
+        components.response(problem_name(*status), response.build())
+    });
+    schemas()
+        .into_iter()
+        .fold(components, |components, (name, schema)| components.schema(name, schema))
+        .build()
+}
+
+type Named = (String, RefOr<Schema>);
+
+fn schemas() -> Vec<Named> {
+    let mut schemas = Vec::new();
+    resource::<VirtualIp>(&mut schemas);
+    resource::<VirtualService>(&mut schemas);
+    resource::<Pool>(&mut schemas);
+    resource::<Member>(&mut schemas);
+    with_parts::<ProblemBody>(&mut schemas);
+    with_parts::<Claim>(&mut schemas);
+    with_parts::<Credentials>(&mut schemas);
+    with_parts::<Session>(&mut schemas);
+    with_parts::<Status>(&mut schemas);
+    with_parts::<Stats>(&mut schemas);
+    with_parts::<Health>(&mut schemas);
+    schemas
+}
+
+/// A schema and all that it refers to.
+fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+/// What is written, patched, read and listed of a resource.
+fn resource<R: Resource>(schemas: &mut Vec<Named>) {
+    let spec = joined([object::<Meta>(), object::<R>()]);
+    let view = joined([object::<Identified>(), spec.clone(), object::<State>()]);
+    let name = |suffix: &str| format!("{}{suffix}", R::NAME);
+    schemas.push((name("Patch"), Schema::Object(optional(spec.clone())).into()));
+    schemas.push((name("Spec"), Schema::Object(closed(spec)).into()));
+    schemas.push((name("View"), Schema::Object(view).into()));
+    schemas.push((name("List"), Schema::Object(list(&name("View"))).into()));
+    for collect in [Meta::schemas, R::schemas, Identified::schemas, State::schemas] {
+        collect(schemas);
+    }
+}
+
+/// The schema of a struct.
+fn object<T: PartialSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
+    }
+}
+
+/// One object with the fields of all, described by the last that has words.
+fn joined<const N: usize>(parts: [Object; N]) -> Object {
+    let mut joined = Object::new();
+    for part in parts {
+        joined.properties.extend(part.properties);
+        joined.required.extend(part.required);
+        joined.description = part.description.or(joined.description);
+    }
+    joined
+}
+
+/// No field but these.
+fn closed(mut object: Object) -> Object {
+    // A field with a default need not be given.
+    let defaults: Vec<&String> =
+        object.properties.iter().filter(|(_, field)| has_default(field)).map(|(name, _)| name).collect();
+    object.required.retain(|name| !defaults.contains(&name));
+    object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    object
+}
+
+fn has_default(field: &RefOr<Schema>) -> bool {
+    match field {
+        RefOr::T(Schema::Object(object)) => object.default.is_some(),
+        RefOr::T(Schema::Array(array)) => array.default.is_some(),
+        RefOr::T(Schema::OneOf(one_of)) => one_of.default.is_some(),
+        RefOr::T(Schema::AllOf(all_of)) => all_of.default.is_some(),
+        RefOr::Ref(reference) => reference.default.is_some(),
+        RefOr::T(_) => false,
+    }
+}
+
+/// The same fields, none of which must be there: a merge patch.
+fn optional(object: Object) -> Object {
+    let mut patch = closed(object);
+    patch.required.clear();
+    patch
+}
+
+fn list(item: &str) -> Object {
+    let items = ArrayBuilder::new()
+        .items(Ref::from_schema_name(item))
+        .max_items(Some(super::list::LIMIT_MAX as usize))
+        .description(Some("What is on this page."));
+    let next = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .max_length(Some(8192))
+        .description(Some("The address of the next page; null on the last one."));
+    ObjectBuilder::new()
+        .property("items", items)
+        .property("next", next)
+        .required("items")
+        .required("next")
+        .build()
+}

@@ -1,0 +1,333 @@
+//! What every resource offers: list, create, read, replace, patch, delete. Written once; the four files beside this
+//! one only say what each resource is called.
+
+use axum::Json;
+use axum::extract::{Extension, FromRequestParts, RawPathParams, State};
+use axum::http::header::LOCATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::openapi::Ref;
+use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::body::JsonBody;
+use super::describe::{Description, parameter, string};
+use super::error::Problem;
+use super::etag::{self, IfMatch};
+use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
+use super::view::View;
+use super::{Access, App, Route};
+use crate::domain::revision::fingerprint;
+use crate::domain::{FieldError, Record, Revision, Spec};
+use crate::signin::Caller;
+use crate::store::{FilterKind, Place, Repeatable, Table};
+
+/// The header that makes a POST safe to repeat.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// How a resource is called in the API.
+pub(crate) trait Resource: Table {
+    /// The address of its list, with `{…}` for what it belongs to.
+    const COLLECTION: &'static str;
+    /// One of them in the names of schemas and operations, as `VirtualIp`.
+    const NAME: &'static str;
+    /// Many of them in the names of operations, as `VirtualIps`.
+    const NAMES: &'static str;
+    /// Its group in the description.
+    const TAG: &'static str;
+
+    /// What it belongs to, by the parameters of the address; `None` if that cannot be.
+    fn parent(parameters: &RawPathParams) -> Option<Self::Parent>;
+
+    /// The address of the list of what belongs to `parent`.
+    fn collection(parent: Self::Parent) -> String;
+}
+
+/// The list that an address means.
+#[derive(Debug)]
+struct Collection<R: Resource>(R::Parent);
+
+/// The one resource that an address means.
+#[derive(Debug)]
+struct Item<R: Resource>(Place<R>);
+
+impl<R: Resource> FromRequestParts<App> for Collection<R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let parameters = path(parts, app).await?;
+        R::parent(&parameters).map(Self).ok_or_else(Problem::no_route)
+    }
+}
+
+impl<R: Resource> FromRequestParts<App> for Item<R> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let parameters = path(parts, app).await?;
+        let parent = R::parent(&parameters).ok_or_else(Problem::no_route)?;
+        let id = identifier(&parameters, "id").ok_or_else(Problem::no_route)?;
+        Ok(Self(Place { parent, id }))
+    }
+}
+
+async fn path(parts: &mut Parts, app: &App) -> Result<RawPathParams, Problem> {
+    RawPathParams::from_request_parts(parts, app).await.map_err(|_| Problem::no_route())
+}
+
+/// The identifier that stands at `name` in the address.
+pub(super) fn identifier<T: std::str::FromStr>(parameters: &RawPathParams, name: &str) -> Option<T> {
+    let (_, text) = parameters.iter().find(|(key, _)| *key == name)?;
+    text.parse().ok()
+}
+
+/// A part of a list.
+#[derive(Serialize)]
+struct Listed<T> {
+    items: Vec<T>,
+    next: Option<String>,
+}
+
+async fn list_all<R: Resource>(
+    State(app): State<App>,
+    Collection(parent): Collection<R>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query = list::parse::<R>(&uri).map_err(Problem::invalid)?;
+    let page = app.store.list::<R>(parent, &query).await?;
+    let next = page.next.map(|cursor| list::next_link(&uri, &query, cursor)).transpose();
+    let next = next.map_err(|error| Problem::internal(&error))?;
+    let observed = app.observed.borrow();
+    let items = page.records.iter().map(|record| View::of(record, &observed)).collect();
+    Ok(Json(Listed { items, next }).into_response())
+}
+
+async fn create<R: Resource>(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Collection(parent): Collection<R>,
+    headers: HeaderMap,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
+    let collection = R::collection(parent);
+    let repeatable = repeatable(&headers, caller, &collection, &Value::Object(document.clone()))?;
+    let spec = Spec::read(&document).map_err(Problem::invalid)?;
+    let record = app.store.create::<R>(parent, spec, repeatable).await?;
+    let location = [(LOCATION, format!("{collection}/{}", record.id))];
+    Ok((StatusCode::CREATED, location, shown(&record, &app)).into_response())
+}
+
+async fn read<R: Resource>(
+    State(app): State<App>,
+    Item(place): Item<R>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let record = app.store.get(place).await?;
+    let revision = Revision::of(&record);
+    if etag::is_known(&headers, &revision) {
+        return Ok((StatusCode::NOT_MODIFIED, [etag::header(&revision)]).into_response());
+    }
+    Ok(shown(&record, &app))
+}
+
+async fn replace<R: Resource>(
+    State(app): State<App>,
+    Item(place): Item<R>,
+    IfMatch(expected): IfMatch,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
+    let record = app.store.change(place, &expected, |_| Spec::read(&document)).await?;
+    Ok(shown(&record, &app))
+}
+
+async fn patch<R: Resource>(
+    State(app): State<App>,
+    Item(place): Item<R>,
+    IfMatch(expected): IfMatch,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
+    let record = app.store.change(place, &expected, |spec: &Spec<R>| spec.patched(&document)).await?;
+    Ok(shown(&record, &app))
+}
+
+async fn delete<R: Resource>(
+    State(app): State<App>,
+    Item(place): Item<R>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, Problem> {
+    app.store.delete(place, &expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown<R: Resource>(record: &Record<R>, app: &App) -> Response {
+    let view = View::of(record, &app.observed.borrow());
+    ([etag::header(&Revision::of(record))], Json(view)).into_response()
+}
+
+fn repeatable(
+    headers: &HeaderMap,
+    caller: Caller,
+    collection: &str,
+    body: &Value,
+) -> Result<Option<Repeatable>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
+        let detail = "want 1 to 255 visible ASCII characters";
+        Problem::invalid(vec![FieldError::new(IDEMPOTENCY_KEY, "invalid", detail)])
+    })?;
+    let fingerprint = fingerprint(&[collection, &body.to_string()]);
+    Ok(Some(Repeatable { key: format!("{}/{key}", caller.user), fingerprint }))
+}
+
+/// The routes of one resource.
+pub(super) fn routes<R: Resource>() -> Vec<Route> {
+    let (collection, item) = (R::COLLECTION, format!("{}/{{id}}", R::COLLECTION));
+    vec![
+        Route::new(HttpMethod::Get, collection, Access::SignedIn, list_all::<R>, describe_list::<R>()),
+        Route::new(HttpMethod::Post, collection, Access::SignedIn, create::<R>, describe_create::<R>()),
+        Route::new(HttpMethod::Get, &item, Access::SignedIn, read::<R>, describe_read::<R>()),
+        Route::new(HttpMethod::Put, &item, Access::SignedIn, replace::<R>, describe_replace::<R>()),
+        Route::new(HttpMethod::Patch, &item, Access::SignedIn, patch::<R>, describe_patch::<R>()),
+        Route::new(HttpMethod::Delete, &item, Access::SignedIn, delete::<R>, describe_delete::<R>()),
+    ]
+}
+
+const ETAG: (&str, &str) = ("ETag", "Changes with what can be written, not with what is observed.");
+const JSON: &[&str] = &["application/json"];
+const JSON_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
+
+fn describe_list<R: Resource>() -> Description {
+    let words = |keys: Vec<String>| keys.join("`, `");
+    let sorts = words(list::sorts::<R>().map(str::to_owned).collect());
+    let limit = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(LIMIT_MAX))
+        .default(Some(LIMIT_DEFAULT.into()));
+    let sort = format!("One of `{sorts}`, with `:asc` or `:desc`.");
+    let cursor = "Where the page begins: taken from `next` of the page before.";
+    let described =
+        within::<R>(Description::new(format!("list{}", R::NAMES), R::TAG, format!("List {}s", R::NOUN)))
+            .explain("Filters are exact and joined by AND.")
+            .parameter(parameter(
+                "limit",
+                ParameterIn::Query,
+                limit.build(),
+                "How many items to return at most.",
+            ))
+            .parameter(parameter("cursor", ParameterIn::Query, string(1024), cursor))
+            .parameter(
+                parameter("sort", ParameterIn::Query, string(64), &sort).example(Some("name:desc".into())),
+            );
+    list::filters::<R>()
+        .fold(described, |described, filter| {
+            let schema = match filter.kind {
+                FilterKind::Text => string(1024),
+                FilterKind::Boolean => ObjectBuilder::new().schema_type(Type::Boolean).build().into(),
+                FilterKind::Number => ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .minimum(Some(0))
+                    .maximum(Some(65535))
+                    .build()
+                    .into(),
+            };
+            let text = match filter.key {
+                "tags" => "Those that have this tag.".to_owned(),
+                "not_tags" => "Those that do not have this tag.".to_owned(),
+                key => format!("Those with this `{key}`."),
+            };
+            described.parameter(parameter(filter.key, ParameterIn::Query, schema, &text))
+        })
+        .answer(StatusCode::OK, "A page of the list.", Some(&format!("{}List", R::NAME)), &[])
+        .fails(&[422])
+}
+
+fn describe_create<R: Resource>() -> Description {
+    let key = "A text of your choice that makes this request safe to repeat for 24 hours: the same key with the \
+               same body gets the first answer, with another body 422.";
+    let location = ("Location", "The address of what was created.");
+    within::<R>(Description::new(format!("create{}", R::NAME), R::TAG, format!("Create a {}", R::NOUN)))
+        .explain(
+            "The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is \
+             forwarded by.",
+        )
+        .parameter(parameter(IDEMPOTENCY_KEY, ParameterIn::Header, string(255), key))
+        .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
+        .answer(StatusCode::CREATED, "It was created.", Some(&view::<R>()), &[ETAG, location])
+        .fails(&[409])
+}
+
+fn describe_read<R: Resource>() -> Description {
+    let known = "The ETag that you have: if it is still right, the answer is 304 without a body.";
+    one::<R>("read", "Read")
+        .parameter(parameter("If-None-Match", ParameterIn::Header, string(1024), known))
+        .answer(StatusCode::OK, "This is it.", Some(&view::<R>()), &[ETAG])
+        .answer(StatusCode::NOT_MODIFIED, "It is what you have.", None, &[ETAG])
+}
+
+fn describe_replace<R: Resource>() -> Description {
+    one::<R>("replace", "Replace")
+        .explain("What the body does not name gets its default.")
+        .parameter(if_match())
+        .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
+        .answer(StatusCode::OK, "It is replaced.", Some(&view::<R>()), &[ETAG])
+        .fails(&[409, 412, 428])
+}
+
+fn describe_patch<R: Resource>() -> Description {
+    one::<R>("patch", "Change")
+        .explain(
+            "A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.",
+        )
+        .parameter(if_match())
+        .body(
+            JSON_PATCH,
+            &format!("{}Patch", R::NAME),
+            serde_json::json!({ "description": "Moved to rack 4" }),
+        )
+        .answer(StatusCode::OK, "It is changed.", Some(&view::<R>()), &[ETAG])
+        .fails(&[409, 412, 428])
+}
+
+fn describe_delete<R: Resource>() -> Description {
+    one::<R>("delete", "Delete")
+        .parameter(if_match())
+        .answer(StatusCode::NO_CONTENT, "It is deleted.", None, &[])
+        .fails(&[409, 412, 428])
+}
+
+fn one<R: Resource>(verb: &str, summary: &str) -> Description {
+    let described =
+        Description::new(format!("{verb}{}", R::NAME), R::TAG, format!("{summary} a {}", R::NOUN));
+    within::<R>(described).parameter(path_parameter("id", "Which one.")).fails(&[404])
+}
+
+/// Adds what the resource belongs to.
+fn within<R: Resource>(described: Description) -> Description {
+    let owners = R::COLLECTION.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    owners.fold(described, |described, owner| {
+        described.parameter(path_parameter(owner, "What it belongs to.")).fails(&[404])
+    })
+}
+
+fn path_parameter(name: &str, text: &str) -> Parameter {
+    parameter(name, ParameterIn::Path, Ref::from_schema_name("Identifier"), text).build()
+}
+
+fn if_match() -> Parameter {
+    let text = "The ETag of what you have read, or `*` for whatever is there. Required.";
+    parameter("If-Match", ParameterIn::Header, string(1024), text)
+        .required(utoipa::openapi::Required::True)
+        .build()
+}
+
+fn view<R: Resource>() -> String {
+    format!("{}View", R::NAME)
+}
+
+fn example<R: Resource>() -> Value {
+    serde_json::from_str(R::EXAMPLE).unwrap_or_default()
+}

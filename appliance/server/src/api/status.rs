@@ -1,0 +1,150 @@
+//! How the appliance is: what is wanted, what is done, who is connected, and what the layer-4 plane counted.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use lb_model::contract::{L4Answer, L4Request};
+use serde::Serialize;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use utoipa::openapi::path::HttpMethod;
+
+use super::describe::Description;
+use super::error::Problem;
+use super::stats::Stats;
+use super::{Access, App, ROOT, Route};
+use crate::observed::ProcessState;
+
+const TAG: &str = "status";
+
+/// Numbers younger than this are shown again instead of asking for new ones.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// How the appliance is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Status {
+    /// The version of penstockd.
+    #[schema(max_length = 64, example = "0.1.0")]
+    version: &'static str,
+    /// The number of the last accepted change.
+    #[schema(minimum = 1, example = 7)]
+    generation: u64,
+    /// The number of the configuration that is forwarded by now.
+    #[schema(minimum = 0, example = 7)]
+    observed_generation: u64,
+    /// Why a newer one was tried and refused; null if none was.
+    #[schema(max_length = 4096, required)]
+    failure: Option<String>,
+    /// Addresses that are held on a port whose network they do not belong to.
+    #[schema(value_type = Vec<Address>, max_items = 65536)]
+    off_link: Vec<std::net::IpAddr>,
+    /// The other processes.
+    processes: Processes,
+}
+
+/// An IP address.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 45, example = "192.0.2.10")]
+pub(super) struct Address(#[expect(dead_code, reason = "a shape for the API's description")] String);
+
+/// The other processes of the appliance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Processes {
+    /// The layer-4 plane.
+    l4: Process,
+    /// The one that holds addresses and steers packets.
+    host: Process,
+}
+
+/// A process of the appliance.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Process {
+    /// Whether it answers.
+    connected: bool,
+    /// Its version; null while it is not connected.
+    #[schema(max_length = 64, required)]
+    version: Option<String>,
+    /// The number of the configuration that it works by.
+    #[schema(minimum = 0, example = 7)]
+    generation: u64,
+    /// Why it is not connected, or refused what it was last asked; null where all is well.
+    #[schema(max_length = 4096, required)]
+    error: Option<String>,
+}
+
+impl From<&ProcessState> for Process {
+    fn from(state: &ProcessState) -> Self {
+        let connected = state.is_connected();
+        let ProcessState { version, acknowledged: _, generation, error } = state.clone();
+        Self { connected, version, generation: generation.0, error }
+    }
+}
+
+async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
+    let generation = app.store.generation().await?;
+    let observed = app.observed.borrow();
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        generation: generation.0,
+        observed_generation: observed.generation.0,
+        failure: observed.failure.as_ref().map(|failure| failure.reason.clone()),
+        off_link: observed.off_link.clone(),
+        processes: Processes { l4: (&observed.l4).into(), host: (&observed.host).into() },
+    }))
+}
+
+async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
+    let last = app.observed.borrow().l4_status.clone();
+    if let Some(last) = last
+        && last.at + FRESH > Instant::now()
+    {
+        return Ok(Json(last.status.into()));
+    }
+    match app.l4.ask(L4Request::Status, None).await {
+        Ok(L4Answer::Status(status)) => Ok(Json(status.into())),
+        Ok(_) => Err(unavailable("penstock-l4 answered another question")),
+        Err(error) => Err(unavailable(&error.to_string())),
+    }
+}
+
+fn unavailable(detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "plane_unavailable", detail)
+}
+
+/// Whether the management answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    #[schema(max_length = 16, example = "ok")]
+    status: &'static str,
+}
+
+async fn healthy() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let health = Description::new("readHealth", TAG, "Whether the management answers").answer(
+        StatusCode::OK,
+        "It does.",
+        Some("Health"),
+        &[],
+    );
+    let described = Description::new("readStatus", TAG, "How the appliance is")
+        .explain("What is wanted and what is done, and which processes are connected.")
+        .answer(StatusCode::OK, "This is how it is.", Some("Status"), &[]);
+    let counted = Description::new("readStats", TAG, "What the layer-4 plane counted")
+        .explain(
+            "Since it was started. Every frame is counted once on each side: `received + from_twin + originated = \
+             sent + punted + consumed + held + the sum of drops`.",
+        )
+        .answer(StatusCode::OK, "These are the numbers.", Some("Stats"), &[])
+        .fails(&[503]);
+    vec![
+        Route::new(HttpMethod::Get, "/healthz", Access::Open, healthy, health),
+        Route::new(HttpMethod::Get, format!("{ROOT}/status"), Access::SignedIn, status, described),
+        Route::new(HttpMethod::Get, format!("{ROOT}/stats"), Access::SignedIn, stats, counted),
+    ]
+}

@@ -1,0 +1,162 @@
+//! What a reader sees of a resource: what was written, and beside it what has become of it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::schema::Identifier;
+use crate::domain::{Kind, Readiness, Record, Spec, Timestamp};
+use crate::observed::{Observed, ProcessState};
+use crate::peer::{Contract, Host, L4};
+
+/// A resource as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(bound = "")]
+pub(crate) struct View<'a, K: Kind> {
+    id: K::Id,
+    #[serde(flatten)]
+    spec: &'a Spec<K>,
+    #[serde(flatten)]
+    state: State,
+}
+
+/// What the server knows of every resource.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct State {
+    /// Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+    /// `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+    provisioning_status: Provisioning,
+    /// Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
+    /// by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
+    /// `draining`.
+    operating_status: Operating,
+    /// Why the two above are not what one wishes; null where there is nothing to say.
+    #[schema(max_length = 4096, required)]
+    status_reason: Option<String>,
+    /// How far the last change has come, process by process.
+    #[schema(max_items = 16)]
+    conditions: Vec<Condition>,
+    /// The number that the last change of this resource gave to the whole configuration.
+    #[schema(minimum = 1, example = 7)]
+    generation: u64,
+    /// The number of the configuration that is forwarded by now.
+    #[schema(minimum = 0, example = 7)]
+    observed_generation: u64,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T03:04:05.678Z")]
+    created_at: Timestamp,
+    /// When it was last changed by somebody.
+    #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T03:04:05.678Z")]
+    updated_at: Timestamp,
+}
+
+/// The identifier, which the server gives.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) struct Identified {
+    /// What identifies it.
+    id: Identifier,
+}
+
+/// Whether the last change is being forwarded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Provisioning {
+    Pending,
+    Applied,
+    Failed,
+}
+
+/// Whether a resource serves, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operating {
+    Unknown,
+    Draining,
+    Offline,
+}
+
+/// How far the last change has come at one process.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Condition {
+    /// `forwarding`: the layer-4 plane works by it; `host_applied`: addresses are held and packets steered.
+    #[serde(rename = "type")]
+    #[schema(max_length = 64, example = "forwarding")]
+    kind: &'static str,
+    /// Whether it is so.
+    #[schema(example = true)]
+    status: bool,
+    /// A word for programs: `applied`, `pending`, `refused`, `not_connected`.
+    #[schema(max_length = 64, example = "applied")]
+    reason: &'static str,
+    /// A sentence for people; empty where there is nothing to say.
+    #[schema(max_length = 4096, example = "")]
+    message: String,
+    /// The number of the configuration that this process works by.
+    #[schema(minimum = 0, example = 7)]
+    observed_generation: u64,
+}
+
+impl<'a, K: Kind> View<'a, K> {
+    /// `record`, with what is `observed` of it.
+    pub(crate) fn of(record: &'a Record<K>, observed: &Observed) -> Self {
+        let Record { id, spec, generation, created_at, updated_at, readiness } = record;
+        let (provisioning_status, undone) = provisioning(generation.0, observed);
+        let (operating_status, idle) = operating(*readiness);
+        let state = State {
+            provisioning_status,
+            operating_status,
+            status_reason: undone.or_else(|| idle.map(str::to_owned)),
+            conditions: vec![
+                condition("forwarding", L4::PROCESS, generation.0, &observed.l4),
+                condition("host_applied", Host::PROCESS, generation.0, &observed.host),
+            ],
+            generation: generation.0,
+            observed_generation: observed.generation.0,
+            created_at: *created_at,
+            updated_at: *updated_at,
+        };
+        Self { id: *id, spec, state }
+    }
+}
+
+fn provisioning(generation: u64, observed: &Observed) -> (Provisioning, Option<String>) {
+    if observed.generation.0 >= generation {
+        return (Provisioning::Applied, None);
+    }
+    match &observed.failure {
+        Some(failure) if failure.generation.0 >= generation => {
+            (Provisioning::Failed, Some(failure.reason.clone()))
+        }
+        _ => (Provisioning::Pending, absent(observed)),
+    }
+}
+
+fn absent(observed: &Observed) -> Option<String> {
+    let absent = |process: &'static str, state: &ProcessState| {
+        (!state.is_connected()).then(|| format!("{process} is not connected"))
+    };
+    absent(L4::PROCESS, &observed.l4).or_else(|| absent(Host::PROCESS, &observed.host))
+}
+
+fn operating(readiness: Readiness) -> (Operating, Option<&'static str>) {
+    match readiness {
+        Readiness::Disabled => (Operating::Offline, Some("disabled")),
+        Readiness::Draining => (Operating::Draining, Some("takes no new connections")),
+        Readiness::NoPool => (Operating::Offline, Some("has no pool: new connections are dropped")),
+        Readiness::NoMember => {
+            (Operating::Offline, Some("no member takes new connections: they are dropped"))
+        }
+        Readiness::Unmonitored => (Operating::Unknown, None),
+    }
+}
+
+fn condition(kind: &'static str, process: &str, generation: u64, state: &ProcessState) -> Condition {
+    let message = || state.error.clone().unwrap_or_default();
+    let (status, reason, message) = match state {
+        state if state.generation.0 >= generation => (true, "applied", String::new()),
+        state if !state.is_connected() => (false, "not_connected", format!("{process} is not connected")),
+        state if state.error.is_some() => (false, "refused", message()),
+        _ => (false, "pending", String::new()),
+    };
+    Condition { kind, status, reason, message, observed_generation: state.generation.0 }
+}

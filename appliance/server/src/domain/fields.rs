@@ -1,0 +1,299 @@
+//! Reading a JSON document field by field, so that every wrong field is named at once.
+//!
+//! A derived deserialiser stops at the first fault; a person filling a form wants all of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use lb_model::L4Port;
+use lb_model::addr::check_host_address;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// What the server adds to every resource: named apart from fields that do not exist at all.
+const READ_ONLY: &[&str] = &[
+    "id",
+    "provisioning_status",
+    "operating_status",
+    "status_reason",
+    "conditions",
+    "generation",
+    "observed_generation",
+    "created_at",
+    "updated_at",
+];
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// The field, as a JSON pointer (RFC 6901) into the body; for a query parameter `?name`, for a header its name.
+    #[schema(max_length = 1024, example = "/port")]
+    pub(crate) pointer: String,
+    /// A word for programs.
+    #[schema(max_length = 64, example = "out_of_range")]
+    pub(crate) code: String,
+    /// A sentence for people.
+    #[schema(max_length = 1024, example = "want a whole number from 1 to 65535")]
+    pub(crate) detail: String,
+}
+
+impl FieldError {
+    /// A fault of the field that `pointer` names.
+    pub(crate) fn new(pointer: impl Into<String>, code: &str, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code: code.to_owned(), detail: detail.into() }
+    }
+
+    /// A field that cannot be written: the server's own, or nobody's.
+    pub(super) fn not_writable(at: &Pointer, key: &str) -> Self {
+        let (code, detail) = if at.is_root() && READ_ONLY.contains(&key) {
+            ("read_only", format!("`{key}` is set by the server"))
+        } else {
+            ("unknown_field", format!("there is no field `{key}` here"))
+        };
+        Self::new(at.field(key).0, code, detail)
+    }
+}
+
+/// A place in a document (RFC 6901).
+#[derive(Clone, Debug)]
+pub(super) struct Pointer(String);
+
+impl Pointer {
+    pub(super) fn root() -> Self {
+        Self(String::new())
+    }
+
+    fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn field(&self, key: &str) -> Self {
+        Self(format!("{}/{}", self.0, key.replace('~', "~0").replace('/', "~1")))
+    }
+}
+
+/// What is wrong with a value, wherever it stands.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    code: &'static str,
+    detail: String,
+}
+
+impl Fault {
+    /// `code` for programs, `detail` for people.
+    pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    fn wrong_type(want: &str) -> Self {
+        Self::new("wrong_type", format!("want {want}"))
+    }
+}
+
+/// A document that is being read. What was asked for is known; the rest is unknown.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    document: &'a Map<String, Value>,
+    at: Pointer,
+    known: Vec<&'static str>,
+    faults: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `document`.
+    pub(crate) fn new(document: &'a Map<String, Value>) -> Self {
+        Self { document, at: Pointer::root(), known: Vec::new(), faults: Vec::new() }
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.known.push(key);
+        let document = self.document;
+        let parsed = match document.get(key) {
+            Some(value) => parse(value),
+            None => Err(Fault::new("required", format!("`{key}` is missing"))),
+        };
+        self.kept(key, parsed)
+    }
+
+    /// A field that has a default.
+    pub(crate) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        parse: impl FnOnce(&Value) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.known.push(key);
+        let document = self.document;
+        document.get(key).map_or(Some(default), |value| {
+            let parsed = parse(value);
+            self.kept(key, parsed)
+        })
+    }
+
+    /// A field that is null where nothing is meant.
+    pub(crate) fn nullable<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, Fault>,
+    ) -> Option<Option<T>> {
+        self.optional(key, None, |value| if value.is_null() { Ok(None) } else { parse(value).map(Some) })
+    }
+
+    /// A list that must be there, of `bounds` different items; each item's fault is named by its index.
+    pub(crate) fn list<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        bounds: std::ops::RangeInclusive<usize>,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> Option<Vec<T>> {
+        let values = self.required(key, |value| {
+            let values = value.as_array().ok_or_else(|| Fault::wrong_type("a list"))?;
+            if bounds.contains(&values.len()) {
+                return Ok(values.clone());
+            }
+            Err(Fault::new("out_of_range", format!("want {} to {} items", bounds.start(), bounds.end())))
+        })?;
+        let at = self.at.field(key);
+        let mut items = Vec::with_capacity(values.len());
+        let mut whole = true;
+        for (index, value) in values.iter().enumerate() {
+            let item = parse(value).and_then(|item| {
+                if items.contains(&item) { Err(Fault::new("duplicate", "listed twice")) } else { Ok(item) }
+            });
+            match item {
+                Ok(item) => items.push(item),
+                Err(Fault { code, detail }) => {
+                    self.faults.push(FieldError::new(at.field(&index.to_string()).0, code, detail));
+                    whole = false;
+                }
+            }
+        }
+        whole.then_some(items)
+    }
+
+    /// A list that is empty where it is not given.
+    pub(crate) fn optional_list<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> Option<Vec<T>> {
+        if self.document.contains_key(key) {
+            return self.list(key, 0..=most, parse);
+        }
+        self.known.push(key);
+        Some(Vec::new())
+    }
+
+    /// An object inside this one; one that is not given has all its defaults.
+    pub(crate) fn object<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let empty = Map::new();
+        let inner = self.optional(key, empty, |value| {
+            value.as_object().cloned().ok_or_else(|| Fault::wrong_type("an object"))
+        })?;
+        let mut fields =
+            Fields { document: &inner, at: self.at.field(key), known: Vec::new(), faults: Vec::new() };
+        let read = read(&mut fields);
+        self.faults.extend(fields.finish());
+        read
+    }
+
+    /// All that was wrong, unknown fields included.
+    pub(crate) fn finish(mut self) -> Vec<FieldError> {
+        for key in self.document.keys().filter(|key| !self.known.contains(&key.as_str())) {
+            self.faults.push(FieldError::not_writable(&self.at, key));
+        }
+        self.faults
+    }
+
+    fn kept<T>(&mut self, key: &str, parsed: Result<T, Fault>) -> Option<T> {
+        match parsed {
+            Ok(value) => Some(value),
+            Err(Fault { code, detail }) => {
+                self.faults.push(FieldError::new(self.at.field(key).0, code, detail));
+                None
+            }
+        }
+    }
+}
+
+/// A text of `bounds` characters, none of them a control character.
+pub(crate) fn text(bounds: std::ops::RangeInclusive<usize>) -> impl Fn(&Value) -> Result<String, Fault> {
+    move |value| {
+        let text = value.as_str().ok_or_else(|| Fault::wrong_type("a text"))?;
+        if !bounds.contains(&text.chars().count()) {
+            let detail = format!("want {} to {} characters", bounds.start(), bounds.end());
+            return Err(Fault::new("out_of_range", detail));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Fault::new("invalid", "control characters are not allowed"));
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// `true` or `false`.
+pub(crate) fn boolean(value: &Value) -> Result<bool, Fault> {
+    value.as_bool().ok_or_else(|| Fault::wrong_type("true or false"))
+}
+
+/// A whole number from `low` to `high`.
+pub(crate) fn number(low: u32, high: u32) -> impl Fn(&Value) -> Result<u32, Fault> {
+    move |value| {
+        let detail = || format!("want a whole number from {low} to {high}");
+        if !value.is_number() {
+            return Err(Fault::new("wrong_type", detail()));
+        }
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        number
+            .filter(|number| (low..=high).contains(number))
+            .ok_or_else(|| Fault::new("out_of_range", detail()))
+    }
+}
+
+/// A port, 1 to 65535.
+pub(crate) fn port(value: &Value) -> Result<L4Port, Fault> {
+    let number = number(1, u32::from(u16::MAX))(value)?;
+    let port = u16::try_from(number).ok().and_then(|number| L4Port::new(number).ok());
+    port.ok_or_else(|| Fault::new("out_of_range", "want a whole number from 1 to 65535"))
+}
+
+/// The address of one host. IPv6 is recognised, and said to be unsupported.
+pub(crate) fn host_address(value: &Value) -> Result<Ipv4Addr, Fault> {
+    let text = value.as_str().ok_or_else(|| Fault::wrong_type("an IPv4 address, as \"192.0.2.10\""))?;
+    let address: IpAddr =
+        text.parse().map_err(|_| Fault::new("invalid", "this is not an IP address, as 192.0.2.10"))?;
+    check_host_address(address).map_err(|error| Fault::new("invalid", error.to_string()))?;
+    match address {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(Fault::new("unsupported", "IPv6 is not supported in this version")),
+    }
+}
+
+/// The identifier of another resource.
+pub(crate) fn id<T: FromStr>(value: &Value) -> Result<T, Fault> {
+    let text = value.as_str().ok_or_else(|| Fault::wrong_type("an identifier: a UUID as text"))?;
+    text.parse().map_err(|_| Fault::new("invalid", "this is not a UUID"))
+}
+
+/// One of the words that are supported.
+pub(crate) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Value) -> Result<T, Fault> {
+    move |value| {
+        let listed = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
+        let text = value.as_str().ok_or_else(|| Fault::wrong_type(&listed()))?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        found
+            .map(|(_, meaning)| *meaning)
+            .ok_or_else(|| Fault::new("unsupported", format!("want {} in this version", listed())))
+    }
+}

@@ -1,0 +1,52 @@
+//! A member: one server of a pool.
+
+use std::net::Ipv4Addr;
+
+use lb_model::desired::MemberState;
+use lb_model::{L4Port, MemberId, PoolId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Kind;
+use super::fields::{self, Fields};
+
+const STATES: &[(&str, MemberState)] =
+    &[("enabled", MemberState::Enabled), ("drain", MemberState::Drain), ("disabled", MemberState::Disabled)];
+
+/// One server of a pool. Without a name it is called by its address and port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Member {
+    /// The server's IPv4 address.
+    #[schema(value_type = String, format = Ipv4, max_length = 15, example = "198.51.100.11")]
+    pub(crate) address: Ipv4Addr,
+    /// The port it serves on; address and port are unique in the pool.
+    #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 8080)]
+    pub(crate) port: L4Port,
+    /// `enabled` takes new connections, `drain` only keeps those it has, `disabled` serves nothing, as does a
+    /// member with `enabled: false`.
+    #[schema(value_type = super::schema::MemberState, default = "enabled")]
+    pub(crate) state: MemberState,
+}
+
+impl Kind for Member {
+    type Id = MemberId;
+    type Parent = PoolId;
+
+    const NOUN: &'static str = "member";
+    const EXAMPLE: &'static str = r#"{ "name": "web-1", "address": "198.51.100.11", "port": 8080 }"#;
+
+    fn new_id() -> MemberId {
+        MemberId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let address = fields.required("address", fields::host_address);
+        let port = fields.required("port", fields::port);
+        let state = fields.optional("state", MemberState::Enabled, fields::word(STATES));
+        Some(Self { address: address?, port: port?, state: state? })
+    }
+
+    fn default_name(&self) -> Option<String> {
+        Some(format!("{}:{}", self.address, self.port))
+    }
+}

@@ -1,0 +1,140 @@
+//! The resources as the operator writes them: what is common to all, what is each one's own, and what is checked
+//! before any of it reaches the store.
+//!
+//! `Spec<K>` is everything that can be written of a resource of kind `K`: creating, replacing and the result of a
+//! patch are the same document, read by the same code. References to other resources are checked by the store,
+//! inside the transaction that writes.
+
+pub(crate) mod fields;
+mod member;
+mod merge;
+mod meta;
+mod pool;
+pub(crate) mod revision;
+pub(crate) mod schema;
+mod timestamp;
+mod virtual_ip;
+mod virtual_service;
+
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+
+use lb_model::Generation;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+pub(crate) use fields::{FieldError, Fields};
+pub(crate) use member::Member;
+use merge::merge_patch;
+pub(crate) use meta::Meta;
+pub(crate) use pool::Pool;
+pub(crate) use revision::{Expected, Revision};
+pub(crate) use timestamp::Timestamp;
+pub(crate) use virtual_ip::VirtualIp;
+pub(crate) use virtual_service::{Timeouts, VirtualService};
+
+/// A kind of resource: the struct that implements it holds the fields that only this kind has.
+pub(crate) trait Kind:
+    Clone + Debug + PartialEq + Serialize + DeserializeOwned + ToSchema + Send + Sync + Unpin + 'static
+{
+    /// What identifies one.
+    type Id: Copy + Debug + Display + FromStr + PartialEq + Serialize + DeserializeOwned + Send + Sync + Unpin;
+    /// What it belongs to: a pool, or nothing.
+    type Parent: Copy + Debug + Send + Sync;
+
+    /// What one is called in a sentence.
+    const NOUN: &'static str;
+    /// A document that creates one, for the reader of the API's description.
+    const EXAMPLE: &'static str;
+
+    /// A new identifier.
+    fn new_id() -> Self::Id;
+
+    /// Reads the own fields; `None` if any is wrong, which `fields` then remembers.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+
+    /// The name of one that was given none; `None` where a name must be given.
+    fn default_name(&self) -> Option<String> {
+        None
+    }
+}
+
+/// All that can be written of a resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct Spec<K: Kind> {
+    /// What every resource has.
+    #[serde(flatten)]
+    pub(crate) meta: Meta,
+    /// What only this kind has.
+    #[serde(flatten)]
+    pub(crate) own: K,
+}
+
+impl<K: Kind> Spec<K> {
+    /// Reads a whole document, or says everything that is wrong with it.
+    pub(crate) fn read(document: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::new(document);
+        let own = K::read(&mut fields);
+        let meta = Meta::read(&mut fields, own.as_ref().and_then(K::default_name));
+        let faults = fields.finish();
+        match (meta, own) {
+            (Some(meta), Some(own)) if faults.is_empty() => Ok(Self { meta, own }),
+            _ => Err(faults),
+        }
+    }
+
+    /// The document with `patch` merged in (RFC 7396), read again as a whole.
+    pub(crate) fn patched(&self, patch: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut document = self.document();
+        let mut faults = merge_patch(&mut document, patch);
+        match Self::read(&document) {
+            Ok(spec) if faults.is_empty() => Ok(spec),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                Err(faults)
+            }
+        }
+    }
+
+    /// What was written, as JSON: every writable field is there.
+    pub(crate) fn document(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(document)) => document,
+            // A struct of strings, numbers and lists is always an object; an empty one fails every check.
+            _ => Map::new(),
+        }
+    }
+}
+
+/// A resource as it is stored.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(crate) struct Record<K: Kind> {
+    pub(crate) id: K::Id,
+    pub(crate) spec: Spec<K>,
+    /// The generation that its last change raised.
+    pub(crate) generation: Generation,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) readiness: Readiness,
+}
+
+/// Whether a resource can serve, as far as its configuration tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Readiness {
+    /// Switched off by the operator.
+    Disabled,
+    /// A member that keeps its connections and takes no new ones.
+    Draining,
+    /// A virtual service without a pool.
+    NoPool,
+    /// No member takes new connections.
+    NoMember,
+    /// Nothing in the configuration keeps it from serving; whether it does, nobody watches.
+    Unmonitored,
+}

@@ -1,0 +1,40 @@
+//! A pool: members, and how one of them is chosen.
+
+use lb_model::PoolId;
+use lb_model::snapshot::{L4Protocol, Scheduler};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Kind;
+use super::fields::{self, Fields};
+use super::virtual_service::PROTOCOLS;
+
+/// Members that serve the same, and how one of them is chosen for a new connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Pool {
+    /// What the members speak.
+    #[schema(value_type = super::schema::Protocol)]
+    pub(crate) protocol: L4Protocol,
+    /// How a member is chosen.
+    #[schema(value_type = super::schema::Algorithm, default = "round_robin")]
+    pub(crate) algorithm: Scheduler,
+}
+
+impl Kind for Pool {
+    type Id = PoolId;
+    type Parent = ();
+
+    const NOUN: &'static str = "pool";
+    const EXAMPLE: &'static str = r#"{ "name": "web", "protocol": "tcp", "algorithm": "round_robin" }"#;
+
+    fn new_id() -> PoolId {
+        PoolId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::word(PROTOCOLS));
+        let algorithms = &[("round_robin", Scheduler::RoundRobin)];
+        let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::word(algorithms));
+        Some(Self { protocol: protocol?, algorithm: algorithm? })
+    }
+}

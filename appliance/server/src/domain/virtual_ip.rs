@@ -1,0 +1,34 @@
+//! A virtual IP: an address that the appliance answers for.
+
+use std::net::Ipv4Addr;
+
+use lb_model::VirtualIpId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Kind;
+use super::fields::{self, Fields};
+
+/// An address that the appliance answers for. It is held on the port whose network it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct VirtualIp {
+    /// An IPv4 address of one host, that no other virtual IP has.
+    #[schema(value_type = String, format = Ipv4, max_length = 15, example = "192.0.2.10")]
+    pub(crate) address: Ipv4Addr,
+}
+
+impl Kind for VirtualIp {
+    type Id = VirtualIpId;
+    type Parent = ();
+
+    const NOUN: &'static str = "virtual IP";
+    const EXAMPLE: &'static str = r#"{ "name": "shop", "address": "192.0.2.10" }"#;
+
+    fn new_id() -> VirtualIpId {
+        VirtualIpId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self { address: fields.required("address", fields::host_address)? })
+    }
+}

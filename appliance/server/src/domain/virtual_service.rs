@@ -1,0 +1,89 @@
+//! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
+
+use lb_model::snapshot::{Forwarding, L4Protocol};
+use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Kind;
+use super::fields::{self, Fields};
+
+/// The protocols that are balanced.
+pub(super) const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp)];
+
+/// The most virtual IPs that one service is offered on.
+const VIRTUAL_IPS_MAX: usize = 64;
+
+/// A protocol and port on one or more virtual IPs, served by a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct VirtualService {
+    /// The virtual IPs it is offered on. No other service has the same protocol and port on one of them.
+    #[schema(value_type = Vec<super::schema::Identifier>, min_items = 1, max_items = 64)]
+    pub(crate) virtual_ip_ids: Vec<VirtualIpId>,
+    /// What clients speak.
+    #[schema(value_type = super::schema::Protocol)]
+    pub(crate) protocol: L4Protocol,
+    /// The port clients connect to.
+    #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
+    pub(crate) port: L4Port,
+    /// How packets reach the members.
+    #[schema(value_type = super::schema::Forwarding, default = "nat")]
+    pub(crate) forwarding: Forwarding,
+    /// The pool that serves it; with null, new connections are dropped.
+    #[schema(value_type = Option<super::schema::Identifier>)]
+    pub(crate) default_pool_id: Option<PoolId>,
+    /// When connections are forgotten.
+    pub(crate) timeouts: Timeouts,
+}
+
+/// When connections are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Timeouts {
+    /// Seconds of silence after which an established connection is forgotten.
+    #[schema(minimum = 1, maximum = 86400, default = 300, example = 300)]
+    pub(crate) idle_s: u32,
+}
+
+impl Timeouts {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        Some(Self { idle_s: fields.optional("idle_s", 300, fields::number(1, 86_400))? })
+    }
+}
+
+impl Kind for VirtualService {
+    type Id = VirtualServiceId;
+    type Parent = ();
+
+    const NOUN: &'static str = "virtual service";
+    const EXAMPLE: &'static str = r#"{
+        "name": "shop-http",
+        "virtual_ip_ids": ["01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"],
+        "protocol": "tcp",
+        "port": 80,
+        "forwarding": "nat",
+        "default_pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a",
+        "timeouts": { "idle_s": 300 }
+    }"#;
+
+    fn new_id() -> VirtualServiceId {
+        VirtualServiceId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let virtual_ip_ids = fields.list("virtual_ip_ids", 1..=VIRTUAL_IPS_MAX, fields::id);
+        let protocol = fields.required("protocol", fields::word(PROTOCOLS));
+        let port = fields.required("port", fields::port);
+        let forwardings = &[("nat", Forwarding::Nat)];
+        let forwarding = fields.optional("forwarding", Forwarding::Nat, fields::word(forwardings));
+        let default_pool_id = fields.nullable("default_pool_id", fields::id);
+        let timeouts = fields.object("timeouts", Timeouts::read);
+        Some(Self {
+            virtual_ip_ids: virtual_ip_ids?,
+            protocol: protocol?,
+            port: port?,
+            forwarding: forwarding?,
+            default_pool_id: default_pool_id?,
+            timeouts: timeouts?,
+        })
+    }
+}

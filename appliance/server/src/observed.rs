@@ -1,0 +1,94 @@
+//! What the other processes were last known to do. It is written by the reconciler and its peers, read by the API, and
+//! never becomes desired state.
+
+use std::net::IpAddr;
+
+use lb_model::Generation;
+use lb_model::contract::L4Status;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed {
+    /// The last generation that the layer-4 plane forwarded by and the host had applied.
+    pub(crate) generation: Generation,
+    /// Why a newer one is not, if it was tried and refused.
+    pub(crate) failure: Option<Failure>,
+    /// penstock-l4.
+    pub(crate) l4: ProcessState,
+    /// penstock-host.
+    pub(crate) host: ProcessState,
+    /// Addresses that the host had to put on a port whose network they do not belong to.
+    pub(crate) off_link: Vec<IpAddr>,
+    /// The layer-4 plane's last report.
+    pub(crate) l4_status: Option<Reported>,
+}
+
+/// A generation that was tried and refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Which one.
+    pub(crate) generation: Generation,
+    /// Why, for the operator.
+    pub(crate) reason: String,
+}
+
+/// A process at the other end of a socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProcessState {
+    /// Its version, while it is connected.
+    pub(crate) version: Option<String>,
+    /// What it acknowledged since it was connected.
+    pub(crate) acknowledged: Option<Generation>,
+    /// What it says it works by.
+    pub(crate) generation: Generation,
+    /// Why it is not connected, or refused what it was last asked.
+    pub(crate) error: Option<String>,
+}
+
+/// A report, and when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Reported {
+    /// What was reported.
+    pub(crate) status: L4Status,
+    /// When.
+    pub(crate) at: Instant,
+}
+
+/// Where it is read.
+pub(crate) type Observation = watch::Receiver<Observed>;
+
+impl ProcessState {
+    /// Whether it answers.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// It answers, and has acknowledged nothing yet.
+    pub(crate) fn connected(&mut self, version: String) {
+        *self = Self { version: Some(version), generation: self.generation, ..Self::default() };
+    }
+
+    /// It does not answer.
+    pub(crate) fn lost(&mut self, error: String) {
+        *self = Self { error: Some(error), generation: self.generation, ..Self::default() };
+    }
+
+    /// It works by `generation` because it was asked to.
+    pub(crate) fn acknowledged(&mut self, generation: Generation) {
+        self.acknowledged = Some(generation);
+        self.generation = generation;
+        self.error = None;
+    }
+
+    /// It says that it works by `generation`. Returns whether that takes back what it acknowledged.
+    pub(crate) fn reported(&mut self, generation: Generation) -> bool {
+        self.generation = generation;
+        let taken_back = self.acknowledged.is_some_and(|acknowledged| acknowledged != generation);
+        if taken_back {
+            self.acknowledged = None;
+        }
+        taken_back
+    }
+}

@@ -1,0 +1,243 @@
+//! The one way from what is wanted to what is done: wake, read everything, compile, publish, await the acknowledgement.
+//!
+//! A wake carries no data, so nothing is lost when two become one. The plane is told first and the host second: packets
+//! are steered to the plane only when it knows what to do with them. What fails waits for the next tick; the last good
+//! generation forwards meanwhile, and no write ever waits for any of this.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_compile::{Compiled, compile};
+use lb_link::LinkError;
+use lb_model::Generation;
+use lb_model::contract::{HostAnswer, HostRequest, L4Answer, L4Request};
+use thiserror::Error;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::observed::{Failure, Observation, Observed, ProcessState, Reported};
+use crate::peer::{Contract, Host, L4, Peer, PeerError, Watcher};
+use crate::store::{Store, StoreError};
+
+/// How long something that failed waits before it is tried again, if nothing changes before.
+const TICK: Duration = Duration::from_secs(2);
+
+/// Why what is wanted is not done.
+#[derive(Debug, Error)]
+enum Unsettled {
+    #[error("cannot read what is wanted")]
+    Read(#[from] StoreError),
+    #[error("{0}")]
+    Compile(#[from] lb_compile::CompileError),
+    #[error("cannot hand over what was compiled")]
+    Seal(#[from] LinkError),
+    #[error("{process} refused: {reason}")]
+    Refused { process: &'static str, reason: String },
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("{0} answered another question")]
+    Confused(&'static str),
+    #[error("compiling was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl Unsettled {
+    /// Whether it was tried and cannot be done, in contrast to: it could not be tried yet.
+    fn is_failure(&self) -> bool {
+        !matches!(self, Self::Peer(PeerError::NotConnected(_)))
+    }
+}
+
+/// A generation on its way: sealed for each of those who act on it.
+struct Sealed {
+    l4: OwnedFd,
+    host: OwnedFd,
+}
+
+/// Brings what is done to what is wanted.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    store: Store,
+    wake: Arc<Notify>,
+    l4: Peer<L4>,
+    host: Peer<Host>,
+    observed: Arc<watch::Sender<Observed>>,
+}
+
+impl Reconciler {
+    /// Connects to the processes that listen at these sockets. `wake` is notified when there may be something to do.
+    pub(crate) fn start(
+        store: Store,
+        wake: Arc<Notify>,
+        l4_socket: &Path,
+        host_socket: &Path,
+    ) -> std::io::Result<Self> {
+        let observed = Arc::new(watch::Sender::new(Observed::default()));
+        let watcher = || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake) };
+        let l4 = Peer::start(l4_socket.to_owned(), watcher())?;
+        let host = Peer::start(host_socket.to_owned(), watcher())?;
+        Ok(Self { store, wake, l4, host, observed })
+    }
+
+    /// Where it is seen what is done.
+    pub(crate) fn observation(&self) -> Observation {
+        self.observed.subscribe()
+    }
+
+    /// The layer-4 plane, for those who ask for numbers.
+    pub(crate) fn l4(&self) -> Peer<L4> {
+        self.l4.clone()
+    }
+
+    /// Reconciles for ever.
+    pub(crate) async fn run(self) {
+        let mut last_error = None;
+        loop {
+            let error = self.reconcile().await.err();
+            let told = error.as_ref().map(ToString::to_string);
+            // The same failure at every tick is one line, not thousands.
+            if told != last_error {
+                match &error {
+                    Some(error) => {
+                        tracing::warn!(error = error as &dyn std::error::Error, "not settled: {error}")
+                    }
+                    None => tracing::info!("settled: what is wanted is forwarded"),
+                }
+                last_error = told;
+            }
+            if error.is_some() {
+                // Whichever is first: a change, a peer that came back, or the tick.
+                let _ = tokio::time::timeout(TICK, self.wake.notified()).await;
+            } else {
+                self.wake.notified().await;
+            }
+        }
+    }
+
+    async fn reconcile(&self) -> Result<(), Unsettled> {
+        let want = self.store.desired().await?;
+        let generation = want.generation;
+        let result = async {
+            let sealed = tokio::task::spawn_blocking(move || seal(&compile(&want)?)).await??;
+            self.publish(generation, sealed.l4).await?;
+            self.apply(generation, sealed.host).await
+        }
+        .await;
+        self.observed.send_modify(|observed| match &result {
+            Ok(()) => {
+                observed.generation = generation;
+                observed.failure = None;
+            }
+            Err(error) if error.is_failure() => {
+                observed.failure = Some(Failure { generation, reason: error.to_string() });
+            }
+            Err(_) => {}
+        });
+        result
+    }
+
+    async fn publish(&self, generation: Generation, snapshot: OwnedFd) -> Result<(), Unsettled> {
+        if self.observed.borrow().l4.acknowledged == Some(generation) {
+            return Ok(());
+        }
+        match self.l4.ask(L4Request::Publish { generation }, Some(snapshot)).await? {
+            L4Answer::Forwarding { generation: forwarding } if forwarding == generation => {
+                self.observed.send_modify(|observed| observed.l4.acknowledged(generation));
+                Ok(())
+            }
+            L4Answer::Refused { generation: _, reason } => {
+                self.observed.send_modify(|observed| observed.l4.error = Some(reason.clone()));
+                Err(Unsettled::Refused { process: L4::PROCESS, reason })
+            }
+            L4Answer::Forwarding { .. } | L4Answer::Status(_) => Err(Unsettled::Confused(L4::PROCESS)),
+        }
+    }
+
+    async fn apply(&self, generation: Generation, plan: OwnedFd) -> Result<(), Unsettled> {
+        if self.observed.borrow().host.acknowledged == Some(generation) {
+            return Ok(());
+        }
+        match self.host.ask(HostRequest::Apply { generation }, Some(plan)).await? {
+            HostAnswer::Applied { generation: applied, off_link } if applied == generation => {
+                self.observed.send_modify(|observed| {
+                    observed.host.acknowledged(generation);
+                    observed.off_link = off_link;
+                });
+                Ok(())
+            }
+            HostAnswer::Refused { generation: _, reason } => {
+                self.observed.send_modify(|observed| observed.host.error = Some(reason.clone()));
+                Err(Unsettled::Refused { process: Host::PROCESS, reason })
+            }
+            HostAnswer::Applied { .. } => Err(Unsettled::Confused(Host::PROCESS)),
+        }
+    }
+}
+
+fn seal(compiled: &Compiled) -> Result<Sealed, Unsettled> {
+    Ok(Sealed { l4: lb_link::seal(&compiled.l4)?, host: lb_link::seal(&compiled.host)? })
+}
+
+/// Writes down what becomes of a connection, and wakes the reconciler where that gives it something to do.
+struct Watch {
+    observed: Arc<watch::Sender<Observed>>,
+    wake: Arc<Notify>,
+}
+
+impl Watch {
+    fn connected(&self, version: String, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+        self.observed.send_modify(|observed| process(observed).connected(version));
+        self.wake.notify_one();
+    }
+
+    fn lost(&self, error: &PeerError, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+        self.observed.send_if_modified(|observed| {
+            let before = process(observed).clone();
+            process(observed).lost(error.to_string());
+            *process(observed) != before
+        });
+    }
+}
+
+impl Watcher<L4> for Watch {
+    fn connected(&self, version: String) {
+        self.connected(version, |observed| &mut observed.l4);
+    }
+
+    fn lost(&self, error: &PeerError) {
+        self.lost(error, |observed| &mut observed.l4);
+    }
+
+    fn status(&self, answer: L4Answer) {
+        let L4Answer::Status(status) = answer else { return };
+        let mut taken_back = false;
+        self.observed.send_modify(|observed| {
+            taken_back = observed.l4.reported(status.generation);
+            observed.l4_status = Some(Reported { status, at: Instant::now() });
+        });
+        if taken_back {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Watcher<Host> for Watch {
+    fn connected(&self, version: String) {
+        self.connected(version, |observed| &mut observed.host);
+    }
+
+    fn lost(&self, error: &PeerError) {
+        self.lost(error, |observed| &mut observed.host);
+    }
+
+    fn status(&self, answer: HostAnswer) {
+        let HostAnswer::Applied { generation, off_link: _ } = answer else { return };
+        let mut taken_back = false;
+        self.observed.send_modify(|observed| taken_back = observed.host.reported(generation));
+        if taken_back {
+            self.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything that is wanted, as of one generation: what the reconciler reads.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use lb_model::desired::{self, DesiredState, MemberState};
+use lb_model::{L4Port, MemberId, PoolId};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::columns::{Text, Word};
+use super::table::{record, select};
+use super::{Store, StoreError, Table, current_generation};
+use crate::domain::{Pool, Record, Spec, Timeouts, VirtualIp, VirtualService};
+
+impl Store {
+    /// Reads it all in one transaction, so that it is one generation, whole.
+    pub(crate) async fn desired(&self) -> Result<DesiredState, StoreError> {
+        let mut transaction = self.readers.begin().await?;
+        let generation = current_generation(&mut transaction).await?;
+        let virtual_ips = all::<VirtualIp>(&mut transaction).await?;
+        let services = all::<VirtualService>(&mut transaction).await?;
+        let pools = all::<Pool>(&mut transaction).await?;
+        let mut members = members_by_pool(&mut transaction).await?;
+        Ok(DesiredState {
+            generation,
+            virtual_ips: virtual_ips.into_iter().map(virtual_ip).collect(),
+            virtual_services: services.into_iter().map(virtual_service).collect(),
+            pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
+        })
+    }
+}
+
+async fn all<K: Table>(connection: &mut SqliteConnection) -> Result<Vec<Record<K>>, StoreError> {
+    let rows = select::<K>().push("TRUE ORDER BY t.id").build().fetch_all(connection).await?;
+    rows.iter().map(record).collect()
+}
+
+fn virtual_ip(record: Record<VirtualIp>) -> desired::VirtualIp {
+    let Spec { meta, own: VirtualIp { address } } = record.spec;
+    desired::VirtualIp { id: record.id, address: IpAddr::V4(address), enabled: meta.enabled }
+}
+
+fn virtual_service(record: Record<VirtualService>) -> desired::VirtualService {
+    let Spec { meta, own } = record.spec;
+    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts } = own;
+    let Timeouts { idle_s } = timeouts;
+    desired::VirtualService {
+        id: record.id,
+        virtual_ip_ids,
+        protocol,
+        port,
+        forwarding,
+        default_pool_id,
+        idle_timeout_s: idle_s,
+        enabled: meta.enabled,
+    }
+}
+
+fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
+    // The protocol says what the members speak; a pool of another protocol than the service's cannot be written yet.
+    let Spec { meta, own: Pool { protocol: _, algorithm } } = record.spec;
+    let members = members.remove(&record.id).unwrap_or_default();
+    desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members }
+}
+
+/// A member with its pool: the one resource of which there are many, read without what only people need.
+#[derive(FromRow)]
+struct MemberOfPool {
+    id: Text<MemberId>,
+    pool_id: Text<PoolId>,
+    address: Text<Ipv4Addr>,
+    #[sqlx(try_from = "u16")]
+    port: L4Port,
+    state: Word<MemberState>,
+    enabled: bool,
+}
+
+async fn members_by_pool(
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<PoolId, Vec<desired::Member>>, StoreError> {
+    // Identifiers sort by the time they were made: this is the order in which members were added.
+    let rows: Vec<MemberOfPool> =
+        sqlx::query_as("SELECT id, pool_id, address, port, state, enabled FROM members ORDER BY id")
+            .fetch_all(connection)
+            .await?;
+    let mut pools: HashMap<PoolId, Vec<desired::Member>> = HashMap::new();
+    for row in rows {
+        let MemberOfPool { id: Text(id), pool_id: Text(pool), address: Text(address), port, state, enabled } =
+            row;
+        let state = if enabled { state.0 } else { MemberState::Disabled };
+        let member = desired::Member { id, address: IpAddr::V4(address), port, state };
+        pools.entry(pool).or_default().push(member);
+    }
+    Ok(pools)
+}

@@ -1,0 +1,158 @@
+//! The only SQL: rows in, domain out. Every accepted change is one transaction that also raises the generation and
+//! wakes the reconciler once it is on disk.
+//!
+//! One connection writes, so what a transaction has checked still holds when it commits; others read. What all
+//! resources share is in `table.rs`, written once over the trait `Table`; what is one's own is in its file.
+
+mod accounts;
+mod columns;
+mod desired;
+mod idempotency;
+mod list;
+mod members;
+mod pools;
+mod table;
+mod virtual_ips;
+mod virtual_services;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_model::Generation;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::domain::FieldError;
+
+pub(crate) use accounts::User;
+pub(crate) use idempotency::Repeatable;
+pub(crate) use list::{
+    COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,
+};
+pub(crate) use table::{Place, Table};
+
+/// How many connections read at once.
+const READERS: u32 = 4;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Error)]
+pub(crate) enum StoreError {
+    /// There is none, or not in this pool.
+    #[error("there is no {noun} {id}")]
+    NotFound {
+        /// What was looked for.
+        noun: &'static str,
+        /// Its identifier.
+        id: String,
+    },
+    /// Somebody else changed it first.
+    #[error("it was changed by somebody else: read it again")]
+    Stale,
+    /// The document is wrong by itself, or names what does not exist.
+    #[error("{} fields are wrong", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// The document takes what another resource has.
+    #[error("{} fields are taken", .0.len())]
+    Taken(Vec<FieldError>),
+    /// Others need it.
+    #[error("{0}")]
+    InUse(String),
+    /// The same idempotency key came with another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The appliance has its administrator.
+    #[error("the appliance is already claimed")]
+    AlreadyClaimed,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A row holds what this program never wrote.
+    #[error("a row of the database makes no sense")]
+    Row(#[from] serde_json::Error),
+}
+
+/// Why the database cannot be used at all.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    /// It cannot be opened or created.
+    #[error("cannot open the database")]
+    Open(#[from] sqlx::Error),
+    /// Its tables cannot be brought up to date.
+    #[error("cannot bring the database up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// It is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    changed: Arc<Notify>,
+}
+
+impl Store {
+    /// Opens the database at `path`, made and brought up to date as needed; `changed` is notified after every change.
+    pub(crate) async fn open(path: &Path, changed: Arc<Notify>) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged is on disk, also after a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&writer).await?;
+        if verdict != "ok" {
+            return Err(OpenError::Damaged(verdict));
+        }
+        sqlx::migrate!("../../migrations").run(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
+            .await?;
+        Ok(Self { writer, readers, changed })
+    }
+
+    /// Ends all connections; what was acknowledged is on disk already.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// The number of the last accepted change.
+    pub(crate) async fn generation(&self) -> Result<Generation, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        current_generation(&mut connection).await
+    }
+
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
+        transaction.commit().await?;
+        self.changed.notify_one();
+        Ok(())
+    }
+}
+
+async fn current_generation(connection: &mut SqliteConnection) -> Result<Generation, StoreError> {
+    let current: i64 = sqlx::query_scalar("SELECT current FROM generation").fetch_one(connection).await?;
+    Ok(Generation(current.unsigned_abs()))
+}
+
+async fn raise_generation(connection: &mut SqliteConnection) -> Result<Generation, StoreError> {
+    let raised: i64 = sqlx::query_scalar("UPDATE generation SET current = current + 1 RETURNING current")
+        .fetch_one(connection)
+        .await?;
+    Ok(Generation(raised.unsigned_abs()))
+}

@@ -1,0 +1,335 @@
+//! What all resources have in common: one code reads, creates, changes and deletes each of them.
+
+use std::future::Future;
+
+use lb_model::Generation;
+use sqlx::query_builder::Separated;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+
+use super::columns::{Text, Word};
+use super::idempotency::{self, Repeatable};
+use super::list::Filter;
+use super::{Store, StoreError, raise_generation};
+use crate::domain::{Expected, FieldError, Kind, Meta, Readiness, Record, Revision, Spec, Timestamp};
+
+/// Values on their way into a statement, in the order of the columns.
+pub(crate) type Values<'q> = Separated<'q, Sqlite, &'static str>;
+
+/// A kind of resource that has a table. In its SQL the table is called `t`.
+pub(crate) trait Table: Kind {
+    /// The table.
+    const TABLE: &'static str;
+    /// The column that names what one belongs to, if anything.
+    const PARENT: Option<&'static str> = None;
+    /// The columns that only this kind has, in the order of `bind`.
+    const COLUMNS: &'static str;
+    /// What is selected for `Self::Row`.
+    const SELECT: &'static str;
+    /// An SQL expression for the word of `Readiness`.
+    const READINESS: &'static str;
+    /// What a list can be sorted by, beside what all have.
+    const SORTS: &'static [&'static str] = &[];
+    /// What a list can be filtered by, beside what all have.
+    const FILTERS: &'static [Filter];
+
+    /// The columns that only this kind has.
+    type Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin;
+
+    /// The domain's view of a row.
+    fn from_row(row: Self::Row) -> Self;
+
+    /// Binds the own columns.
+    fn bind(&self, values: &mut Values<'_>);
+
+    /// The identifier of what one belongs to.
+    fn parent_id(_parent: Self::Parent) -> Option<String> {
+        None
+    }
+
+    /// Refuses a parent that does not exist.
+    fn check_parent(
+        _parent: Self::Parent,
+        _connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Looks for what does not exist or is taken. The name is checked for all.
+    fn check(
+        &self,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes what does not stand in the table itself.
+    fn relate(
+        &self,
+        _id: Self::Id,
+        _connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Refuses to delete what others need.
+    fn check_unused(
+        _record: &Record<Self>,
+        _connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// Where a resource is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<K: Kind> {
+    /// What it belongs to.
+    pub(crate) parent: K::Parent,
+    /// Which it is.
+    pub(crate) id: K::Id,
+}
+
+/// What was found wrong with a document in the light of all others.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    missing: Vec<FieldError>,
+    taken: Vec<FieldError>,
+}
+
+impl Faults {
+    /// The field names what does not exist.
+    pub(super) fn missing(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.missing.push(FieldError::new(pointer, "not_found", detail));
+    }
+
+    /// The field takes what another has.
+    pub(super) fn taken(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.taken.push(FieldError::new(pointer, "taken", detail));
+    }
+
+    fn into_result(self) -> Result<(), StoreError> {
+        match self {
+            Self { missing, taken } if missing.is_empty() && taken.is_empty() => Ok(()),
+            Self { missing, taken } if missing.is_empty() => Err(StoreError::Taken(taken)),
+            Self { mut missing, taken } => {
+                missing.extend(taken);
+                Err(StoreError::Invalid(missing))
+            }
+        }
+    }
+}
+
+/// The columns that every resource has.
+#[derive(FromRow)]
+struct CommonRow {
+    id: String,
+    name: String,
+    description: String,
+    #[sqlx(json)]
+    tags: Vec<String>,
+    enabled: bool,
+    generation: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    readiness: Word<Readiness>,
+}
+
+const COMMON: &str = "id, name, description, tags, enabled, generation, created_at, updated_at";
+
+impl Store {
+    /// The one at `place`.
+    pub(crate) async fn get<K: Table>(&self, place: Place<K>) -> Result<Record<K>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        find(&place, &mut connection).await
+    }
+
+    /// Creates one. A repeated request gets what the first one created.
+    pub(crate) async fn create<K: Table>(
+        &self,
+        parent: K::Parent,
+        spec: Spec<K>,
+        repeatable: Option<Repeatable>,
+    ) -> Result<Record<K>, StoreError> {
+        let mut transaction = self.write().await?;
+        if let Some(repeatable) = &repeatable
+            && let Some(first) = idempotency::recall(repeatable, &mut transaction).await?
+        {
+            return Ok(first);
+        }
+        K::check_parent(parent, &mut transaction).await?;
+        let place = Place { parent, id: K::new_id() };
+        check(&place, &spec, &mut transaction).await?;
+        let generation = raise_generation(&mut transaction).await?;
+        insert(&place, &spec, generation, &mut transaction).await?;
+        spec.own.relate(place.id, &mut transaction).await?;
+        let record = find(&place, &mut transaction).await?;
+        if let Some(repeatable) = &repeatable {
+            idempotency::remember(repeatable, &record, &mut transaction).await?;
+        }
+        self.commit(transaction).await?;
+        Ok(record)
+    }
+
+    /// Replaces what is written of the one at `place` by what `change` makes of it.
+    pub(crate) async fn change<K: Table>(
+        &self,
+        place: Place<K>,
+        expected: &Expected,
+        change: impl FnOnce(&Spec<K>) -> Result<Spec<K>, Vec<FieldError>> + Send,
+    ) -> Result<Record<K>, StoreError> {
+        let mut transaction = self.write().await?;
+        let before = expect(&place, expected, &mut transaction).await?;
+        let spec = change(&before.spec).map_err(StoreError::Invalid)?;
+        // Nothing to do for the planes, and no reason for others to read again.
+        if spec == before.spec {
+            return Ok(before);
+        }
+        check(&place, &spec, &mut transaction).await?;
+        let generation = raise_generation(&mut transaction).await?;
+        update(&place, &spec, generation, &mut transaction).await?;
+        spec.own.relate(place.id, &mut transaction).await?;
+        let record = find(&place, &mut transaction).await?;
+        self.commit(transaction).await?;
+        Ok(record)
+    }
+
+    /// Deletes the one at `place`.
+    pub(crate) async fn delete<K: Table>(
+        &self,
+        place: Place<K>,
+        expected: &Expected,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let record = expect(&place, expected, &mut transaction).await?;
+        K::check_unused(&record, &mut transaction).await?;
+        let mut delete = QueryBuilder::<Sqlite>::new(format!("DELETE FROM {} WHERE id = ", K::TABLE));
+        delete.push_bind(Text(place.id)).build().execute(&mut *transaction).await?;
+        raise_generation(&mut transaction).await?;
+        self.commit(transaction).await
+    }
+}
+
+/// `SELECT` of everything that `record` reads.
+pub(super) fn select<K: Table>() -> QueryBuilder<Sqlite> {
+    let common = COMMON.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
+    QueryBuilder::new(format!(
+        "SELECT {common}, {readiness} AS readiness, {own} FROM {table} t WHERE ",
+        readiness = K::READINESS,
+        own = K::SELECT,
+        table = K::TABLE,
+    ))
+}
+
+/// Restricts a selection to what belongs to `parent`.
+pub(super) fn within<K: Table>(parent: K::Parent, query: &mut QueryBuilder<Sqlite>) {
+    match (K::PARENT, K::parent_id(parent)) {
+        (Some(column), Some(id)) => query.push(format_args!("t.{column} = ")).push_bind(id),
+        _ => query.push("TRUE"),
+    };
+}
+
+/// The domain's view of a row of `select`.
+pub(super) fn record<K: Table>(row: &SqliteRow) -> Result<Record<K>, StoreError> {
+    let CommonRow {
+        id,
+        name,
+        description,
+        tags,
+        enabled,
+        generation,
+        created_at,
+        updated_at,
+        readiness: Word(readiness),
+    } = CommonRow::from_row(row)?;
+    let id = id.parse().map_err(|_| sqlx::Error::Decode(format!("`{id}` is not an identifier").into()))?;
+    let own = K::from_row(K::Row::from_row(row)?);
+    let meta = Meta { name, description, tags, enabled };
+    let generation = Generation(generation.unsigned_abs());
+    Ok(Record { id, spec: Spec { meta, own }, generation, created_at, updated_at, readiness })
+}
+
+async fn find<K: Table>(
+    place: &Place<K>,
+    connection: &mut SqliteConnection,
+) -> Result<Record<K>, StoreError> {
+    let mut query = select::<K>();
+    within::<K>(place.parent, &mut query);
+    query.push(" AND t.id = ").push_bind(Text(place.id));
+    match query.build().fetch_optional(connection).await? {
+        Some(row) => record(&row),
+        None => Err(StoreError::NotFound { noun: K::NOUN, id: place.id.to_string() }),
+    }
+}
+
+async fn expect<K: Table>(
+    place: &Place<K>,
+    expected: &Expected,
+    connection: &mut SqliteConnection,
+) -> Result<Record<K>, StoreError> {
+    let record = find(place, connection).await?;
+    if expected.admits(&Revision::of(&record)) { Ok(record) } else { Err(StoreError::Stale) }
+}
+
+async fn check<K: Table>(
+    place: &Place<K>,
+    spec: &Spec<K>,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let mut faults = Faults::default();
+    let mut query = QueryBuilder::new(format!("SELECT count(*) FROM {} t WHERE ", K::TABLE));
+    within::<K>(place.parent, &mut query);
+    query.push(" AND t.name = ").push_bind(&spec.meta.name).push(" AND t.id <> ").push_bind(Text(place.id));
+    if query.build_query_scalar::<i64>().fetch_one(&mut *connection).await? > 0 {
+        faults.taken("/name", format!("another {} is called `{}`", K::NOUN, spec.meta.name));
+    }
+    spec.own.check(place, &mut faults, connection).await?;
+    faults.into_result()
+}
+
+async fn insert<K: Table>(
+    place: &Place<K>,
+    spec: &Spec<K>,
+    generation: Generation,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let parent = K::PARENT.map_or(String::new(), |column| format!("{column}, "));
+    let mut query = QueryBuilder::new(format!(
+        "INSERT INTO {table} ({parent}id, created_at, {written}, {own}) VALUES (",
+        table = K::TABLE,
+        written = WRITTEN,
+        own = K::COLUMNS,
+    ));
+    let mut values = query.separated(", ");
+    if let Some(parent) = K::parent_id(place.parent) {
+        values.push_bind(parent);
+    }
+    values.push_bind(Text(place.id)).push_bind(now);
+    bind_written(spec, generation, now, &mut values);
+    query.push(")").build().execute(connection).await?;
+    Ok(())
+}
+
+async fn update<K: Table>(
+    place: &Place<K>,
+    spec: &Spec<K>,
+    generation: Generation,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let (table, own) = (K::TABLE, K::COLUMNS);
+    let mut query = QueryBuilder::new(format!("UPDATE {table} SET ({WRITTEN}, {own}) = ("));
+    bind_written(spec, generation, Timestamp::now(), &mut query.separated(", "));
+    query.push(") WHERE id = ").push_bind(Text(place.id)).build().execute(connection).await?;
+    Ok(())
+}
+
+/// What both creating and changing write, in the order of `bind_written`.
+const WRITTEN: &str = "name, description, tags, enabled, generation, updated_at";
+
+fn bind_written<K: Table>(spec: &Spec<K>, generation: Generation, now: Timestamp, values: &mut Values<'_>) {
+    let Spec { meta: Meta { name, description, tags, enabled }, own } = spec;
+    values.push_bind(name).push_bind(description).push_bind(sqlx::types::Json(tags)).push_bind(*enabled);
+    values.push_bind(generation.0.cast_signed()).push_bind(now);
+    own.bind(values);
+}

@@ -1,0 +1,169 @@
+//! The tables of virtual services and of the virtual IPs that they are offered on.
+
+use lb_model::snapshot::{Forwarding, L4Protocol};
+use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
+use sqlx::{FromRow, SqliteConnection};
+
+use super::StoreError;
+use super::columns::{Text, Word};
+use super::list::{Filter, FilterKind};
+use super::table::{Faults, Place, Table, Values};
+use crate::domain::{Timeouts, VirtualService};
+
+#[derive(FromRow)]
+pub(crate) struct VirtualServiceRow {
+    #[sqlx(json)]
+    virtual_ip_ids: Vec<VirtualIpId>,
+    protocol: Word<L4Protocol>,
+    #[sqlx(try_from = "u16")]
+    port: L4Port,
+    forwarding: Word<Forwarding>,
+    default_pool_id: Option<Text<PoolId>>,
+    idle_timeout_s: u32,
+}
+
+impl Table for VirtualService {
+    const TABLE: &'static str = "virtual_services";
+    const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, idle_timeout_s";
+    const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id, t.idle_timeout_s,
+        (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
+         WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
+    const READINESS: &'static str = "CASE
+        WHEN NOT t.enabled OR NOT EXISTS (
+            SELECT 1 FROM virtual_service_ips i JOIN virtual_ips v ON v.id = i.virtual_ip_id
+            WHERE i.virtual_service_id = t.id AND v.enabled) THEN 'disabled'
+        WHEN t.default_pool_id IS NULL THEN 'no_pool'
+        WHEN EXISTS (
+            SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
+            WHERE p.id = t.default_pool_id AND p.enabled AND m.enabled AND m.state = 'enabled')
+            THEN 'unmonitored'
+        ELSE 'no_member' END";
+    const SORTS: &'static [&'static str] = &["port"];
+    const FILTERS: &'static [Filter] = &[
+        Filter { key: "protocol", kind: FilterKind::Text, sql: "t.protocol = ?" },
+        Filter { key: "port", kind: FilterKind::Number, sql: "t.port = ?" },
+        Filter { key: "forwarding", kind: FilterKind::Text, sql: "t.forwarding = ?" },
+        Filter { key: "default_pool_id", kind: FilterKind::Text, sql: "t.default_pool_id = ?" },
+        Filter {
+            key: "virtual_ip_ids",
+            kind: FilterKind::Text,
+            sql: "t.id IN (SELECT virtual_service_id FROM virtual_service_ips WHERE virtual_ip_id = ?)",
+        },
+    ];
+
+    type Row = VirtualServiceRow;
+
+    fn from_row(row: VirtualServiceRow) -> Self {
+        let VirtualServiceRow {
+            virtual_ip_ids,
+            protocol: Word(protocol),
+            port,
+            forwarding: Word(forwarding),
+            default_pool_id,
+            idle_timeout_s,
+        } = row;
+        Self {
+            virtual_ip_ids,
+            protocol,
+            port,
+            forwarding,
+            default_pool_id: default_pool_id.map(|Text(id)| id),
+            timeouts: Timeouts { idle_s: idle_timeout_s },
+        }
+    }
+
+    fn bind(&self, values: &mut Values<'_>) {
+        let Self {
+            virtual_ip_ids: _,
+            protocol,
+            port,
+            forwarding,
+            default_pool_id,
+            timeouts: Timeouts { idle_s },
+        } = self;
+        values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
+        values.push_bind(default_pool_id.map(Text)).push_bind(*idle_s);
+    }
+
+    async fn check(
+        &self,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        for (index, id) in self.virtual_ip_ids.iter().enumerate() {
+            if !exists("virtual_ips", Text(id), connection).await? {
+                faults.missing(format!("/virtual_ip_ids/{index}"), format!("there is no virtual IP {id}"));
+            } else if let Some((service, address)) = self.clash(*id, place.id, connection).await? {
+                let port = self.port;
+                faults.taken("/port", format!("virtual service `{service}` is on {address} port {port}"));
+            }
+        }
+        if let Some(id) = self.default_pool_id
+            && !exists("pools", Text(&id), connection).await?
+        {
+            faults.missing("/default_pool_id", format!("there is no pool {id}"));
+        }
+        Ok(())
+    }
+
+    async fn relate(
+        &self,
+        id: VirtualServiceId,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM virtual_service_ips WHERE virtual_service_id = ?")
+            .bind(Text(id))
+            .execute(&mut *connection)
+            .await?;
+        for (position, virtual_ip) in (0i64..).zip(&self.virtual_ip_ids) {
+            sqlx::query(
+                "INSERT INTO virtual_service_ips (virtual_service_id, virtual_ip_id, position, protocol, port)
+                 VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(Text(id))
+            .bind(Text(virtual_ip))
+            .bind(position)
+            .bind(Word(self.protocol))
+            .bind(self.port.get())
+            .execute(&mut *connection)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+impl VirtualService {
+    /// Another service that takes the same packets on `virtual_ip`: its name, and the address.
+    async fn clash(
+        &self,
+        virtual_ip: VirtualIpId,
+        this: VirtualServiceId,
+        connection: &mut SqliteConnection,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let other = sqlx::query_as(
+            "SELECT s.name, v.address FROM virtual_service_ips i
+             JOIN virtual_services s ON s.id = i.virtual_service_id
+             JOIN virtual_ips v ON v.id = i.virtual_ip_id
+             WHERE i.virtual_ip_id = ? AND i.protocol = ? AND i.port = ? AND s.id <> ?",
+        )
+        .bind(Text(virtual_ip))
+        .bind(Word(self.protocol))
+        .bind(self.port.get())
+        .bind(Text(this))
+        .fetch_optional(connection)
+        .await?;
+        Ok(other)
+    }
+}
+
+async fn exists<T: std::fmt::Display + Send>(
+    table: &'static str,
+    id: Text<T>,
+    connection: &mut SqliteConnection,
+) -> Result<bool, StoreError> {
+    let mut query =
+        sqlx::QueryBuilder::<sqlx::Sqlite>::new(format!("SELECT count(*) FROM {table} WHERE id = "));
+    let found: i64 = query.push_bind(id).build_query_scalar().fetch_one(connection).await?;
+    Ok(found > 0)
+}
