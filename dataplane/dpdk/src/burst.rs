@@ -120,12 +120,13 @@ impl Burst {
     pub(crate) unsafe fn give_raw(&mut self, take: impl FnOnce(*mut *mut rte_mbuf, usize) -> usize) -> usize {
         let given = take(self.slots.as_mut_ptr().cast(), self.len);
         debug_assert!(given <= self.len);
-        if given > 0 {
-            let left = self.len - given;
+        let left = self.len - given;
+        self.len = left;
+        // Mostly all are taken.
+        if given > 0 && left > 0 {
             let first = self.slots.as_mut_ptr();
             // SAFETY: both ranges lie within the initialised slots; the given ones are overwritten, not dropped.
             unsafe { first.add(given).copy_to(first, left) };
-            self.len = left;
         }
         given
     }
@@ -181,8 +182,8 @@ impl Iterator for Drain<'_> {
         }
         let index = self.next;
         self.next += 1;
-        // SAFETY: the slot was within `next..end` and no longer is, so it is read once.
-        Some(unsafe { self.burst.slots[index].assume_init_read() })
+        // SAFETY: the slot was within `next..end`, and so within the slots, and no longer is, so it is read once.
+        Some(unsafe { self.burst.slots.get_unchecked(index).assume_init_read() })
     }
 
     #[inline]

@@ -173,6 +173,10 @@ impl EalConfig {
             format!("--lcores=0@({cores})"),
             format!("--log-level=*:{}", self.log_level.name()),
         ];
+        if self.log_level == LogLevel::Warning {
+            // It warns of every size of huge pages that there are none of.
+            arguments.push("--log-level=lib.eal:error".into());
+        }
         match memory {
             MemoryKind::HugePages => arguments.push("--in-memory".into()),
             // 22.11 refuses to combine --no-huge with --in-memory; this is the rest of what that means.
