@@ -100,7 +100,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let reconciling = tokio::spawn(reconciler.run());
 
     // Who starts this process waits for this line.
-    writeln!(std::io::stdout(), "listening on https://{address}")?;
+    writeln!(std::io::stdout(), "penstockd listening on https://{address}")?;
     serve::serve(listener, tls, api::router(app), async move {
         tokio::select! {
             _ = terminate.recv() => {}

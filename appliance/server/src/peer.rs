@@ -65,8 +65,8 @@ pub(crate) enum PeerError {
     /// It is not there.
     #[error("{0} is not connected")]
     NotConnected(&'static str),
-    /// The connection broke before the answer came.
-    #[error("{process} did not answer: {source}")]
+    /// It cannot be reached, or the connection broke before the answer came.
+    #[error("{process} does not answer")]
     Link {
         /// The binary.
         process: &'static str,
@@ -182,14 +182,13 @@ impl<C: Contract, W: Watcher<C>> Keeper<C, W> {
         loop {
             match self.asked.recv_timeout(HEARTBEAT) {
                 Ok(Ask { request, payload, reply }) => {
-                    // A broken connection fails this question and shows again in the next: an answer that comes late
-                    // must never be taken for that to a later question.
+                    // A connection that failed once is given up: an answer that comes late must never be taken for
+                    // that to a later question.
                     match link.call(&request, payload.as_ref()) {
                         Ok(answer) => drop(reply.send(Ok(answer))),
                         Err(error) => {
-                            let told = error.to_string();
-                            drop(reply.send(Err(broken::<C>(error))));
-                            return Ok(broken::<C>(LinkError::Broken(io::Error::other(told))));
+                            drop(reply.send(Err(PeerError::NotConnected(C::PROCESS))));
+                            return Ok(broken::<C>(error));
                         }
                     }
                 }

@@ -96,7 +96,7 @@ impl Reconciler {
         let mut last_error = None;
         loop {
             let error = self.reconcile().await.err();
-            let told = error.as_ref().map(ToString::to_string);
+            let told = error.as_ref().map(|error| chain(error));
             // The same failure at every tick is one line, not thousands.
             if told != last_error {
                 match &error {
@@ -131,7 +131,7 @@ impl Reconciler {
                 observed.failure = None;
             }
             Err(error) if error.is_failure() => {
-                observed.failure = Some(Failure { generation, reason: error.to_string() });
+                observed.failure = Some(Failure { generation, reason: chain(error) });
             }
             Err(_) => {}
         });
@@ -180,6 +180,12 @@ fn seal(compiled: &Compiled) -> Result<Sealed, Unsettled> {
     Ok(Sealed { l4: lb_link::seal(&compiled.l4)?, host: lb_link::seal(&compiled.host)? })
 }
 
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Writes down what becomes of a connection, and wakes the reconciler where that gives it something to do.
 struct Watch {
     observed: Arc<watch::Sender<Observed>>,
@@ -195,7 +201,7 @@ impl Watch {
     fn lost(&self, error: &PeerError, process: impl Fn(&mut Observed) -> &mut ProcessState) {
         self.observed.send_if_modified(|observed| {
             let before = process(observed).clone();
-            process(observed).lost(error.to_string());
+            process(observed).lost(chain(error));
             *process(observed) != before
         });
     }

@@ -53,16 +53,17 @@ pub(super) fn routes() -> Vec<Route> {
         .answer_text("application/json", "The description.");
     let browsed = Description::new("browseDescription", TAG, "A page to browse this description")
         .redirects("The page is a file in the folder `docs/`.");
-    let files = Route {
+    let part = |path: &str, handler| Route {
         method: HttpMethod::Get,
-        path: format!("{ROOT}/docs/{{*file}}"),
+        path: format!("{ROOT}{path}"),
         access: Access::Open,
         operation: None,
-        handler: get(file),
+        handler,
     };
     vec![
         Route::new(HttpMethod::Get, format!("{ROOT}/openapi.json"), Access::Open, description, described),
         Route::new(HttpMethod::Get, format!("{ROOT}/docs"), Access::Open, page, browsed),
-        files,
+        part("/docs/", get(page)),
+        part("/docs/{*file}", get(file)),
     ]
 }

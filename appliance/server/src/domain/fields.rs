@@ -286,14 +286,24 @@ pub(crate) fn id<T: FromStr>(value: &Value) -> Result<T, Fault> {
     text.parse().map_err(|_| Fault::new("invalid", "this is not a UUID"))
 }
 
-/// One of the words that are supported.
+/// One of these words: there are no others.
 pub(crate) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Value) -> Result<T, Fault> {
+    move |value| find(words, value)?.ok_or_else(|| Fault::new("invalid", format!("want {}", listed(words))))
+}
+
+/// One of the words that this version supports: others may mean something in a later one.
+pub(crate) fn supported<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&Value) -> Result<T, Fault> {
     move |value| {
-        let listed = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
-        let text = value.as_str().ok_or_else(|| Fault::wrong_type(&listed()))?;
-        let found = words.iter().find(|(word, _)| *word == text);
-        found
-            .map(|(_, meaning)| *meaning)
-            .ok_or_else(|| Fault::new("unsupported", format!("want {} in this version", listed())))
+        let fault = || Fault::new("unsupported", format!("this version supports {} only", listed(words)));
+        find(words, value)?.ok_or_else(fault)
     }
+}
+
+fn find<T: Copy>(words: &[(&str, T)], value: &Value) -> Result<Option<T>, Fault> {
+    let text = value.as_str().ok_or_else(|| Fault::wrong_type(&listed(words)))?;
+    Ok(words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning))
+}
+
+fn listed<T>(words: &[(&str, T)]) -> String {
+    words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
 }

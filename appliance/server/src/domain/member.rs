@@ -46,7 +46,7 @@ impl Kind for Member {
         Some(Self { address: address?, port: port?, state: state? })
     }
 
-    fn default_name(&self) -> Option<String> {
-        Some(format!("{}:{}", self.address, self.port))
+    fn default_name(own: Option<&Self>) -> Option<String> {
+        Some(own.map_or_else(String::new, |Self { address, port, .. }| format!("{address}:{port}")))
     }
 }

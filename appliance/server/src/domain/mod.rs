@@ -55,8 +55,8 @@ pub(crate) trait Kind:
     /// Reads the own fields; `None` if any is wrong, which `fields` then remembers.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 
-    /// The name of one that was given none; `None` where a name must be given.
-    fn default_name(&self) -> Option<String> {
+    /// The name of one that was given none, by its own fields (`None` if these are wrong). No name: one must be given.
+    fn default_name(_own: Option<&Self>) -> Option<String> {
         None
     }
 }
@@ -78,7 +78,7 @@ impl<K: Kind> Spec<K> {
     pub(crate) fn read(document: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::new(document);
         let own = K::read(&mut fields);
-        let meta = Meta::read(&mut fields, own.as_ref().and_then(K::default_name));
+        let meta = Meta::read(&mut fields, K::default_name(own.as_ref()));
         let faults = fields.finish();
         match (meta, own) {
             (Some(meta), Some(own)) if faults.is_empty() => Ok(Self { meta, own }),

@@ -32,9 +32,9 @@ impl Kind for Pool {
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::word(PROTOCOLS));
+        let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::supported(PROTOCOLS));
         let algorithms = &[("round_robin", Scheduler::RoundRobin)];
-        let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::word(algorithms));
+        let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::supported(algorithms));
         Some(Self { protocol: protocol?, algorithm: algorithm? })
     }
 }

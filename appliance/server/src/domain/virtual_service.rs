@@ -71,10 +71,10 @@ impl Kind for VirtualService {
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let virtual_ip_ids = fields.list("virtual_ip_ids", 1..=VIRTUAL_IPS_MAX, fields::id);
-        let protocol = fields.required("protocol", fields::word(PROTOCOLS));
+        let protocol = fields.required("protocol", fields::supported(PROTOCOLS));
         let port = fields.required("port", fields::port);
         let forwardings = &[("nat", Forwarding::Nat)];
-        let forwarding = fields.optional("forwarding", Forwarding::Nat, fields::word(forwardings));
+        let forwarding = fields.optional("forwarding", Forwarding::Nat, fields::supported(forwardings));
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", Timeouts::read);
         Some(Self {
