@@ -20,9 +20,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-// The sizes of appliance/host/src/steering/maps.rs.
-#define MAX_ENDPOINTS 131072
-#define MAX_ADDRESSES 131072
+// Twice what a plan may have: while one takes the place of another, both are in.
+#define MAX_ENDPOINTS 262144
+#define MAX_ADDRESSES 262144
 #define MAX_QUEUES 256
 
 #define IP_MORE_FRAGMENTS 0x2000

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::thread;
 
-use lb_model::config::{ApplianceConfig, PortDriver};
+use lb_model::config::{ApplianceConfig, PortConfig, PortDriver};
 use lb_model::{Generation, HostPlan};
 use thiserror::Error;
 use tracing::{info, warn};
@@ -18,6 +18,7 @@ use crate::kernel::address::HeldAddress;
 use crate::kernel::garp;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::kernel::queues;
 use crate::kernel::sysctl::{self, SysctlError};
 use crate::kernel::tap::{self, TapError};
 use crate::nft::{self, Nft, NftError};
@@ -182,6 +183,7 @@ fn prepare_steering(
         steering::remove_all(&config.bpf_dir)?;
         return Ok(None);
     }
+    config.ports.iter().for_each(warn_of_lost_queues);
     let links: Vec<_> = interfaces.iter().map(|name| netlink.link(name)).collect::<Result<_, _>>()?;
     let mut steering = Steering::load(&config.bpf_dir, &links)?;
     let mut locals = steering.locals()?;
@@ -195,6 +197,21 @@ fn prepare_steering(
     }
     steering.attach(|interface| config.steering_link(interface))?;
     Ok(Some(steering))
+}
+
+/// The steering program finds no socket for the packets of a queue that nobody takes, and drops what is ours of them.
+fn warn_of_lost_queues(port: &PortConfig) {
+    let PortDriver::AfXdp { interface } = &port.driver else { return };
+    let Some(there) = queues::receive_queues(interface) else { return };
+    let taken = port.queues;
+    if there > taken {
+        warn!(
+            interface,
+            "{interface} receives on {there} queues and the port `{}` takes {taken}, so that packets are lost: set its \
+             `queues` to {there}, or run `ethtool -L {interface}` for fewer",
+            port.name
+        );
+    }
 }
 
 fn prepare_nft(config: &ApplianceConfig, tables: Tables) -> Result<Option<Nft>, NftError> {

@@ -122,7 +122,8 @@ fn ruleset(interfaces: &[String], tables: &Tables) -> String {
 fn set<T: Display>(name: &str, kind: &str, elements: impl Iterator<Item = T>) -> String {
     let elements = list(elements);
     let elements = if elements.is_empty() { elements } else { format!("    elements = {{ {elements} }}\n") };
-    format!("set {name} {{\n    type {kind}\n    size 131072\n{elements}}}\n")
+    // As large as the steering program's maps, for the same reason.
+    format!("set {name} {{\n    type {kind}\n    size 262144\n{elements}}}\n")
 }
 
 /// One `verb` for each set that changes between two states.

@@ -8,7 +8,7 @@ use lb_model::snapshot::{Endpoint, L4Protocol};
 use lb_model::{Generation, HostPlan, L4Port};
 use thiserror::Error;
 
-/// As many as the steering maps hold (`dataplane/xdp/steer.c`).
+/// Half of what the steering maps hold (`dataplane/xdp/steer.c`): while one plan takes the place of another, both are in.
 const MAX_ENDPOINTS: usize = 131_072;
 
 /// Why a plan is refused.

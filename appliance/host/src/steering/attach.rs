@@ -3,10 +3,12 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::XdpLink;
-use aya::programs::{ProgramError, ProgramInfo, Xdp, XdpMode, loaded_programs};
+use aya::programs::{ProgramError, ProgramInfo, Xdp, XdpMode, loaded_links, loaded_programs};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use tracing::warn;
 
@@ -19,6 +21,9 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.o
 
 /// libxdp knows the program that takes AF_XDP sockets by this name.
 const PROGRAM: &str = "xsk_def_prog";
+
+/// How long the kernel may take to detach a program whose link nobody holds any more.
+const DETACHING: Duration = Duration::from_secs(2);
 
 /// How a program came to run on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +99,7 @@ impl PortProgram {
             (None, None) => self.attach_new(pin),
             // The pin of an interface that went away, and came back under its name.
             (Some(_), None) => {
-                fs::remove_file(pin)
-                    .map_err(|source| SteeringError::Pins { path: pin.to_owned(), source })?;
+                detach(pin)?;
                 self.attach_new(pin)
             }
         }
@@ -162,6 +166,20 @@ fn pinned_program(pin: &Path) -> Result<Option<u32>, SteeringError> {
     }
     let info = pinned_link(pin)?.info().map_err(|source| link_failed(pin, source))?;
     Ok(Some(info.program_id()))
+}
+
+/// Removes the link pinned at `pin`, and waits until its program is detached: the kernel does that in its own time.
+pub(super) fn detach(pin: &Path) -> Result<(), SteeringError> {
+    let id = pinned_link(pin)?.info().map_err(|source| link_failed(pin, source))?.id();
+    fs::remove_file(pin).map_err(|source| SteeringError::Pins { path: pin.to_owned(), source })?;
+    let deadline = Instant::now() + DETACHING;
+    while loaded_links().any(|link| link.is_ok_and(|link| link.id() == id)) {
+        if Instant::now() > deadline {
+            return Err(SteeringError::StillAttached(pin.to_owned()));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 fn pinned_link(pin: &Path) -> Result<FdLink, SteeringError> {

@@ -9,6 +9,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use tracing::info;
 
 use super::SteeringError;
+use super::attach::detach;
 use super::maps::MAPS_PREFIX;
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
@@ -69,7 +70,7 @@ fn remove_pins(dir: &Path, unwanted: impl Fn(&Path) -> bool) -> Result<(), Steer
         if is_maps_dir(&path) {
             fs::remove_dir_all(&path).map_err(failed)?;
         } else if path.to_string_lossy().ends_with("-link") {
-            fs::remove_file(&path).map_err(failed)?;
+            detach(&path)?;
             info!("detached the steering program of {}", path.display());
         }
     }

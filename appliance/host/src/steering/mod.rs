@@ -63,6 +63,8 @@ pub(crate) enum SteeringError {
     Link { path: PathBuf, source: Box<LinkError> },
     #[error("cannot pin the steering link {path}")]
     PinLink { path: PathBuf, source: Box<PinError> },
+    #[error("the kernel keeps the steering program attached although its link {0} is gone")]
+    StillAttached(PathBuf),
     #[error("cannot use the steering map `{map}`")]
     Map { map: &'static str, source: Box<MapError> },
     #[error(transparent)]
