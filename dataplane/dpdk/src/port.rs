@@ -362,11 +362,11 @@ impl Setup<'_> {
                 )
             }
         })?;
-        // SAFETY: the port is configured, not started, and has these queues; the pool lives as long as the process; null stands
-        // for the driver's defaults.
+        // SAFETY: the port was probed.
         let socket = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.port) }.cast_unsigned();
         for queue in 0..self.config.rx_queues {
-            // SAFETY: as above.
+            // SAFETY: the port is configured, not started, and has this queue; the pool lives as long as the process; null
+            // stands for the driver's defaults.
             self.step("setting up a receive queue", || unsafe {
                 dpdk_sys::rte_eth_rx_queue_setup(
                     self.port,
