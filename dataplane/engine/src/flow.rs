@@ -50,6 +50,12 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found(u32);
 
+impl Default for Found {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
 impl Found {
     /// Nothing.
     pub const NOTHING: Self = Self(NOBODY);
@@ -109,6 +115,14 @@ impl FlowTable {
     /// Live flows.
     pub fn live(&mut self) -> u32 {
         self.file.parts().header.live
+    }
+
+    /// The share of the index that is used when the table is full.
+    pub fn load_factor(&mut self) -> f64 {
+        let FlowParts { buckets, conns, .. } = self.file.parts();
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        let used = 2.0 * conns.len() as f64 / (buckets.len() * SLOTS) as f64;
+        used
     }
 
     /// The bytes a connection costs when the table is full.

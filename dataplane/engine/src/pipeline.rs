@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use lb_mem::{Conn, NOBODY};
+use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
 
@@ -13,7 +14,7 @@ use crate::counters::WorkerCounters;
 use crate::flow::{Direction, FlowTable, Found, Key, NewFlow, Place};
 use crate::network::Strangers;
 use crate::pick::Picker;
-use crate::rewrite::{sum_segment, translate};
+use crate::rewrite::{Onward, sum_segment};
 use crate::tables::{Backend, Endpoint, Service, Tables};
 use crate::tcp_state;
 use crate::verdict::{PortIndex, Verdict};
@@ -25,6 +26,12 @@ use crate::wire::{checksum, eth};
 pub const MAX_BURST: usize = 64;
 
 const TCP: u8 = 6;
+/// Ethernet, IPv4 and TCP, none with options.
+pub(crate) const USUAL_LEN: usize = eth::LEN + ipv4::MIN_LEN + tcp::MIN_LEN;
+/// The type of IPv4, and its first byte when it has no options.
+const USUAL_TYPE: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
+/// How many frames ahead of the one at hand are asked for.
+const PREFETCH_AHEAD: usize = 4;
 
 /// Frames that arrived together.
 pub trait Burst {
@@ -50,16 +57,44 @@ pub struct Engine {
     counters: Arc<WorkerCounters>,
     worker: u16,
     workers: u16,
+    /// The burst at hand, between two stages; kept, so that it need not be cleared for every burst.
+    packets: Box<[Packet; MAX_BURST]>,
 }
 
-/// A TCP packet on its way through the stages.
-#[derive(Clone, Copy, Default)]
+/// A packet on its way through the stages.
+#[derive(Clone, Copy, Debug, Default)]
 struct Packet {
     key: Key,
     place: Place,
+    found: Found,
     flags: u8,
+    stage: Stage,
     payload: u16,
     end: u16,
+}
+
+/// How far a packet has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Its verdict is known.
+    #[default]
+    Decided,
+    /// It is TCP, without IP options: all headers are at their usual places.
+    Usual,
+    /// It is TCP, with IP options.
+    WithOptions,
+}
+
+/// What is the same for a whole burst.
+#[derive(Clone, Copy)]
+struct Scene<'tables> {
+    tables: &'tables Tables,
+    now: u32,
+    mac: MacAddr,
+    /// Whether checksums are to be made from scratch.
+    sums: bool,
+    /// What becomes of frames that are not ours.
+    strangers: Verdict,
 }
 
 impl Packet {
@@ -74,22 +109,17 @@ impl Packet {
     }
 
     /// The bytes of the IP packet.
+    #[inline]
     fn bytes(&self) -> u64 {
         u64::from(self.end) - eth::LEN as u64
     }
 }
 
-/// What the first stage makes of a frame.
-#[derive(Clone, Copy)]
-enum Parsed {
-    Tcp,
-    Decided(Verdict),
-}
-
 impl Engine {
     /// The engine of worker number `worker` of `workers`, counted from 0.
     pub fn new(flows: FlowTable, counters: Arc<WorkerCounters>, worker: u16, workers: u16) -> Self {
-        Self { flows, picker: Picker::default(), counters, worker, workers: workers.max(1) }
+        let packets = Box::new([Packet::default(); MAX_BURST]);
+        Self { flows, picker: Picker::default(), counters, worker, workers: workers.max(1), packets }
     }
 
     /// Prepares for tables that were not used before.
@@ -113,97 +143,68 @@ impl Engine {
         verdicts: &mut [Verdict; MAX_BURST],
     ) {
         let count = burst.len().min(MAX_BURST);
-        let mut packets = [Packet::default(); MAX_BURST];
-        let mut parsed = [Parsed::Tcp; MAX_BURST];
-        let mut found = [Found::NOTHING; MAX_BURST];
-        let strangers = Verdict::for_stranger(tables, port);
-
+        let Some(scene) = Scene::at(tables, now, port) else {
+            return verdicts[..count].fill(Verdict::Drop(DropReason::NotOurs));
+        };
         for index in 0..count {
-            burst.prefetch(index + 4);
-            parsed[index] = self.parse(tables, port, burst, index, strangers, &mut packets[index]);
+            burst.prefetch(index + PREFETCH_AHEAD);
+            let bad = burst.has_bad_checksum(index);
+            self.parse(&scene, burst.frame(index), bad, index, &mut verdicts[index]);
         }
         let view = self.flows.view();
-        for index in 0..count {
-            if matches!(parsed[index], Parsed::Tcp) {
-                found[index] = view.candidate(packets[index].place);
-            }
+        for packet in self.packets[..count].iter_mut().filter(|packet| packet.stage != Stage::Decided) {
+            packet.found = view.candidate(packet.place);
         }
         for index in 0..count {
-            verdicts[index] = match parsed[index] {
-                Parsed::Decided(verdict) => verdict,
-                Parsed::Tcp => {
-                    let frame = burst.frame(index);
-                    self.forward(tables, now, port, frame, &packets[index], found[index], strangers)
+            if self.packets[index].stage != Stage::Decided {
+                verdicts[index] = self.forward(&scene, burst.frame(index), index);
+            }
+        }
+    }
+
+    #[inline]
+    fn parse(&mut self, scene: &Scene, frame: &[u8], bad: bool, index: usize, verdict: &mut Verdict) {
+        let packet = &mut self.packets[index];
+        if bad || !glance(scene, frame, packet) {
+            match read(scene, frame, bad, packet) {
+                Ok(()) => {}
+                Err(decided) => {
+                    (packet.stage, *verdict) = (Stage::Decided, decided);
+                    return;
                 }
-            };
-        }
-    }
-
-    #[inline]
-    fn parse<B: Burst>(
-        &mut self,
-        tables: &Tables,
-        port: PortIndex,
-        burst: &mut B,
-        index: usize,
-        strangers: Verdict,
-        packet: &mut Packet,
-    ) -> Parsed {
-        if burst.has_bad_checksum(index) {
-            return Parsed::Decided(Verdict::Drop(DropReason::BadChecksum));
-        }
-        match read(tables, port, burst.frame(index), strangers, packet) {
-            Ok(()) => {
-                packet.place = self.flows.place(packet.key);
-                self.flows.view().prefetch_bucket(packet.place);
-                Parsed::Tcp
             }
-            Err(verdict) => Parsed::Decided(verdict),
         }
+        packet.place = self.flows.place(packet.key);
+        self.flows.view().prefetch_bucket(packet.place);
     }
 
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the state of one packet between two stages of one loop")]
-    fn forward(
-        &mut self,
-        tables: &Tables,
-        now: u32,
-        port: PortIndex,
-        frame: &mut [u8],
-        packet: &Packet,
-        found: Found,
-        strangers: Verdict,
-    ) -> Verdict {
+    fn forward(&mut self, scene: &Scene, frame: &mut [u8], index: usize) -> Verdict {
+        let packet = &self.packets[index];
         let mut view = self.flows.view();
-        if let Some(conn) = view.confirm(found, packet.key)
-            && let Some(backend) = tables.backends.get(conn.backend as usize)
+        if let Some(conn) = view.confirm(packet.found, packet.key)
+            && let Some(backend) = scene.tables.backends.get(conn.backend as usize)
             && backend.tag == conn.backend_tag
             && tcp_state::is_plain(conn.state, packet.flags)
         {
-            return pass(&self.counters, tables, now, port, frame, packet, conn, backend, found.direction());
+            return pass(&self.counters, scene, frame, packet, conn, backend, packet.found.direction());
         }
-        self.forward_slowly(tables, now, port, frame, packet, strangers)
+        let packet = *packet;
+        self.forward_slowly(scene, frame, &packet)
     }
 
     /// For packets that begin, change or miss a flow.
     #[cold]
     #[inline(never)]
-    fn forward_slowly(
-        &mut self,
-        tables: &Tables,
-        now: u32,
-        port: PortIndex,
-        frame: &mut [u8],
-        packet: &Packet,
-        strangers: Verdict,
-    ) -> Verdict {
+    fn forward_slowly(&mut self, scene: &Scene, frame: &mut [u8], packet: &Packet) -> Verdict {
+        let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place);
         if found != Found::NOTHING && tcp_state::asks(packet.flags) && self.is_superseded(tables, found) {
             self.flows.remove(found);
             found = Found::NOTHING;
         }
         if found == Found::NOTHING {
-            found = match self.begin(tables, now, packet, strangers) {
+            found = match self.begin(scene, packet) {
                 Ok(begun) => begun,
                 Err(verdict) => return verdict,
             };
@@ -213,7 +214,7 @@ impl Engine {
         let Some(conn) = view.confirm(found, packet.key) else { return Verdict::Drop(DropReason::NoFlow) };
         let Some(backend) = backend_of(tables, conn) else { return Verdict::Drop(DropReason::MemberGone) };
         tcp_state::advance(conn, from, packet.flags, backend.idle);
-        pass(&self.counters, tables, now, port, frame, packet, conn, backend, from)
+        pass(&self.counters, scene, frame, packet, conn, backend, from)
     }
 
     /// Whether a client's SYN finds a flow that is over, or whose member is gone.
@@ -226,13 +227,8 @@ impl Engine {
     }
 
     /// Begins a flow, if the packet may and is ours.
-    fn begin(
-        &mut self,
-        tables: &Tables,
-        now: u32,
-        packet: &Packet,
-        strangers: Verdict,
-    ) -> Result<Found, Verdict> {
+    fn begin(&mut self, scene: &Scene, packet: &Packet) -> Result<Found, Verdict> {
+        let Scene { tables, now, strangers, .. } = *scene;
         let (source, destination) = (packet.source(), packet.destination());
         let Some((slot, service)) = tables.service(destination) else {
             if !tables.is_member(source) || tables.is_local(destination.address) {
@@ -294,29 +290,54 @@ fn owner(client: Endpoint, workers: u16) -> u16 {
     ((mixed >> 32) * u64::from(workers) >> 32) as u16
 }
 
-impl Verdict {
-    fn for_stranger(tables: &Tables, port: PortIndex) -> Self {
-        match tables.ports.get(usize::from(port.0)).map(|view| view.strangers) {
-            Some(Strangers::Punt) => Self::Punt,
-            _ => Self::Drop(DropReason::NotOurs),
-        }
+impl<'tables> Scene<'tables> {
+    fn at(tables: &'tables Tables, now: u32, port: PortIndex) -> Option<Self> {
+        let view = tables.ports.get(usize::from(port.0))?;
+        let strangers = match view.strangers {
+            Strangers::Punt => Verdict::Punt,
+            Strangers::Drop => Verdict::Drop(DropReason::NotOurs),
+        };
+        Some(Self { tables, now, mac: view.mac, sums: view.checksum == ChecksumMode::Full, strangers })
     }
 }
 
-/// Reads the headers of a frame: a TCP packet that may be of a flow, or the verdict.
+/// Reads a frame that is as nearly all are: to this port, TCP over IPv4 without options, whole. Says whether it is.
 #[inline]
-fn read(
-    tables: &Tables,
-    port: PortIndex,
-    frame: &mut [u8],
-    strangers: Verdict,
-    packet: &mut Packet,
-) -> Result<(), Verdict> {
+fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
+    let Some(head) = frame.first_chunk::<USUAL_LEN>() else { return false };
+    let total = usize::from(u16::from_be_bytes([head[16], head[17]]));
+    let segment = usize::from(head[46] >> 4) * 4;
+    // All at once: one branch that is nearly never taken.
+    let usual = (eth::destination(head) == scene.mac)
+        & (u32::from_ne_bytes([head[12], head[13], head[14], 0]) == USUAL_TYPE)
+        & !ipv4::is_fragment([head[20], head[21]])
+        & (head[22] > 1)
+        & (head[23] == TCP)
+        & (segment >= tcp::MIN_LEN)
+        & (ipv4::MIN_LEN + segment <= total)
+        & (eth::LEN + total <= frame.len());
+    let [.., a, b, c, d, e, f, g, h] = head[..34] else { return false };
+    packet.key.addresses = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+    packet.key.ports = u32::from_ne_bytes([head[34], head[35], head[36], head[37]]);
+    packet.key.protocol = TCP;
+    packet.flags = head[47];
+    packet.stage = Stage::Usual;
+    packet.payload = (eth::LEN + ipv4::MIN_LEN) as u16;
+    packet.end = (eth::LEN + total) as u16;
+    usual
+}
+
+/// Reads the headers of any frame: a TCP packet that may be of a flow, or the verdict.
+#[cold]
+fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) -> Result<(), Verdict> {
+    let Scene { tables, strangers, .. } = *scene;
     let dropped = Verdict::Drop;
+    if bad_checksum {
+        return Err(dropped(DropReason::BadChecksum));
+    }
     let head = frame.first_chunk::<{ eth::LEN }>().ok_or(dropped(DropReason::Truncated))?;
-    let Some(view) = tables.ports.get(usize::from(port.0)) else { return Err(dropped(DropReason::NotOurs)) };
-    if eth::destination(head) != view.mac {
-        return Err(for_others(head, view.mac, strangers));
+    if eth::destination(head) != scene.mac {
+        return Err(for_others(head, scene.mac, strangers));
     }
     if eth::ethertype(head) != eth::IPV4 {
         return Err(strangers);
@@ -336,13 +357,14 @@ fn read(
     }
     packet.key = Key { addresses: ip.addresses, ports: transport.ports, protocol: TCP };
     packet.flags = transport.flags;
+    packet.stage = Stage::WithOptions;
     (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
     Ok(())
 }
 
 /// A frame to another Ethernet address than the port's.
 #[cold]
-fn for_others(head: &[u8; eth::LEN], own: lb_model::MacAddr, strangers: Verdict) -> Verdict {
+fn for_others(head: &[u8; eth::LEN], own: MacAddr, strangers: Verdict) -> Verdict {
     if eth::source(head) == own {
         return Verdict::Drop(DropReason::OwnEcho);
     }
@@ -383,18 +405,16 @@ fn backend_of<'tables>(tables: &'tables Tables, conn: &mut Conn) -> Option<&'tab
 
 /// Rewrites a packet of a flow and finds its next hop.
 #[inline]
-#[expect(clippy::too_many_arguments, reason = "the state of one packet at the last stage of one loop")]
 fn pass(
     counters: &WorkerCounters,
-    tables: &Tables,
-    now: u32,
-    port: PortIndex,
+    scene: &Scene,
     frame: &mut [u8],
     packet: &Packet,
     conn: &mut Conn,
     backend: &Backend,
     from: Direction,
 ) -> Verdict {
+    let Scene { tables, now, .. } = *scene;
     let way = from as usize;
     if conn.last_seen != now {
         conn.last_seen = now;
@@ -403,10 +423,12 @@ fn pass(
         cell.packets[way].add(1);
         cell.bytes[way].add(packet.bytes());
     }
-    translate(frame, usize::from(packet.payload), conn, from);
-    let needs_sum =
-        tables.ports.get(usize::from(port.0)).is_some_and(|view| view.checksum == ChecksumMode::Full);
-    if needs_sum {
+    let onward = Onward::of(conn, from);
+    match frame.first_chunk_mut::<USUAL_LEN>() {
+        Some(head) if packet.stage == Stage::Usual => onward.write_usual(head),
+        _ => onward.write(frame, usize::from(packet.payload)),
+    }
+    if scene.sums {
         sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), TCP);
     }
     let slot = match from {

@@ -3,52 +3,64 @@
 use lb_mem::Conn;
 
 use crate::flow::Direction;
+use crate::pipeline::USUAL_LEN;
 use crate::wire::{checksum, eth, ipv4, load_u16, tcp};
 
-/// Turns a packet of a flow into the one that travels on: to the member, or back to the client as if from the
-/// virtual IP. The IPv4 header is at its place and the transport header at `payload`: both were parsed.
-#[inline]
-pub(crate) fn translate(frame: &mut [u8], payload: usize, conn: &Conn, from: Direction) {
-    let onward = match from {
-        // The reverse of what comes back from the member.
-        Direction::FromClient => Onward {
-            at: ipv4::DESTINATION,
-            address: ipv4::low(conn.addresses[1]),
-            port_at: payload + 2,
-            port: tcp::low(conn.ports[1]),
-            deltas: (conn.delta_l3, conn.delta_l4),
-        },
-        Direction::FromMember => Onward {
-            at: ipv4::SOURCE,
-            address: ipv4::high(conn.addresses[0]),
-            port_at: payload,
-            port: tcp::high(conn.ports[0]),
-            deltas: (!conn.delta_l3, !conn.delta_l4),
-        },
-    };
-    onward.write(frame, payload);
-}
-
-struct Onward {
-    at: usize,
+/// What a packet of a flow becomes: the one that travels on to the member, or back to the client as if from the virtual
+/// IP.
+pub(crate) struct Onward {
+    from: Direction,
+    /// The new destination of a client's packet, the new source of a member's.
     address: u32,
-    port_at: usize,
     port: u16,
-    deltas: (u16, u16),
+    delta_l3: u16,
+    delta_l4: u16,
 }
 
 impl Onward {
     #[inline]
-    fn write(&self, frame: &mut [u8], payload: usize) {
-        let (delta_l3, delta_l4) = self.deltas;
-        let hop = checksum::fold(u32::from(delta_l3) + u32::from(ipv4::HOP_DELTA));
+    pub(crate) fn of(conn: &Conn, from: Direction) -> Self {
+        match from {
+            // The reverse of what comes back from the member.
+            Direction::FromClient => Self {
+                from,
+                address: ipv4::low(conn.addresses[1]),
+                port: tcp::low(conn.ports[1]),
+                delta_l3: conn.delta_l3,
+                delta_l4: conn.delta_l4,
+            },
+            Direction::FromMember => Self {
+                from,
+                address: ipv4::high(conn.addresses[0]),
+                port: tcp::high(conn.ports[0]),
+                delta_l3: !conn.delta_l3,
+                delta_l4: !conn.delta_l4,
+            },
+        }
+    }
+
+    /// Rewrites a frame whose headers have no options.
+    #[inline]
+    pub(crate) fn write_usual(&self, head: &mut [u8; USUAL_LEN]) {
+        const PAYLOAD: usize = eth::LEN + ipv4::MIN_LEN;
+        self.write(head, PAYLOAD);
+    }
+
+    /// Rewrites a frame whose transport header is at `payload`; both headers were parsed.
+    #[inline]
+    pub(crate) fn write(&self, frame: &mut [u8], payload: usize) {
+        let hop = checksum::fold(u32::from(self.delta_l3) + u32::from(ipv4::HOP_DELTA));
         if let Some(ttl) = frame.get_mut(ipv4::TTL) {
             *ttl = ttl.wrapping_sub(1);
         }
         update_at(frame, ipv4::CHECKSUM, hop);
-        update_at(frame, payload + tcp::CHECKSUM, delta_l4);
-        store(frame, self.at, self.address.to_ne_bytes());
-        store(frame, self.port_at, self.port.to_ne_bytes());
+        update_at(frame, payload + tcp::CHECKSUM, self.delta_l4);
+        let (address_at, port_at) = match self.from {
+            Direction::FromClient => (ipv4::DESTINATION, payload + 2),
+            Direction::FromMember => (ipv4::SOURCE, payload),
+        };
+        store(frame, address_at, self.address.to_ne_bytes());
+        store(frame, port_at, self.port.to_ne_bytes());
     }
 }
 

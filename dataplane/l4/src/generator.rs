@@ -108,6 +108,13 @@ impl Generator {
     }
 }
 
+/// The frame of one connection.
+pub(crate) fn frame_of(scene: &Scene, step: Step, flow: u32) -> [u8; LEN] {
+    let mut frame = template(scene, step);
+    address(&mut frame, scene, step, flow);
+    frame
+}
+
 /// A step through the connections that meets each once: a large one without common factor.
 fn stride(flows: u32) -> u32 {
     let golden = (u64::from(flows) * 618 / 1000) as u32 | 1;

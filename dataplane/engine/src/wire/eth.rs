@@ -9,9 +9,9 @@ pub const IPV4: u16 = u16::from_ne_bytes([0x08, 0x00]);
 
 /// The destination.
 #[inline]
-pub fn destination(frame: &[u8; LEN]) -> MacAddr {
-    let [a, b, c, d, e, f, ..] = *frame;
-    MacAddr([a, b, c, d, e, f])
+pub fn destination<const N: usize>(frame: &[u8; N]) -> MacAddr {
+    const { assert!(N >= LEN) };
+    MacAddr([frame[0], frame[1], frame[2], frame[3], frame[4], frame[5]])
 }
 
 /// The source.

@@ -58,7 +58,7 @@ impl Ipv4 {
             addresses: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
             protocol: head[9],
             ttl: head[8],
-            fragment: u16::from_ne_bytes([head[6], head[7]]) & FRAGMENT_MASK != 0,
+            fragment: is_fragment([head[6], head[7]]),
             payload: eth::LEN + header_len,
             end: eth::LEN + total,
         })
@@ -75,6 +75,12 @@ impl Ipv4 {
     pub fn source(&self) -> u32 {
         low(self.addresses)
     }
+}
+
+/// Whether flags and offset are those of a piece of a larger packet.
+#[inline]
+pub fn is_fragment(field: [u8; 2]) -> bool {
+    u16::from_ne_bytes(field) & FRAGMENT_MASK != 0
 }
 
 /// The first of two addresses read as one word.

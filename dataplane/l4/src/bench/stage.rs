@@ -1,0 +1,206 @@
+//! A forwarder set up for measuring: one worker, one service with four members, the network that goes with it.
+
+use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use lb_dpdk::{Burst, Eal, EalConfig, LogLevel, Memory, Mempool, cycles};
+use lb_engine::network::{Network, PortView, Route, Strangers};
+use lb_engine::tables::Planner;
+use lb_engine::{Engine, FlowTable, PortIndex};
+use lb_mem::FlowFile;
+use lb_model::config::ChecksumMode;
+use lb_model::snapshot::{Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler};
+use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
+
+use crate::generator::{Generator, Scene, Step};
+use crate::ports::deal;
+use crate::shared::Shared;
+use crate::ways::{Inlet, KernelSide, Outlet};
+use crate::worker::Worker;
+
+const VIP: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 100);
+const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 254);
+const MEMBERS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(198, 18, 2, 11),
+    Ipv4Addr::new(198, 18, 2, 12),
+    Ipv4Addr::new(198, 18, 2, 13),
+    Ipv4Addr::new(198, 18, 2, 14),
+];
+const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
+const FRONT: usize = 0;
+const BACK: usize = 1;
+
+/// DPDK with memory for the packets of a measurement.
+pub(super) fn start(core: u16, prefix: &str) -> anyhow::Result<(Eal, Mempool)> {
+    lb_dpdk::pin_current_thread(core)?;
+    let eal = Eal::init(&EalConfig {
+        file_prefix: format!("penstock-{prefix}-{}", std::process::id()),
+        memory: Memory::Auto,
+        memory_mib: 64,
+        pci: Vec::new(),
+        log_level: LogLevel::Error,
+    })?;
+    Ok((eal, Mempool::new(eal, "frames", 8192, Mempool::DEFAULT_CACHE)?))
+}
+
+/// The scene of so many connections.
+pub(super) fn scene(flows: u32) -> Scene {
+    Scene { flows, service: (VIP.octets(), 80), member: (MEMBERS[0].octets(), 8080), members: 4, macs: MACS }
+}
+
+/// A worker with its connections.
+pub(super) struct Stage {
+    pub(super) worker: Worker,
+    pub(super) scene: Scene,
+    shared: Arc<Shared>,
+}
+
+impl Stage {
+    /// A worker with generators for ports and room for the connections, none of which is open.
+    pub(super) fn new(eal: Eal, pool: Mempool, flows: u32) -> anyhow::Result<Self> {
+        let scene = scene(flows);
+        let shared = Arc::new(Shared::new(1));
+        let capacity = flows.next_power_of_two().clamp(1024, (1 << 24) - 1);
+        let table =
+            FlowTable::attach(FlowFile::anonymous(capacity, [0x9e37_79b9_7f4a_7c15, 0x517c_c1b7_2722_0a95])?);
+        let engine = Engine::new(table, Arc::clone(&shared.workers[0].counters), 0, 1);
+        let mut ports = Vec::new();
+        for port in [FRONT, BACK] {
+            let inlets = vec![Inlet::Generator(Box::new(Generator::new(pool, scene)))];
+            ports.extend(deal(eal, port, 1, inlets, vec![Outlet::Sink], KernelSide::None)?);
+        }
+        let frequency = eal.cycles_per_second();
+        let worker = Worker::new(0, engine, ports, pool, frequency, Arc::clone(&shared), None);
+        let mut planner = Planner::new(1);
+        planner.publish(&snapshot())?;
+        shared.publish(planner.tables(&network()));
+        Ok(Self { worker, scene, shared })
+    }
+
+    /// Opens every connection, handshake and all; returns the cycles it took.
+    pub(super) fn open_all(&mut self) -> u64 {
+        let flows = u64::from(self.scene.flows);
+        let steps = [(FRONT, Step::Syn), (BACK, Step::SynAck), (FRONT, Step::Ack)];
+        steps.iter().map(|(port, step)| self.drive(&[(*port, *step)], flows, true)).sum()
+    }
+
+    /// Lets the timeout of every connection pass, and returns the cycles it takes to forget them all.
+    pub(super) fn expire_all(&mut self) -> u64 {
+        self.worker.clock.skip(1_000_000);
+        let now = self.worker.clock.at(cycles());
+        let begun = cycles();
+        while self.worker.engine.flows().live() > 0 {
+            self.worker.engine.flows().expire(now, 64);
+        }
+        cycles() - begun
+    }
+
+    /// Data both ways over all connections in an unforeseen order: `frames` from each side. Returns the cycles it took.
+    pub(super) fn converse(&mut self, frames: u64) -> u64 {
+        self.drive(&[(FRONT, Step::FromClient), (BACK, Step::FromMember)], frames, false)
+    }
+
+    fn drive(&mut self, sides: &[(usize, Step)], frames: u64, in_order: bool) -> u64 {
+        for (port, step) in sides {
+            if let Some(Inlet::Generator(generator)) = self.worker.ports[*port].inlets.first_mut() {
+                generator.make(*step, frames, in_order);
+            }
+        }
+        let begun = cycles();
+        while self.worker.turn(cycles()) {}
+        cycles() - begun
+    }
+
+    /// Frames that left.
+    pub(super) fn sent(&self) -> u64 {
+        self.shared.workers[0].counters.sent.get()
+    }
+
+    /// Frames that did not leave as they should: there must be none.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let mut sum = lb_model::counters::Accounting::default();
+        self.shared.workers[0].counters.add_to(&mut sum);
+        anyhow::ensure!(
+            sum.drops.is_empty() && sum.imbalance() == 0,
+            "not all frames were forwarded: {sum:?}"
+        );
+        Ok(())
+    }
+}
+
+/// The same frames, received and sent without a look at them. Returns the cycles.
+pub(super) fn no_op(pool: Mempool, scene: Scene, steps: &[Step], frames: u64, in_order: bool) -> u64 {
+    let mut inlets: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let mut generator = Generator::new(pool, scene);
+            generator.make(*step, frames, in_order);
+            Inlet::Generator(Box::new(generator))
+        })
+        .collect();
+    let mut outlet = Outlet::Sink;
+    let begun = cycles();
+    loop {
+        let mut received = 0;
+        for inlet in &mut inlets {
+            let mut burst = Burst::new();
+            let mut leaving = Burst::new();
+            received += inlet.receive(&mut burst);
+            for frame in burst.drain() {
+                // As many fit as came from a burst.
+                let _ = leaving.push(frame);
+            }
+            outlet.send(&mut leaving);
+        }
+        if received == 0 {
+            return cycles() - begun;
+        }
+    }
+}
+
+/// One service with four members, as published by penstockd.
+fn snapshot() -> L4Snapshot {
+    let port = |number| L4Port::new(number).map_err(|_| ()).ok();
+    let backends = MEMBERS.iter().zip(1u128..).filter_map(|(address, number)| {
+        Some(L4Backend {
+            member: MemberId(uuid::Uuid::from_u128(number)),
+            address: (*address).into(),
+            port: port(8080)?,
+            takes_new: true,
+        })
+    });
+    let services = port(80).map(|port| L4Service {
+        id: VirtualServiceId(uuid::Uuid::from_u128(80)),
+        address: VIP.into(),
+        port,
+        protocol: L4Protocol::Tcp,
+        forwarding: Forwarding::Nat,
+        scheduler: Scheduler::RoundRobin,
+        idle_timeout_s: 300,
+        backends: backends.collect(),
+    });
+    L4Snapshot { generation: Generation(1), services: services.into_iter().collect() }
+}
+
+/// Clients behind a router on the first port, members on the second.
+fn network() -> Network {
+    let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
+    let (front, back) = (PortIndex(0), PortIndex(1));
+    let route = |to: &str, port, gateway| to.parse().ok().map(|to| Route { to, port, gateway, metric: 0 });
+    let routes = [
+        route("0.0.0.0/0", front, Some(ROUTER)),
+        route("198.18.1.0/24", front, None),
+        route("198.18.2.0/24", back, None),
+    ];
+    let mut neighbours = HashMap::from([((front, ROUTER), MacAddr([2, 0, 0, 0, 1, 254]))]);
+    neighbours.extend(
+        MEMBERS.iter().zip(11u8..).map(|(address, last)| ((back, *address), MacAddr([2, 0, 0, 0, 2, last]))),
+    );
+    Network {
+        ports: MACS.map(port).to_vec(),
+        routes: routes.into_iter().flatten().collect(),
+        neighbours,
+        locals: HashSet::from([VIP]),
+    }
+}
