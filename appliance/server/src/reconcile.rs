@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_secs(2);
 enum Unsettled {
     #[error("cannot read what is wanted")]
     Read(#[from] StoreError),
-    #[error("{0}")]
+    #[error(transparent)]
     Compile(#[from] lb_compile::CompileError),
     #[error("cannot hand over what was compiled")]
     Seal(#[from] LinkError),
@@ -93,26 +93,23 @@ impl Reconciler {
 
     /// Reconciles for ever.
     pub(crate) async fn run(self) {
-        let mut last_error = None;
+        let mut told = None;
         loop {
-            let error = self.reconcile().await.err();
-            let told = error.as_ref().map(|error| chain(error));
+            let failure = self.reconcile().await.err().map(|error| chain(&error));
             // The same failure at every tick is one line, not thousands.
-            if told != last_error {
-                match &error {
-                    Some(error) => {
-                        tracing::warn!(error = error as &dyn std::error::Error, "not settled: {error}")
-                    }
-                    None => tracing::info!("settled: what is wanted is forwarded"),
+            if failure != told {
+                match &failure {
+                    Some(reason) => tracing::warn!("what is wanted is not done: {reason}"),
+                    None => tracing::info!("what is wanted is done"),
                 }
-                last_error = told;
             }
-            if error.is_some() {
+            if failure.is_some() {
                 // Whichever is first: a change, a peer that came back, or the tick.
                 let _ = tokio::time::timeout(TICK, self.wake.notified()).await;
             } else {
                 self.wake.notified().await;
             }
+            told = failure;
         }
     }
 
@@ -247,3 +244,6 @@ impl Watcher<Host> for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

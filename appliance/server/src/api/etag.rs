@@ -9,7 +9,7 @@ use super::App;
 use super::error::Problem;
 use crate::domain::{Expected, Revision};
 
-/// The ETag header of `revision`.
+/// The `ETag` header of `revision`.
 pub(crate) fn header(revision: &Revision) -> (HeaderName, HeaderValue) {
     let Revision(fingerprint) = revision;
     let value = HeaderValue::from_str(&format!("\"{fingerprint}\""));

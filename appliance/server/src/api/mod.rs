@@ -124,3 +124,6 @@ pub(crate) fn router(app: App) -> Router {
         .layer(from_fn(error::finish))
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{Number, PartialSchema, ToSchema};
 
 use super::auth::{Claim, Credentials, Session};
 use super::describe::{BEARER, PROBLEMS, problem_name};
@@ -88,10 +88,8 @@ fn components() -> Components {
         let response = ResponseBuilder::new().description(*text).content("application/problem+json", content);
         components.response(problem_name(*status), response.build())
     });
-    schemas()
-        .into_iter()
-        .fold(components, |components, (name, schema)| components.schema(name, schema))
-        .build()
+    let named = |components: ComponentsBuilder, (name, schema)| components.schema(name, bounded(schema));
+    schemas().into_iter().fold(components, named).build()
 }
 
 type Named = (String, RefOr<Schema>);
@@ -121,7 +119,9 @@ fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
 /// What is written, patched, read and listed of a resource.
 fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     let spec = joined([object::<Meta>(), object::<R>()]);
-    let view = joined([object::<Identified>(), spec.clone(), object::<State>()]);
+    let mut view = joined([object::<Identified>(), object::<Meta>(), object::<State>(), object::<R>()]);
+    // What is shown is shown whole, also where it is null.
+    view.required = view.properties.keys().cloned().collect();
     let name = |suffix: &str| format!("{}{suffix}", R::NAME);
     schemas.push((name("Patch"), Schema::Object(optional(spec.clone())).into()));
     schemas.push((name("Spec"), Schema::Object(closed(spec)).into()));
@@ -177,6 +177,23 @@ fn optional(object: Object) -> Object {
     let mut patch = closed(object);
     patch.required.clear();
     patch
+}
+
+/// The same with a limit on every number: where none is said, what a database column can hold.
+fn bounded(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut object)) = schema else { return schema };
+    if object.schema_type == SchemaType::Type(Type::Integer) {
+        object.minimum.get_or_insert(Number::Int(0));
+        object.maximum.get_or_insert(Number::Int(isize::MAX));
+    }
+    // Of maps utoipa says that their keys are texts, which JSON says already.
+    object.property_names = None;
+    object.properties = object.properties.into_iter().map(|(name, field)| (name, bounded(field))).collect();
+    object.additional_properties = object.additional_properties.map(|fields| match *fields {
+        AdditionalProperties::RefOr(field) => Box::new(AdditionalProperties::RefOr(bounded(field))),
+        free @ AdditionalProperties::FreeForm(_) => Box::new(free),
+    });
+    RefOr::T(Schema::Object(object))
 }
 
 fn list(item: &str) -> Object {

@@ -17,8 +17,8 @@ pub(super) struct Stats {
     generation: u64,
     /// Its network ports.
     #[schema(max_items = 256)]
-    ports: Vec<Port>,
-    accounting: Frames,
+    ports: Vec<PortStats>,
+    accounting: FrameStats,
     /// Connections that are held now.
     #[schema(minimum = 0)]
     flows: u64,
@@ -27,12 +27,12 @@ pub(super) struct Stats {
     flows_attached: u64,
     /// What each member was given, service by service.
     #[schema(max_items = 1_000_000)]
-    backends: Vec<Backend>,
+    backends: Vec<MemberStats>,
 }
 
 /// A network port of the layer-4 plane.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Port {
+pub(super) struct PortStats {
     /// Its name in the configuration file.
     #[schema(max_length = 64, example = "front")]
     name: String,
@@ -48,7 +48,7 @@ pub(super) struct Port {
 /// Where every frame came from and went. Each is counted once on each side: `received + from_twin + originated =
 /// sent + punted + consumed + held + the sum of drops`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Frames {
+pub(super) struct FrameStats {
     /// Taken from the ports.
     #[schema(minimum = 0)]
     received: u64,
@@ -76,7 +76,7 @@ pub(super) struct Frames {
 
 /// What a member was given by a service, and gave back.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Backend {
+pub(super) struct MemberStats {
     /// The virtual service.
     #[schema(value_type = Identifier)]
     virtual_service_id: String,
@@ -105,29 +105,29 @@ impl From<L4Status> for Stats {
         let L4Status { generation, ports, accounting, flows, flows_attached, backends } = status;
         Self {
             generation: generation.0,
-            ports: ports.into_iter().map(Port::from).collect(),
+            ports: ports.into_iter().map(PortStats::from).collect(),
             accounting: accounting.into(),
             flows,
             flows_attached,
-            backends: backends.into_iter().map(Backend::from).collect(),
+            backends: backends.into_iter().map(MemberStats::from).collect(),
         }
     }
 }
 
-impl From<PortStatus> for Port {
+impl From<PortStatus> for PortStats {
     fn from(PortStatus { name, driver, up, driver_counters }: PortStatus) -> Self {
         Self { name, driver, up, driver_counters }
     }
 }
 
-impl From<Accounting> for Frames {
+impl From<Accounting> for FrameStats {
     fn from(accounting: Accounting) -> Self {
         let Accounting { received, from_twin, originated, sent, punted, consumed, held, drops } = accounting;
         Self { received, from_twin, originated, sent, punted, consumed, held, drops }
     }
 }
 
-impl From<BackendStatus> for Backend {
+impl From<BackendStatus> for MemberStats {
     fn from(BackendStatus { service, member, counters }: BackendStatus) -> Self {
         let BackendCounters { connections, packets_in, bytes_in, packets_out, bytes_out } = counters;
         Self {

@@ -137,6 +137,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that is null where nothing is meant.
+    #[expect(
+        clippy::option_option,
+        reason = "outside: whether it is right; inside: whether anything is meant"
+    )]
     pub(crate) fn nullable<T>(
         &mut self,
         key: &'static str,

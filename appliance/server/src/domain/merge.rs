@@ -33,11 +33,13 @@ fn merge(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
 
-    fn merged(patch: &Value) -> (Value, Vec<String>) {
+    fn merged(patch: &Value) -> (Value, BTreeSet<String>) {
         let mut document = json!({ "name": "web", "pool": null, "timeouts": { "idle_s": 300 } });
         let faults = merge_patch(document.as_object_mut().unwrap(), patch.as_object().unwrap());
         (document, faults.into_iter().map(|fault| fault.pointer).collect())
@@ -54,6 +56,6 @@ mod tests {
     fn a_field_that_is_not_there_is_named_also_with_null_and_inside() {
         let (document, faults) = merged(&json!({ "nmae": null, "id": 1, "timeouts": { "a/b": 1 } }));
         assert_eq!(document, json!({ "name": "web", "pool": null, "timeouts": { "idle_s": 300 } }));
-        assert_eq!(faults, ["/nmae", "/id", "/timeouts/a~1b"]);
+        assert_eq!(faults, BTreeSet::from(["/nmae", "/id", "/timeouts/a~1b"].map(str::to_owned)));
     }
 }

@@ -15,15 +15,12 @@ pub(crate) struct Meta {
     #[schema(min_length = 1, max_length = 255, example = "web")]
     pub(crate) name: String,
     /// Words for other people.
-    #[serde(default)]
     #[schema(max_length = 1024, default = "", example = "The shop's front door")]
     pub(crate) description: String,
     /// Words to find it by.
-    #[serde(default)]
     #[schema(max_items = 64, value_type = Vec<Tag>, default = json!([]), example = json!(["shop"]))]
     pub(crate) tags: Vec<String>,
     /// A disabled resource keeps its configuration and does nothing.
-    #[serde(default)]
     #[schema(default = true, example = true)]
     pub(crate) enabled: bool,
 }

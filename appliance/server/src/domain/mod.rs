@@ -138,3 +138,6 @@ pub(crate) enum Readiness {
     /// Nothing in the configuration keeps it from serving; whether it does, nobody watches.
     Unmonitored,
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use super::virtual_service::PROTOCOLS;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Pool {
     /// What the members speak.
-    #[schema(value_type = super::schema::Protocol)]
+    #[schema(value_type = super::schema::Protocol, default = "tcp")]
     pub(crate) protocol: L4Protocol,
     /// How a member is chosen.
     #[schema(value_type = super::schema::Algorithm, default = "round_robin")]

@@ -11,8 +11,9 @@ pub(crate) struct Revision(pub(crate) String);
 impl Revision {
     /// The revision of `record`.
     pub(crate) fn of<K: Kind>(record: &Record<K>) -> Self {
-        let document = serde_json::Value::Object(record.spec.document());
-        Self(fingerprint(&[&record.id.to_string(), &document.to_string()]))
+        // Strings, numbers and lists always serialise; if they did not, all revisions of one resource would be equal.
+        let document = serde_json::to_string(&record.spec).unwrap_or_default();
+        Self(fingerprint(&[&record.id.to_string(), &document]))
     }
 }
 

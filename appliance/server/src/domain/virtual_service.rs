@@ -33,6 +33,7 @@ pub(crate) struct VirtualService {
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
     /// When connections are forgotten.
+    #[schema(default = json!({ "idle_s": 300 }))]
     pub(crate) timeouts: Timeouts,
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Failures without consequence: people mistype.
 const FREE: u32 = 4;
 /// The longest delay.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// As many names are remembered; a guesser cannot fill the memory.
 const NAMES: usize = 4096;
 

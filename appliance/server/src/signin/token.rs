@@ -52,13 +52,12 @@ impl Tokens {
     /// With the key in the file `path`, which is made if it is not there.
     pub(super) fn prepare(path: &Path) -> Result<Self, PrepareError> {
         let failed = |source| PrepareError::File { path: path.to_owned(), source };
-        let der = match private_file::read(path).map_err(failed)? {
-            Some(der) => der,
-            None => {
-                let der = Ed25519KeyPair::generate()?.to_pkcs8()?.as_ref().to_vec();
-                private_file::write(path, &der).map_err(failed)?;
-                der
-            }
+        let der = if let Some(der) = private_file::read(path).map_err(failed)? {
+            der
+        } else {
+            let der = Ed25519KeyPair::generate()?.to_pkcs8()?.as_ref().to_vec();
+            private_file::write(path, &der).map_err(failed)?;
+            der
         };
         Self::with_key(&der).ok_or_else(|| PrepareError::Key(path.to_owned()))
     }

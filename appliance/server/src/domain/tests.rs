@@ -1,0 +1,140 @@
+//! What can be written, and what is said about the rest.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const IP: &str = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
+
+fn read<K: Kind>(document: &Value) -> Result<Spec<K>, Vec<(String, String)>> {
+    let told =
+        |faults: Vec<FieldError>| faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect();
+    Spec::read(document.as_object().unwrap()).map_err(told)
+}
+
+fn faults<K: Kind>(document: &Value) -> Vec<(String, String)> {
+    let mut faults = read::<K>(document).unwrap_err();
+    faults.sort();
+    faults
+}
+
+fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
+    expected.map(|(pointer, code)| (pointer.to_owned(), code.to_owned())).to_vec()
+}
+
+fn service() -> Value {
+    json!({ "name": "shop", "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80 })
+}
+
+fn with(mut document: Value, field: &str, value: Value) -> Value {
+    document[field] = value;
+    document
+}
+
+#[test]
+fn what_is_not_given_has_its_default() {
+    let spec = read::<VirtualService>(&service()).unwrap();
+    let expected = json!({
+        "name": "shop", "description": "", "tags": [], "enabled": true,
+        "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
+        "default_pool_id": null, "timeouts": { "idle_s": 300 },
+    });
+    assert_eq!(Value::Object(spec.document()), expected);
+    let member = read::<Member>(&json!({ "address": "198.51.100.1", "port": 8080 })).unwrap();
+    assert_eq!(member.meta.name, "198.51.100.1:8080");
+}
+
+#[test]
+fn every_wrong_field_is_named_at_once() {
+    let document = json!({
+        "name": "", "tags": ["a", 1, "a"], "enabled": "yes", "virtual_ip_ids": [IP, "x"], "protocol": "udp",
+        "port": 70000, "timeouts": { "idle_s": 0, "idle_ms": 5 }, "id": IP, "colour": "blue",
+    });
+    let expected = [
+        ("/colour", "unknown_field"),
+        ("/enabled", "wrong_type"),
+        ("/id", "read_only"),
+        ("/name", "out_of_range"),
+        ("/port", "out_of_range"),
+        ("/protocol", "unsupported"),
+        ("/tags/1", "wrong_type"),
+        ("/tags/2", "duplicate"),
+        ("/timeouts/idle_ms", "unknown_field"),
+        ("/timeouts/idle_s", "out_of_range"),
+        ("/virtual_ip_ids/1", "invalid"),
+    ];
+    assert_eq!(faults::<VirtualService>(&document), pairs(expected));
+    let missing = [
+        ("/name", "required"),
+        ("/port", "required"),
+        ("/protocol", "required"),
+        ("/virtual_ip_ids", "required"),
+    ];
+    assert_eq!(faults::<VirtualService>(&json!({})), pairs(missing));
+}
+
+#[test]
+fn ports_are_whole_numbers_from_1_to_65535() {
+    for (port, code) in [
+        (json!(0), "out_of_range"),
+        (json!(70000), "out_of_range"),
+        (json!(-1), "out_of_range"),
+        (json!(80.5), "out_of_range"),
+        (json!("80"), "wrong_type"),
+        (json!(null), "wrong_type"),
+    ] {
+        assert_eq!(faults::<VirtualService>(&with(service(), "port", port)), pairs([("/port", code)]));
+    }
+    assert!(read::<VirtualService>(&with(service(), "port", json!(65535))).is_ok());
+}
+
+#[test]
+fn addresses_are_those_of_one_ipv4_host() {
+    for (address, code) in [
+        (json!("shop"), "invalid"),
+        (json!("192.0.2.300"), "invalid"),
+        (json!("192.0.2.1/24"), "invalid"),
+        (json!("0.0.0.0"), "invalid"),
+        (json!("127.0.0.1"), "invalid"),
+        (json!("224.0.0.1"), "invalid"),
+        (json!("255.255.255.255"), "invalid"),
+        (json!("::1"), "invalid"),
+        (json!("2001:db8::1"), "unsupported"),
+        (json!(7), "wrong_type"),
+    ] {
+        let document = json!({ "name": "shop", "address": address });
+        assert_eq!(faults::<VirtualIp>(&document), pairs([("/address", code)]), "{document}");
+    }
+}
+
+#[test]
+fn names_are_1_to_255_characters_without_control_characters() {
+    let named = |name: &str| read::<Pool>(&json!({ "name": name }));
+    assert!(named(&"ü".repeat(255)).is_ok());
+    assert!(named(&"ü".repeat(256)).is_err());
+    assert!(named("two\nlines").is_err());
+    assert!(named("").is_err());
+}
+
+#[test]
+fn a_patch_changes_what_it_names_and_null_brings_back_the_default() {
+    let before = with(service(), "timeouts", json!({ "idle_s": 60 }));
+    let before = read::<VirtualService>(&with(before, "default_pool_id", json!(IP))).unwrap();
+    let patch = |patch: Value| before.patched(patch.as_object().unwrap());
+
+    let after = patch(json!({ "port": 443, "timeouts": null, "default_pool_id": null })).unwrap();
+    assert_eq!(after.own.port.get(), 443);
+    assert_eq!(after.own.timeouts.idle_s, 300);
+    assert_eq!(after.own.default_pool_id, None);
+    assert_eq!(after.own.virtual_ip_ids, before.own.virtual_ip_ids);
+    assert_eq!(patch(json!({})).unwrap(), before);
+
+    let mut codes: Vec<_> = patch(json!({ "port": null, "generation": 1, "colour": null }))
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| (fault.pointer, fault.code))
+        .collect();
+    codes.sort();
+    let expected = [("/colour", "unknown_field"), ("/generation", "read_only"), ("/port", "required")];
+    assert_eq!(codes, pairs(expected));
+}
