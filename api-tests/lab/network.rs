@@ -132,7 +132,7 @@ fn check_management(slot: &Slot) -> Result<()> {
     let addresses = run(program("ip").args(["-4", "-oneline", "address", "show", "to", &network]))?;
     let routes = run(program("ip").args(["-4", "route", "show", "to", "root", &network]))?;
     if let Some(taken) = addresses.lines().chain(routes.lines()).next() {
-        let taken = taken.split_whitespace().collect::<Vec<_>>().join(" ");
+        let taken = taken.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
         bail!(
             "this machine uses {network} already ({taken}): name a free /24 in MANAGEMENT, as MANAGEMENT=10.99.0.0"
         );

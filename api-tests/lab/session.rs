@@ -32,7 +32,7 @@ Paste this into another terminal, as root:
   POOL=$(call $API/pools --json '{{\"name\":\"web\",\"algorithm\":\"round_robin\"}}' | jq -r .id)
   call $API/pools/$POOL/members --json '{{\"name\":\"one\",\"address\":\"{member_1}\",\"port\":80}}' | jq .
   call $API/pools/$POOL/members --json '{{\"name\":\"two\",\"address\":\"{member_2}\",\"port\":80}}' | jq .
-  call $API/virtual-services --json '{{\"name\":\"web\",\"virtual_ip_ids\":[\"'$VIP'\"],\"protocol\":\"tcp\",\"port\":80,\"forwarding\":{{\"mode\":\"nat\"}},\"default_pool_id\":\"'$POOL'\"}}' | jq .
+  call $API/virtual-services --json '{{\"name\":\"web\",\"virtual_ip_ids\":[\"'$VIP'\"],\"protocol\":\"tcp\",\"port\":80,\"default_pool_id\":\"'$POOL'\"}}' | jq .
 
   # From the client's side of the appliance, through the virtual IP:
   for i in $(seq 100); do ip netns exec {client} curl -s http://{VIRTUAL_IP}/; done | sort | uniq -c

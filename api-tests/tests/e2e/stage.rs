@@ -25,7 +25,6 @@ pub(crate) struct Stage {
     pub(crate) api: Api,
     pub(crate) virtual_ip: String,
     pub(crate) pool: String,
-    pub(crate) service: String,
     members: [String; 2],
     _alone: MutexGuard<'static, ()>,
 }
@@ -52,15 +51,15 @@ impl Stage {
         let service = json!({
             "name": "web", "virtual_ip_ids": [virtual_ip], "protocol": "tcp", "port": 80, "default_pool_id": pool,
         });
-        let service = id(&api.create("/virtual-services", &service)?)?;
-        let stage = Self { lab, api, virtual_ip, pool, service, members, _alone: alone };
+        api.create("/virtual-services", &service)?;
+        let stage = Self { lab, api, virtual_ip, pool, members, _alone: alone };
         stage.await_forwarding()?;
         Ok(stage)
     }
 
     /// Waits until the appliance forwards by what was written last.
     pub(crate) fn await_forwarding(&self) -> Result<()> {
-        self.api.await_observed(&format!("/virtual-services/{}", self.service), PATIENCE).map(drop)
+        self.api.await_observed("/status", PATIENCE).map(drop)
     }
 
     /// One request of the client.
