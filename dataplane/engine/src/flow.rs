@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use lb_mem::{Bucket, Conn, FlowFile, FlowParts, NOBODY, SLOTS, prefetch};
+use lb_mem::{Bucket, Conn, FlowFile, FlowParts, NOBODY, SLOTS, matching_slots, prefetch};
 
 use crate::tcp_state::{FREE, OPENING};
 use crate::wire::ipv4;
@@ -15,6 +15,8 @@ use crate::wire::ipv4;
 const REACH: usize = 16;
 /// The bit of an index slot that tells the direction.
 const DIRECTION: u32 = 1 << 31;
+/// An epoch that no tables have.
+pub(crate) const NO_EPOCH: u32 = 0;
 /// How many entries are looked at to find one that may be evicted.
 const EVICTION_SEARCH: u32 = 64;
 
@@ -26,6 +28,17 @@ pub enum Direction {
     FromClient = 0,
     /// From the member, to the client.
     FromMember = 1,
+}
+
+impl Direction {
+    /// The other end.
+    #[inline]
+    pub fn other(self) -> Self {
+        match self {
+            Self::FromClient => Self::FromMember,
+            Self::FromMember => Self::FromClient,
+        }
+    }
 }
 
 /// What a packet is looked up by: addresses, ports and protocol as they lie in memory.
@@ -79,10 +92,8 @@ pub struct NewFlow {
     pub from_client: Key,
     /// The member's address and port, as they lie in memory.
     pub member: (u32, u16),
-    /// The backend's slot and tag.
-    pub backend: (u32, u32),
-    /// What the rewrite adds to the checksums of the IP header and the transport.
-    pub deltas: (u16, u16),
+    /// What the rewrite adds to the checksums.
+    pub deltas: [[u16; 2]; 2],
     /// Now.
     pub now: u32,
     /// How long the first answer may take.
@@ -176,10 +187,10 @@ impl FlowTable {
         conn.addresses = [flow.from_client.addresses, from_member.addresses];
         conn.ports = [flow.from_client.ports, from_member.ports];
         conn.protocol = from_member.protocol;
-        (conn.backend, conn.backend_tag) = flow.backend;
-        (conn.delta_l3, conn.delta_l4) = flow.deltas;
+        conn.deltas = flow.deltas;
         (conn.last_seen, conn.timeout) = (flow.now, flow.timeout);
-        (conn.next_hop, conn.route_epoch) = (NOBODY, 0);
+        // To be looked up when the first packet passes: no tables have this epoch.
+        (conn.backend, conn.next_hops, conn.epoch) = (NOBODY, [NOBODY; 2], NO_EPOCH);
         conn.flags = 0;
         compiler_fence(Ordering::SeqCst);
         let reply = add_slot(buckets, places[1], entry | DIRECTION);
@@ -320,7 +331,7 @@ impl View<'_> {
     #[inline]
     pub(crate) fn candidate(&self, place: Place) -> Found {
         let bucket = &self.buckets[(place.bucket & self.mask) as usize];
-        let hits = matches(bucket, place.signature);
+        let hits = matching_slots(bucket, place.signature);
         if hits == 0 {
             return Found::NOTHING;
         }
@@ -342,7 +353,7 @@ impl View<'_> {
     pub(crate) fn find(&self, key: Key, place: Place) -> Found {
         for step in 0..REACH {
             let bucket = &self.buckets[(place.bucket as usize + step) & self.mask as usize];
-            let mut hits = matches(bucket, place.signature);
+            let mut hits = matching_slots(bucket, place.signature);
             while hits != 0 {
                 let found = Found(bucket.entries[hits.trailing_zeros() as usize]);
                 let conn = self.conns.get(found.entry() as usize);
@@ -366,16 +377,6 @@ fn is_flow_of(conn: &Conn, found: Found, key: Key) -> bool {
         && conn.ports[way] == key.ports
         && conn.protocol == key.protocol
         && conn.state != FREE
-}
-
-/// A bit for each slot whose signature it is.
-#[inline]
-fn matches(bucket: &Bucket, signature: u32) -> u32 {
-    let mut bits = 0;
-    for (slot, stored) in bucket.signatures.iter().enumerate() {
-        bits |= u32::from(*stored == signature) << slot;
-    }
-    bits & ((1 << SLOTS) - 1)
 }
 
 #[inline]

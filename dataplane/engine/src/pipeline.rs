@@ -12,15 +12,15 @@ use lb_model::counters::DropReason;
 
 use crate::counters::WorkerCounters;
 use crate::flow::{Direction, FlowTable, Found, Key, NewFlow, Place};
-use crate::network::Strangers;
+use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
-use crate::rewrite::{Onward, sum_segment};
+use crate::rewrite::{Onward, deltas, sum_segment};
 use crate::tables::{Backend, Endpoint, Service, Tables};
 use crate::tcp_state;
 use crate::verdict::{PortIndex, Verdict};
+use crate::wire::eth;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, Tcp};
-use crate::wire::{checksum, eth};
 
 /// The most frames that are looked at together.
 pub const MAX_BURST: usize = 64;
@@ -28,8 +28,14 @@ pub const MAX_BURST: usize = 64;
 const TCP: u8 = 6;
 /// Ethernet, IPv4 and TCP, none with options.
 pub(crate) const USUAL_LEN: usize = eth::LEN + ipv4::MIN_LEN + tcp::MIN_LEN;
-/// The type of IPv4, and its first byte when it has no options.
-const USUAL_TYPE: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
+/// The type of IPv4, and its first byte when it has no options; then the type of service.
+const USUAL_KIND: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
+const USUAL_KIND_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
+/// Fragment flags and offset of a whole packet, hop limit, protocol. "Don't fragment" may be set or not.
+const USUAL_PIECE: u32 = u32::from_ne_bytes([0, 0, 0, TCP]);
+const USUAL_PIECE_MASK: u32 = u32::from_ne_bytes([0x3f, 0xff, 0, 0xff]);
+/// The first six bytes of a frame.
+const MAC_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
 /// How many frames ahead of the one at hand are asked for.
 const PREFETCH_AHEAD: usize = 4;
 
@@ -91,6 +97,8 @@ struct Scene<'tables> {
     tables: &'tables Tables,
     now: u32,
     mac: MacAddr,
+    /// The same, as the first eight bytes of a frame are read.
+    mac_word: u64,
     /// Whether checksums are to be made from scratch.
     sums: bool,
     /// What becomes of frames that are not ours.
@@ -157,7 +165,11 @@ impl Engine {
         }
         for index in 0..count {
             if self.packets[index].stage != Stage::Decided {
-                verdicts[index] = self.forward(&scene, burst.frame(index), index);
+                // Written in two ways on purpose: a verdict that is copied as a whole stalls on its own narrow stores.
+                match self.forward(&scene, burst.frame(index), index) {
+                    Ok(to) => verdicts[index] = Verdict::Send(to),
+                    Err(other) => verdicts[index] = other,
+                }
             }
         }
     }
@@ -179,15 +191,14 @@ impl Engine {
     }
 
     #[inline]
-    fn forward(&mut self, scene: &Scene, frame: &mut [u8], index: usize) -> Verdict {
+    fn forward(&mut self, scene: &Scene, frame: &mut [u8], index: usize) -> Result<PortIndex, Verdict> {
         let packet = &self.packets[index];
         let mut view = self.flows.view();
         if let Some(conn) = view.confirm(packet.found, packet.key)
-            && let Some(backend) = scene.tables.backends.get(conn.backend as usize)
-            && backend.tag == conn.backend_tag
+            && conn.epoch == scene.tables.epoch
             && tcp_state::is_plain(conn.state, packet.flags)
         {
-            return pass(&self.counters, scene, frame, packet, conn, backend, packet.found.direction());
+            return pass(&self.counters, scene, frame, packet, conn, packet.found.direction());
         }
         let packet = *packet;
         self.forward_slowly(scene, frame, &packet)
@@ -196,7 +207,12 @@ impl Engine {
     /// For packets that begin, change or miss a flow.
     #[cold]
     #[inline(never)]
-    fn forward_slowly(&mut self, scene: &Scene, frame: &mut [u8], packet: &Packet) -> Verdict {
+    fn forward_slowly(
+        &mut self,
+        scene: &Scene,
+        frame: &mut [u8],
+        packet: &Packet,
+    ) -> Result<PortIndex, Verdict> {
         let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place);
         if found != Found::NOTHING && tcp_state::asks(packet.flags) && self.is_superseded(tables, found) {
@@ -204,17 +220,14 @@ impl Engine {
             found = Found::NOTHING;
         }
         if found == Found::NOTHING {
-            found = match self.begin(scene, packet) {
-                Ok(begun) => begun,
-                Err(verdict) => return verdict,
-            };
+            found = self.begin(scene, packet)?;
         }
         let from = found.direction();
         let mut view = self.flows.view();
-        let Some(conn) = view.confirm(found, packet.key) else { return Verdict::Drop(DropReason::NoFlow) };
-        let Some(backend) = backend_of(tables, conn) else { return Verdict::Drop(DropReason::MemberGone) };
+        let conn = view.confirm(found, packet.key).ok_or(Verdict::Drop(DropReason::NoFlow))?;
+        let backend = backend_of(tables, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         tcp_state::advance(conn, from, packet.flags, backend.idle);
-        pass(&self.counters, scene, frame, packet, conn, backend, from)
+        pass(&self.counters, scene, frame, packet, conn, from)
     }
 
     /// Whether a client's SYN finds a flow that is over, or whose member is gone.
@@ -255,14 +268,10 @@ impl Engine {
         let chosen = self.picker.round_robin(slot, service).ok_or(DropReason::NoMember)?;
         let backend = tables.backends.get(chosen as usize).ok_or(DropReason::NoMember)?;
         let (offered, member) = (packet.destination(), backend.endpoint);
-        let delta_l3 = checksum::delta(&halves(offered.address), &halves(member.address));
-        let port_delta = checksum::delta(&[offered.port], &[member.port]);
-        let delta_l4 = checksum::fold(u32::from(delta_l3) + u32::from(port_delta));
         let flow = NewFlow {
             from_client: packet.key,
             member: (member.address, member.port),
-            backend: (chosen, backend.tag),
-            deltas: (delta_l3, delta_l4),
+            deltas: deltas(offered, member),
             now,
             timeout: tcp_state::OPENING_TIMEOUT,
         };
@@ -297,7 +306,10 @@ impl<'tables> Scene<'tables> {
             Strangers::Punt => Verdict::Punt,
             Strangers::Drop => Verdict::Drop(DropReason::NotOurs),
         };
-        Some(Self { tables, now, mac: view.mac, sums: view.checksum == ChecksumMode::Full, strangers })
+        let [a, b, c, d, e, f] = view.mac.0;
+        let mac_word = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
+        let sums = view.checksum == ChecksumMode::Full;
+        Some(Self { tables, now, mac: view.mac, mac_word, sums, strangers })
     }
 }
 
@@ -307,12 +319,14 @@ fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
     let Some(head) = frame.first_chunk::<USUAL_LEN>() else { return false };
     let total = usize::from(u16::from_be_bytes([head[16], head[17]]));
     let segment = usize::from(head[46] >> 4) * 4;
+    let to = u64::from_ne_bytes([head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]]);
+    let kind = u32::from_ne_bytes([head[12], head[13], head[14], head[15]]);
+    let piece = u32::from_ne_bytes([head[20], head[21], head[22], head[23]]);
     // All at once: one branch that is nearly never taken.
-    let usual = (eth::destination(head) == scene.mac)
-        & (u32::from_ne_bytes([head[12], head[13], head[14], 0]) == USUAL_TYPE)
-        & !ipv4::is_fragment([head[20], head[21]])
+    let usual = (to & MAC_MASK == scene.mac_word)
+        & (kind & USUAL_KIND_MASK == USUAL_KIND)
+        & (piece & USUAL_PIECE_MASK == USUAL_PIECE)
         & (head[22] > 1)
-        & (head[23] == TCP)
         & (segment >= tcp::MIN_LEN)
         & (ipv4::MIN_LEN + segment <= total)
         & (eth::LEN + total <= frame.len());
@@ -387,20 +401,19 @@ fn on_last_hop(tables: &Tables, ip: &Ipv4, ports: u32, strangers: Verdict) -> Ve
     }
 }
 
-/// The backend of a flow, found again if it has moved to another slot.
+/// The backend of a flow. If the tables are others than when it was last looked up, it is looked up again, and the next hops
+/// have to be.
 fn backend_of<'tables>(tables: &'tables Tables, conn: &mut Conn) -> Option<&'tables Backend> {
-    let remembered = tables.backends.get(conn.backend as usize);
-    if let Some(backend) = remembered.filter(|backend| backend.tag == conn.backend_tag) {
-        return Some(backend);
+    if conn.epoch != tables.epoch {
+        let protocol = conn.protocol;
+        let (offered, member) = (
+            Endpoint { address: ipv4::high(conn.addresses[0]), port: tcp::high(conn.ports[0]), protocol },
+            Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol },
+        );
+        let slot = tables.backend_slot(offered, member)?;
+        (conn.backend, conn.next_hops, conn.epoch) = (slot, [NOBODY; 2], tables.epoch);
     }
-    let protocol = conn.protocol;
-    let offered =
-        Endpoint { address: ipv4::high(conn.addresses[0]), port: tcp::high(conn.ports[0]), protocol };
-    let member = Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol };
-    let slot = tables.backend_slot(offered, member)?;
-    let backend = tables.backends.get(slot as usize)?;
-    (conn.backend, conn.backend_tag) = (slot, backend.tag);
-    Some(backend)
+    tables.backends.get(conn.backend as usize)
 }
 
 /// Rewrites a packet of a flow and finds its next hop.
@@ -411,13 +424,11 @@ fn pass(
     frame: &mut [u8],
     packet: &Packet,
     conn: &mut Conn,
-    backend: &Backend,
     from: Direction,
-) -> Verdict {
-    let Scene { tables, now, .. } = *scene;
+) -> Result<PortIndex, Verdict> {
     let way = from as usize;
-    if conn.last_seen != now {
-        conn.last_seen = now;
+    if conn.last_seen != scene.now {
+        conn.last_seen = scene.now;
     }
     if let Some(cell) = counters.backends.get(conn.backend as usize) {
         cell.packets[way].add(1);
@@ -431,39 +442,26 @@ fn pass(
     if scene.sums {
         sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), TCP);
     }
-    let slot = match from {
-        Direction::FromClient => backend.next_hop,
-        Direction::FromMember if conn.route_epoch == tables.route_epoch && conn.next_hop != NOBODY => {
-            conn.next_hop
-        }
-        Direction::FromMember => match towards_client(tables, conn) {
-            Ok(slot) => slot,
-            Err(verdict) => return verdict,
-        },
+    let hop = match scene.tables.next_hops.get(conn.next_hops[way] as usize) {
+        Some(hop) if hop.resolved => hop,
+        _ => seek(scene.tables, conn, from)?,
     };
-    let Some(hop) = tables.next_hops.get(slot as usize) else { return Verdict::Drop(DropReason::NoRoute) };
-    if !hop.resolved {
-        return Verdict::Hold(hop.awaited());
-    }
     hop.address_frame(frame);
-    Verdict::Send(hop.port)
+    Ok(hop.port)
 }
 
-/// Finds the next hop towards the client, and remembers it.
+/// Looks for the next hop of a flow's packets, and remembers it once it is there.
 #[cold]
-fn towards_client(tables: &Tables, conn: &mut Conn) -> Result<u32, Verdict> {
-    let client = ipv4::low(conn.addresses[0]);
-    match tables.next_hop_towards(client) {
-        None => Err(Verdict::Drop(DropReason::NoRoute)),
-        Some(Err(awaited)) => Err(Verdict::Hold(awaited)),
-        Some(Ok(slot)) => {
-            (conn.next_hop, conn.route_epoch) = (slot, tables.route_epoch);
-            Ok(slot)
-        }
-    }
-}
-
-fn halves(word: u32) -> [u16; 2] {
-    let [a, b, c, d] = word.to_ne_bytes();
-    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
+fn seek<'tables>(
+    tables: &'tables Tables,
+    conn: &mut Conn,
+    from: Direction,
+) -> Result<&'tables NextHop, Verdict> {
+    // What comes from one end goes to where the other end's packets come from.
+    let destination = ipv4::low(conn.addresses[from.other() as usize]);
+    let no_route = Verdict::Drop(DropReason::NoRoute);
+    let slot = tables.next_hop_towards(destination).ok_or(no_route)?.map_err(Verdict::Hold)?;
+    let hop = tables.next_hops.get(slot as usize).ok_or(no_route)?;
+    conn.next_hops[from as usize] = slot;
+    if hop.resolved { Ok(hop) } else { Err(Verdict::Hold(hop.awaited())) }
 }

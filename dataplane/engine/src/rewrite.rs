@@ -4,64 +4,63 @@ use lb_mem::Conn;
 
 use crate::flow::Direction;
 use crate::pipeline::USUAL_LEN;
+use crate::tables::Endpoint;
 use crate::wire::{checksum, eth, ipv4, load_u16, tcp};
 
 /// What a packet of a flow becomes: the one that travels on to the member, or back to the client as if from the virtual
 /// IP.
+#[derive(Clone, Copy)]
 pub(crate) struct Onward {
-    from: Direction,
-    /// The new destination of a client's packet, the new source of a member's.
-    address: u32,
-    port: u16,
-    delta_l3: u16,
-    delta_l4: u16,
+    addresses: u64,
+    ports: u32,
+    deltas: [u16; 2],
 }
 
 impl Onward {
+    /// It is the reverse of what comes from the other end.
     #[inline]
     pub(crate) fn of(conn: &Conn, from: Direction) -> Self {
-        match from {
-            // The reverse of what comes back from the member.
-            Direction::FromClient => Self {
-                from,
-                address: ipv4::low(conn.addresses[1]),
-                port: tcp::low(conn.ports[1]),
-                delta_l3: conn.delta_l3,
-                delta_l4: conn.delta_l4,
-            },
-            Direction::FromMember => Self {
-                from,
-                address: ipv4::high(conn.addresses[0]),
-                port: tcp::high(conn.ports[0]),
-                delta_l3: !conn.delta_l3,
-                delta_l4: !conn.delta_l4,
-            },
+        let other = from.other() as usize;
+        Self {
+            addresses: conn.addresses[other].rotate_left(32),
+            ports: conn.ports[other].rotate_left(16),
+            deltas: conn.deltas[from as usize],
         }
     }
 
     /// Rewrites a frame whose headers have no options.
     #[inline]
-    pub(crate) fn write_usual(&self, head: &mut [u8; USUAL_LEN]) {
+    pub(crate) fn write_usual(self, head: &mut [u8; USUAL_LEN]) {
         const PAYLOAD: usize = eth::LEN + ipv4::MIN_LEN;
         self.write(head, PAYLOAD);
     }
 
     /// Rewrites a frame whose transport header is at `payload`; both headers were parsed.
     #[inline]
-    pub(crate) fn write(&self, frame: &mut [u8], payload: usize) {
-        let hop = checksum::fold(u32::from(self.delta_l3) + u32::from(ipv4::HOP_DELTA));
+    pub(crate) fn write(self, frame: &mut [u8], payload: usize) {
         if let Some(ttl) = frame.get_mut(ipv4::TTL) {
             *ttl = ttl.wrapping_sub(1);
         }
-        update_at(frame, ipv4::CHECKSUM, hop);
-        update_at(frame, payload + tcp::CHECKSUM, self.delta_l4);
-        let (address_at, port_at) = match self.from {
-            Direction::FromClient => (ipv4::DESTINATION, payload + 2),
-            Direction::FromMember => (ipv4::SOURCE, payload),
-        };
-        store(frame, address_at, self.address.to_ne_bytes());
-        store(frame, port_at, self.port.to_ne_bytes());
+        update_at(frame, ipv4::CHECKSUM, self.deltas[0]);
+        update_at(frame, payload + tcp::CHECKSUM, self.deltas[1]);
+        store(frame, ipv4::SOURCE, self.addresses.to_ne_bytes());
+        store(frame, payload, self.ports.to_ne_bytes());
     }
+}
+
+/// What the rewrite adds to both checksums, for packets from the client and for packets from the member, when they are sent to
+/// a member instead of the virtual IP.
+pub(crate) fn deltas(offered: Endpoint, member: Endpoint) -> [[u16; 2]; 2] {
+    let address = checksum::delta(&halves(offered.address), &halves(member.address));
+    let port = checksum::delta(&[offered.port], &[member.port]);
+    let transport = checksum::add(address, port);
+    let hop = ipv4::HOP_DELTA;
+    [[checksum::add(address, hop), transport], [checksum::add(!address, hop), !transport]]
+}
+
+fn halves(word: u32) -> [u16; 2] {
+    let [a, b, c, d] = word.to_ne_bytes();
+    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
 }
 
 /// Sums the whole transport segment anew, whatever checksum it came with.

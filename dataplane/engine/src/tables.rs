@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
-use lb_mem::NOBODY;
 use lb_model::snapshot::{Generation, L4Backend, L4Service, L4Snapshot};
 use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
@@ -30,8 +29,8 @@ pub struct Tables {
     pub generation: Generation,
     /// The ports.
     pub ports: Vec<PortView>,
-    /// Changes when a next hop that a flow remembers may be wrong.
-    pub route_epoch: u32,
+    /// Changes when what flows remember of backends and next hops may be wrong. Never 0.
+    pub epoch: u32,
     pub(crate) services: Vec<Service>,
     pub(crate) backends: Vec<Backend>,
     pub(crate) next_hops: Vec<NextHop>,
@@ -55,10 +54,7 @@ pub(crate) struct Service {
 /// A member of a service's pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
-    /// Tells this backend from others that had or will have its slot.
-    pub(crate) tag: u32,
-    /// The slot of the next hop, or [`NOBODY`] if no route leads there.
-    pub(crate) next_hop: u32,
+    /// The timeout of its established flows.
     pub(crate) idle: u32,
     pub(crate) endpoint: Endpoint,
 }
@@ -152,7 +148,7 @@ pub struct Planner {
     services: Slots<(VirtualServiceId, Endpoint)>,
     backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint)>,
     next_hops: Slots<Awaited>,
-    route_epoch: u32,
+    epoch: u32,
     last_routes: RouteTable,
     configured: Configured,
 }
@@ -171,9 +167,13 @@ struct Configured {
 }
 
 impl Planner {
-    /// A planner whose first route epoch is `epoch`: other than that of the process before, whose flows are attached.
+    /// A planner whose first epoch is `epoch`: other than that of the process before, whose flows are attached.
     pub fn new(epoch: u32) -> Self {
-        Self { route_epoch: epoch, ..Self::default() }
+        Self { epoch: epoch.max(1), ..Self::default() }
+    }
+
+    fn next_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1).max(1);
     }
 
     /// Takes a publication. On an error nothing has changed.
@@ -186,7 +186,10 @@ impl Planner {
             self.place_service(&mut next, service)?;
         }
         self.services.end();
-        self.backends.end();
+        if self.backends.end() {
+            // Flows of a backend that is gone must notice.
+            self.next_epoch();
+        }
         self.configured = next;
         Ok(())
     }
@@ -218,8 +221,7 @@ impl Planner {
     ) -> Result<u32, TablesError> {
         let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
         let slot = self.backends.keep((service.id, backend.member, offered, member));
-        let entry = Backend { tag: tag(offered, member), next_hop: NOBODY, idle, endpoint: member };
-        put(&mut next.backends, slot, entry, Backend::nobody);
+        put(&mut next.backends, slot, Backend { idle, endpoint: member }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
         next.members.insert(member);
         next.member_addresses.insert(member.address);
@@ -231,23 +233,16 @@ impl Planner {
         let routes = RouteTable::new(&network.routes);
         let next_hops = self.place_neighbours(network, &routes);
         if routes != self.last_routes {
-            self.route_epoch = self.route_epoch.wrapping_add(1);
+            self.next_epoch();
             self.last_routes = routes.clone();
         }
         let configured = self.configured.clone();
-        let mut backends = configured.backends;
-        for backend in backends.iter_mut().filter(|backend| backend.tag != 0) {
-            let neighbour = routes.neighbour(unraw(backend.endpoint.address));
-            backend.next_hop = neighbour.map_or(NOBODY, |(port, address)| {
-                self.next_hops.find(&Awaited { port, address: raw(address) }).unwrap_or(NOBODY)
-            });
-        }
         Tables {
             generation: configured.generation,
             ports: network.ports.clone(),
-            route_epoch: self.route_epoch,
+            epoch: self.epoch,
             services: configured.services,
-            backends,
+            backends: configured.backends,
             next_hops,
             by_endpoint: configured.by_endpoint,
             by_backend: configured.by_backend,
@@ -291,7 +286,7 @@ impl Planner {
         }
         if self.next_hops.end() {
             // A slot became free and may soon stand for another neighbour.
-            self.route_epoch = self.route_epoch.wrapping_add(1);
+            self.next_epoch();
         }
         hops
     }
@@ -299,7 +294,7 @@ impl Planner {
 
 impl Backend {
     fn nobody() -> Self {
-        Self { tag: 0, next_hop: NOBODY, idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 } }
+        Self { idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 } }
     }
 }
 
@@ -333,13 +328,6 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
 fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Result<Endpoint, TablesError> {
     let IpAddr::V4(v4) = address else { return Err(TablesError::NotIpv4(address)) };
     Ok(Endpoint { address: raw(v4), port: u16::from_ne_bytes(port.to_be_bytes()), protocol })
-}
-
-/// The same in every process, so that attached flows find their backends; never 0.
-fn tag(service: Endpoint, member: Endpoint) -> u32 {
-    let mut hasher = FastHasher::default();
-    (service, member).hash(&mut hasher);
-    (hasher.finish() >> 32) as u32 | 1
 }
 
 fn put<T>(table: &mut Vec<T>, slot: u32, value: T, filler: impl FnMut() -> T) {
@@ -388,10 +376,6 @@ impl<K: Copy + Eq + Hash> Slots<K> {
         let gone = !self.before.is_empty();
         self.free.extend(self.before.drain().map(|(_, slot)| slot));
         gone
-    }
-
-    fn find(&self, key: &K) -> Option<u32> {
-        self.by_key.get(key).copied()
     }
 }
 

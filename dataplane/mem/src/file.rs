@@ -119,7 +119,9 @@ impl FlowFile {
         // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing.
         let base = unsafe {
             match &file {
-                Some(file) => rustix::mm::mmap(std::ptr::null_mut(), total, access, MapFlags::SHARED, file, 0),
+                Some(file) => {
+                    rustix::mm::mmap(std::ptr::null_mut(), total, access, MapFlags::SHARED, file, 0)
+                }
                 None => rustix::mm::mmap_anonymous(std::ptr::null_mut(), total, access, MapFlags::PRIVATE),
             }
         }
@@ -211,9 +213,8 @@ fn bucket_count(capacity: u32) -> usize {
 }
 
 fn file_bytes(capacity: u32) -> usize {
-    let bytes = HEADER_SPACE
-        + bucket_count(capacity) * size_of::<Bucket>()
-        + capacity as usize * size_of::<Conn>();
+    let bytes =
+        HEADER_SPACE + bucket_count(capacity) * size_of::<Bucket>() + capacity as usize * size_of::<Conn>();
     bytes.next_multiple_of(HUGE_PAGE)
 }
 

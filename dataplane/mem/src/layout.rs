@@ -53,20 +53,17 @@ pub struct Conn {
     pub ports: [u32; 2],
     /// Where the backend was when last looked up.
     pub backend: u32,
-    /// What the backend there must carry to be the one of this flow.
-    pub backend_tag: u32,
-    /// The next hop towards the client, if `route_epoch` is still current.
-    pub next_hop: u32,
-    /// The state of the routes that `next_hop` was found in.
-    pub route_epoch: u32,
+    /// For packets from the client, and for packets from the member: where the next hop was when last looked up.
+    pub next_hops: [u32; 2],
+    /// The epoch of the tables that `backend` and `next_hops` were looked up in.
+    pub epoch: u32,
     /// When the last packet was seen, in ticks.
     pub last_seen: u32,
     /// After how many ticks of silence the flow ends.
     pub timeout: u32,
-    /// What the rewrite to the member adds to the IP header's checksum.
-    pub delta_l3: u16,
-    /// What it adds to the transport's checksum.
-    pub delta_l4: u16,
+    /// What the rewrite adds to the checksums of the IP header and of the transport: of packets from the client, and from
+    /// the member.
+    pub deltas: [[u16; 2]; 2],
     /// The state of the connection; 0 for an entry that holds none.
     pub state: u8,
     /// The transport protocol.
@@ -76,7 +73,6 @@ pub struct Conn {
     reserved: u8,
     /// The next free entry, when this one is free.
     pub link: u32,
-    reserved2: u32,
 }
 
 const _: () = {

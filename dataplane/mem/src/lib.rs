@@ -15,6 +15,37 @@ pub use layout::{Bucket, Conn, Header, LAYOUT_VERSION, NOBODY, SLOTS};
 pub fn prefetch<T>(value: &T) {
     // SAFETY: the instruction never faults and changes nothing but the caches; the pointer comes from a reference anyway.
     unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast());
+        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(
+            std::ptr::from_ref(value).cast(),
+        );
     }
+}
+
+/// A bit for each of the slots of `bucket` that have `signature`.
+#[inline]
+pub fn matching_slots(bucket: &Bucket, signature: u32) -> u32 {
+    use core::arch::x86_64::{
+        _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_load_si256, _mm256_movemask_ps, _mm256_set1_epi32,
+    };
+    const {
+        assert!(cfg!(target_feature = "avx2"), "built without AVX2: see .cargo/config.toml");
+        assert!(std::mem::offset_of!(Bucket, signatures) % 32 == 0);
+    }
+    // SAFETY: the whole crate is built for processors with AVX2 (checked above); the signatures are 32 bytes, aligned to 32
+    // because the bucket is aligned to 64.
+    let equal = unsafe {
+        let stored = _mm256_load_si256(bucket.signatures.as_ptr().cast());
+        _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(
+            stored,
+            _mm256_set1_epi32(signature.cast_signed()),
+        )))
+    };
+    equal.cast_unsigned() & ((1 << SLOTS) - 1)
+}
+
+/// Ticks of the processor's clock.
+#[inline]
+pub fn cycles() -> u64 {
+    // SAFETY: every x86-64 has the instruction, and Linux lets everybody use it.
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
