@@ -20,12 +20,14 @@ pub(crate) enum StartError {
         source: io::Error,
     },
     /// The file is not understood.
-    #[error("the configuration file {path} is not understood")]
+    #[error("the configuration file {path} is not understood: line {line}: {reason}")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where.
+        line: usize,
+        /// Why.
+        reason: String,
     },
     /// The file contradicts itself.
     #[error("the configuration file {path} cannot be followed")]
@@ -49,10 +51,17 @@ pub(crate) enum StartError {
 pub(crate) fn read(path: &Path) -> Result<ApplianceConfig, StartError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| StartError::Read { path: path.to_owned(), source })?;
-    let config: ApplianceConfig = toml::from_str(&text)
-        .map_err(|source| StartError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+    let config: ApplianceConfig =
+        toml::from_str(&text).map_err(|error| not_understood(path, &text, &error))?;
     config.check().map_err(|source| StartError::Check { path: path.to_owned(), source })?;
     Ok(config)
+}
+
+/// The error as one line; its own text is a drawing.
+fn not_understood(path: &Path, text: &str, error: &toml::de::Error) -> StartError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    StartError::Parse { path: path.to_owned(), line, reason: error.message().to_owned() }
 }
 
 /// Makes the directory unless it is there, and tries whether it can be written: better now than at the first change.

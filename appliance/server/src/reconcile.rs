@@ -98,10 +98,7 @@ impl Reconciler {
             let failure = self.reconcile().await.err().map(|error| chain(&error));
             // The same failure at every tick is one line, not thousands.
             if failure != told {
-                match &failure {
-                    Some(reason) => tracing::warn!("what is wanted is not done: {reason}"),
-                    None => tracing::info!("what is wanted is done"),
-                }
+                tell(failure.as_deref());
             }
             if failure.is_some() {
                 // Whichever is first: a change, a peer that came back, or the tick.
@@ -175,6 +172,14 @@ impl Reconciler {
 
 fn seal(compiled: &Compiled) -> Result<Sealed, Unsettled> {
     Ok(Sealed { l4: lb_link::seal(&compiled.l4)?, host: lb_link::seal(&compiled.host)? })
+}
+
+fn tell(failure: Option<&str>) {
+    if let Some(reason) = failure {
+        tracing::warn!("what is wanted is not done: {reason}");
+    } else {
+        tracing::info!("what is wanted is done");
+    }
 }
 
 /// An error with its causes, in one line.

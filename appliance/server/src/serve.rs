@@ -1,6 +1,7 @@
 //! HTTPS: accepts, greets with TLS, and hands each connection to the router; HTTP/1.1 and HTTP/2.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +10,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 const GREETING: Duration = Duration::from_secs(10);
 /// What running requests are given when the program stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Connections at once: enough for every console and script, too few to exhaust the process.
+const CONNECTIONS: usize = 1024;
 /// A pause when the system has no more descriptors: accepting would fail again at once.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -27,15 +31,20 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let running = GracefulShutdown::new();
+    let seats = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &seats) => accepted,
             () = &mut stop => break,
         };
         match accepted {
-            Ok((socket, _)) => {
-                tokio::spawn(connection(socket, tls.clone(), router.clone(), running.watcher()));
+            Ok((socket, seat)) => {
+                let served = connection(socket, tls.clone(), router.clone(), running.watcher());
+                tokio::spawn(async move {
+                    served.await;
+                    drop(seat);
+                });
             }
             Err(error) => pause(&error).await,
         }
@@ -44,6 +53,16 @@ pub(crate) async fn serve(
     if timeout(FAREWELL, running.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
+}
+
+/// The next stranger, once there is a seat.
+async fn accept(
+    listener: &TcpListener,
+    seats: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
+    let (socket, _) = listener.accept().await?;
+    Ok((socket, seat))
 }
 
 async fn connection(

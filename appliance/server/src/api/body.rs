@@ -1,10 +1,13 @@
 //! Request bodies: a JSON object, or a clear word about what came instead.
 
+use std::time::Duration;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::App;
 use super::error::Problem;
@@ -12,7 +15,9 @@ use super::json;
 use crate::domain::FieldError;
 
 /// Larger than any document of one resource.
-pub(crate) const BODY_MAX: usize = 256 << 10;
+const BODY_MAX: usize = 256 << 10;
+/// What a client is given to send it.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON object.
 #[derive(Debug)]
@@ -23,7 +28,12 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
         check_media_type(request.method(), request.headers())?;
-        let bytes = to_bytes(request.into_body(), BODY_MAX).await.map_err(|_| {
+        let bytes = timeout(BODY_PATIENCE, to_bytes(request.into_body(), BODY_MAX)).await;
+        let bytes = bytes.map_err(|_| {
+            let detail = format!("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+        })?;
+        let bytes = bytes.map_err(|_| {
             let detail = format!("the body is larger than {BODY_MAX} bytes, or it was not sent whole");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
         })?;

@@ -21,6 +21,7 @@ pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     (401, "There is no good token, or the name, password or code are wrong."),
     (403, "The appliance has not been claimed yet."),
     (404, "There is no such resource."),
+    (408, "The body did not arrive in time."),
     (409, "Another resource has this value already, or needs this resource."),
     (412, "The resource was changed since it was read: `If-Match` is stale."),
     (413, "The body is too large."),
@@ -73,7 +74,7 @@ impl Description {
                 body.content(*media_type, content.clone())
             });
         self.operation = self.operation.request_body(Some(body.build()));
-        self.problems.extend([400, 413, 415, 422]);
+        self.problems.extend([400, 408, 413, 415, 422]);
         self
     }
 

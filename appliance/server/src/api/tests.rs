@@ -104,11 +104,11 @@ fn writes_declare_every_way_to_fail() {
         |statuses: &[&str]| -> BTreeSet<String> { statuses.iter().map(|&status| status.into()).collect() };
     assert_eq!(
         answers("/api/v1/pools", "post"),
-        set(&["201", "400", "401", "403", "409", "413", "415", "422", "500"])
+        set(&["201", "400", "401", "403", "408", "409", "413", "415", "422", "500"])
     );
     assert_eq!(
         answers("/api/v1/pools/{pool_id}/members/{id}", "patch"),
-        set(&["200", "400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "500"])
+        set(&["200", "400", "401", "403", "404", "408", "409", "412", "413", "415", "422", "428", "500"])
     );
     assert_eq!(
         answers("/api/v1/virtual-ips/{id}", "delete"),
