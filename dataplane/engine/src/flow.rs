@@ -33,6 +33,7 @@ pub enum Direction {
 impl Direction {
     /// The other end.
     #[inline]
+    #[must_use]
     pub fn other(self) -> Self {
         match self {
             Self::FromClient => Self::FromMember,

@@ -3,6 +3,11 @@
 //! No I/O, no clock, no thread, no NIC: what it needs to know arrives as [`Tables`] and as the tick of the clock. The
 //! ports, the rings and the threads are `penstock-l4`'s.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "headers, sums and hashes are words taken apart on purpose"
+)]
+
 pub mod counters;
 pub mod flow;
 pub mod network;

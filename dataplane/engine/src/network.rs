@@ -107,13 +107,11 @@ impl RouteTable {
     pub fn new(routes: &[Route]) -> Self {
         let mut by_length: Vec<(u8, HashMap<Ipv4Addr, Route>)> = Vec::new();
         for route in routes {
-            let at = match by_length.iter().position(|(len, _)| *len == route.to.len()) {
-                Some(at) => at,
-                None => {
-                    by_length.push((route.to.len(), HashMap::new()));
-                    by_length.len() - 1
-                }
-            };
+            let known = by_length.iter().position(|(len, _)| *len == route.to.len());
+            let at = known.unwrap_or_else(|| {
+                by_length.push((route.to.len(), HashMap::new()));
+                by_length.len() - 1
+            });
             let best = by_length[at].1.entry(route.to.network()).or_insert(*route);
             if route.metric < best.metric {
                 *best = *route;

@@ -140,6 +140,7 @@ impl Engine {
         &mut self.flows
     }
 
+    #[expect(clippy::needless_range_loop, reason = "an index into three things at once")]
     /// Decides on every frame of a burst from `port`: they are rewritten in place, and `verdicts` says what each becomes.
     #[inline]
     pub fn process<B: Burst>(
@@ -295,8 +296,8 @@ impl Engine {
 /// The worker that owns all flows of a client's address and port: the same for both directions.
 fn owner(client: Endpoint, workers: u16) -> u16 {
     let mixed =
-        (u64::from(client.address) << 16 | u64::from(client.port)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((mixed >> 32) * u64::from(workers) >> 32) as u16
+        ((u64::from(client.address) << 16) | u64::from(client.port)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (((mixed >> 32) * u64::from(workers)) >> 32) as u16
 }
 
 impl<'tables> Scene<'tables> {
@@ -314,6 +315,7 @@ impl<'tables> Scene<'tables> {
 }
 
 /// Reads a frame that is as nearly all are: to this port, TCP over IPv4 without options, whole. Says whether it is.
+#[expect(clippy::needless_bitwise_bool, reason = "one branch instead of seven")]
 #[inline]
 fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
     let Some(head) = frame.first_chunk::<USUAL_LEN>() else { return false };

@@ -140,8 +140,8 @@ fn secret() -> anyhow::Result<[u64; 2]> {
     let mut bytes = [0; 16];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     anyhow::ensure!(filled == bytes.len(), "the kernel gave too few random bytes");
-    let word = u128::from_ne_bytes(bytes);
-    Ok([(word >> 64) as u64, word as u64])
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+    Ok([u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes(rest)])
 }
 
 /// The number of a user in /etc/passwd.

@@ -117,7 +117,7 @@ pub(crate) fn frame_of(scene: &Scene, step: Step, flow: u32) -> [u8; LEN] {
 
 /// A step through the connections that meets each once: a large one without common factor.
 fn stride(flows: u32) -> u32 {
-    let golden = (u64::from(flows) * 618 / 1000) as u32 | 1;
+    let golden = (flows / 1000 * 618 + flows % 1000 * 618 / 1000) | 1;
     (golden..flows).find(|stride| gcd(*stride, flows) == 1).unwrap_or(1)
 }
 
@@ -128,10 +128,15 @@ fn gcd(a: u32, b: u32) -> u32 {
 #[inline]
 fn address(frame: &mut [u8; LEN], scene: &Scene, step: Step, flow: u32) {
     let client = (0x0a00_0000 + flow / PORTS).to_be_bytes();
-    let client_port = (FIRST_PORT + (flow % PORTS) as u16).to_be_bytes();
+    let client_port = (FIRST_PORT + u16::try_from(flow % PORTS).unwrap_or(0)).to_be_bytes();
     if step.is_from_member() {
         let [a, b, c, d] = scene.member.0;
-        frame[26..30].copy_from_slice(&[a, b, c, d + (flow % u32::from(scene.members)) as u8]);
+        frame[26..30].copy_from_slice(&[
+            a,
+            b,
+            c,
+            d + u8::try_from(flow % u32::from(scene.members)).unwrap_or(0),
+        ]);
         frame[30..34].copy_from_slice(&client);
         frame[36..38].copy_from_slice(&client_port);
     } else {
@@ -165,11 +170,10 @@ mod tests {
     fn the_stride_meets_every_connection_once() {
         for flows in [1, 2, 1000, 1_000_000] {
             let step = stride(flows);
-            let mut at = 0u64;
-            let mut seen = vec![false; flows as usize];
-            for _ in 0..flows {
-                seen[at as usize] = true;
-                at = (at + u64::from(step)) % u64::from(flows);
+            let (step, flows) = (step as usize, flows as usize);
+            let mut seen = vec![false; flows];
+            for count in 0..flows {
+                seen[count * step % flows] = true;
             }
             assert!(seen.iter().all(|met| *met), "{flows}");
         }

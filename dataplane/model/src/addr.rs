@@ -135,7 +135,7 @@ pub enum AddressError {
     /// 127.0.0.0/8 or `::1`.
     #[error("a loopback address is not reachable from another host")]
     Loopback,
-    /// 224.0.0.0/4 or ff00::/8.
+    /// 224.0.0.0/4 or `ff00::/8`.
     #[error("a multicast address stands for many hosts")]
     Multicast,
     /// 255.255.255.255.

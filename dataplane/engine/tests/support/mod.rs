@@ -1,5 +1,12 @@
 //! An engine with a network around it, and frames to send through it.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this module")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    reason = "each test file uses a part of this module, and what it builds is known to fit"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;

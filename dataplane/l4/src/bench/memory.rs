@@ -24,7 +24,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let (eal, pool) = start(options.core, "bench")?;
     println!("machine: {}", machine(eal.cycles_per_second()));
     println!(
-        "TCP over IPv4, NAT, 60-byte frames, both directions, one core; cycles are TSC; {} rounds of {} frames in turns, medians (least)",
+        "TCP over IPv4, NAT, 60-byte frames, both directions, one core; TSC cycles of the thread's own time; {} rounds of {} frames in turns, medians (least)",
         options.rounds, options.frames
     );
     let mut stages = Vec::new();
@@ -35,7 +35,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     }
     for _ in 0..options.rounds {
         for (stage, figures) in &mut stages {
-            measure_data(pool, stage, options.frames / 2, figures);
+            measure_data(eal, pool, stage, options.frames / 2, figures);
             stage.check()?;
         }
     }
@@ -46,10 +46,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure_data(pool: Mempool, stage: &mut Stage, frames: u64, figures: &mut Figures) {
-    let before = each(no_op(pool, stage.scene, &DATA, frames, false), 2 * frames);
+fn measure_data(eal: Eal, pool: Mempool, stage: &mut Stage, frames: u64, figures: &mut Figures) {
+    let before = each(no_op(eal, pool, stage.scene, &DATA, frames, false), 2 * frames);
     let nat = each(stage.converse(frames), 2 * frames);
-    let after = each(no_op(pool, stage.scene, &DATA, frames, false), 2 * frames);
+    let after = each(no_op(eal, pool, stage.scene, &DATA, frames, false), 2 * frames);
     let no_op = f64::midpoint(before, after);
     figures.no_op.push(no_op);
     figures.nat.push(nat);
@@ -72,16 +72,16 @@ fn measure_connections(
     stage.open_all();
     stage.expire_all();
     for _ in 0..rounds {
-        let (mut setup, mut expiry, mut frames) = (0, 0, 0);
+        let (mut setup, mut expiry, mut frames) = (0.0, 0.0, 0.0);
         for _ in 0..repeats {
             setup += stage.open_all();
             expiry += stage.expire_all();
             frames += HANDSHAKE
                 .iter()
-                .map(|step| no_op(pool, scene(stage.scene.flows), &[*step], flows, true))
-                .sum::<u64>();
+                .map(|step| no_op(eal, pool, scene(stage.scene.flows), &[*step], flows, true))
+                .sum::<f64>();
         }
-        figures.setup.push(each(setup.saturating_sub(frames), flows * repeats));
+        figures.setup.push(each(setup - frames, flows * repeats));
         figures.expiry.push(each(expiry, flows * repeats));
     }
     stage.check()

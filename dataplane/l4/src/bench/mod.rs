@@ -4,6 +4,7 @@
 mod memory;
 mod report;
 mod stage;
+mod stopwatch;
 mod testpmd;
 
 use std::path::PathBuf;
@@ -19,10 +20,10 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1000,1000000,10000000")]
     flows: Vec<u32>,
     /// How often everything is measured, in turns.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 101)]
     rounds: usize,
     /// Frames in each measurement.
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 200_000)]
     frames: u64,
     /// The core to measure on.
     #[arg(long, default_value_t = 1)]
@@ -31,7 +32,7 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// NAT beside testpmd's csum and 5tswap, both fed by net_pcap from one file.
+    /// NAT beside testpmd's csum and 5tswap, both fed by `net_pcap` from one file.
     Testpmd {
         /// Seconds of each run.
         #[arg(long, default_value_t = 4)]

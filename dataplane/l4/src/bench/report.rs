@@ -35,6 +35,6 @@ pub(super) fn giga(count: u64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-pub(super) fn each(total: u64, count: u64) -> f64 {
-    total as f64 / count.max(1) as f64
+pub(super) fn each(total: f64, count: u64) -> f64 {
+    total / count.max(1) as f64
 }

@@ -13,6 +13,7 @@ use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler};
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
+use super::stopwatch::Stopwatch;
 use crate::generator::{Generator, Scene, Step};
 use crate::ports::deal;
 use crate::shared::Shared;
@@ -53,6 +54,7 @@ pub(super) fn scene(flows: u32) -> Scene {
 pub(super) struct Stage {
     pub(super) worker: Worker,
     pub(super) scene: Scene,
+    eal: Eal,
     shared: Arc<Shared>,
 }
 
@@ -75,41 +77,41 @@ impl Stage {
         let mut planner = Planner::new(1);
         planner.publish(&snapshot())?;
         shared.publish(planner.tables(&network()));
-        Ok(Self { worker, scene, shared })
+        Ok(Self { worker, scene, eal, shared })
     }
 
     /// Opens every connection, handshake and all; returns the cycles it took.
-    pub(super) fn open_all(&mut self) -> u64 {
+    pub(super) fn open_all(&mut self) -> f64 {
         let flows = u64::from(self.scene.flows);
         let steps = [(FRONT, Step::Syn), (BACK, Step::SynAck), (FRONT, Step::Ack)];
         steps.iter().map(|(port, step)| self.drive(&[(*port, *step)], flows, true)).sum()
     }
 
     /// Lets the timeout of every connection pass, and returns the cycles it takes to forget them all.
-    pub(super) fn expire_all(&mut self) -> u64 {
+    pub(super) fn expire_all(&mut self) -> f64 {
         self.worker.clock.skip(1_000_000);
         let now = self.worker.clock.at(cycles());
-        let begun = cycles();
+        let watch = Stopwatch::start(self.eal);
         while self.worker.engine.flows().live() > 0 {
             self.worker.engine.flows().expire(now, 64);
         }
-        cycles() - begun
+        watch.cycles()
     }
 
     /// Data both ways over all connections in an unforeseen order: `frames` from each side. Returns the cycles it took.
-    pub(super) fn converse(&mut self, frames: u64) -> u64 {
+    pub(super) fn converse(&mut self, frames: u64) -> f64 {
         self.drive(&[(FRONT, Step::FromClient), (BACK, Step::FromMember)], frames, false)
     }
 
-    fn drive(&mut self, sides: &[(usize, Step)], frames: u64, in_order: bool) -> u64 {
+    fn drive(&mut self, sides: &[(usize, Step)], frames: u64, in_order: bool) -> f64 {
         for (port, step) in sides {
             if let Some(Inlet::Generator(generator)) = self.worker.ports[*port].inlets.first_mut() {
                 generator.make(*step, frames, in_order);
             }
         }
-        let begun = cycles();
+        let watch = Stopwatch::start(self.eal);
         while self.worker.turn(cycles()) {}
-        cycles() - begun
+        watch.cycles()
     }
 
     /// Frames that left.
@@ -130,7 +132,14 @@ impl Stage {
 }
 
 /// The same frames, received and sent without a look at them. Returns the cycles.
-pub(super) fn no_op(pool: Mempool, scene: Scene, steps: &[Step], frames: u64, in_order: bool) -> u64 {
+pub(super) fn no_op(
+    eal: Eal,
+    pool: Mempool,
+    scene: Scene,
+    steps: &[Step],
+    frames: u64,
+    in_order: bool,
+) -> f64 {
     let mut inlets: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -140,7 +149,7 @@ pub(super) fn no_op(pool: Mempool, scene: Scene, steps: &[Step], frames: u64, in
         })
         .collect();
     let mut outlet = Outlet::Sink;
-    let begun = cycles();
+    let watch = Stopwatch::start(eal);
     loop {
         let mut received = 0;
         for inlet in &mut inlets {
@@ -154,7 +163,7 @@ pub(super) fn no_op(pool: Mempool, scene: Scene, steps: &[Step], frames: u64, in
             outlet.send(&mut leaving);
         }
         if received == 0 {
-            return cycles() - begun;
+            return watch.cycles();
         }
     }
 }

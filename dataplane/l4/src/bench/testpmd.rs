@@ -65,7 +65,7 @@ fn spawn_ours(core: u16, seconds: u64, file: &Path) -> anyhow::Result<f64> {
 
 /// Runs testpmd for so long and takes the rate from what it counted itself.
 fn spawn_testpmd(core: u16, mode: &str, seconds: u64, file: &Path) -> anyhow::Result<f64> {
-    let main = if core == 0 { 1 } else { 0 };
+    let main = u16::from(core == 0);
     let mut child = Command::new("dpdk-testpmd")
         .args(["--no-pci", "--in-memory", "--no-telemetry", "-m", "64"])
         .args(["-l", &format!("{main},{core}"), "--main-lcore", &main.to_string()])

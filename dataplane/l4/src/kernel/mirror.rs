@@ -117,8 +117,8 @@ impl Reader {
                 [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&shared.bell, PollFlags::IN)];
             poll(&mut waiting, None).map_err(std::io::Error::from)?;
         }
-        let mut rung = [0; 8];
-        let rang = rustix::io::read(&shared.bell, &mut rung).is_ok();
+        let mut count = [0; 8];
+        let rung = rustix::io::read(&shared.bell, &mut count).is_ok();
         while let Some(awaited) = shared.requests.pop() {
             self.ask_once((awaited.port, unraw(awaited.address)))?;
         }
@@ -126,7 +126,7 @@ impl Reader {
             thread::sleep(SETTLE);
             self.events.drain()?;
             self.refresh(shared, changed)?;
-        } else if !rang {
+        } else if !rung {
             return Ok(());
         }
         self.keep_alive(&shared.wanted())

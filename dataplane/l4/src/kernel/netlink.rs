@@ -122,7 +122,7 @@ impl Events {
                 Ok(_) => any = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(any),
                 Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) => {
-                    any = true
+                    any = true;
                 }
                 Err(error) => return Err(error.into()),
             }

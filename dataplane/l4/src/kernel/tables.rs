@@ -189,7 +189,7 @@ fn read_neighbour(message: &NeighbourMessage, port: PortIndex, reading: &mut Rea
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(destination)) => {
-                address = Some(*destination)
+                address = Some(*destination);
             }
             NeighbourAttribute::LinkLayerAddress(bytes) => {
                 mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
@@ -200,9 +200,9 @@ fn read_neighbour(message: &NeighbourMessage, port: PortIndex, reading: &mut Rea
     }
     let Some(address) = address else { return };
     let freshness = match message.header.state {
-        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp => Freshness::Fresh,
+        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp
         // The kernel is asking; what it knew until now is still the best there is.
-        NeighbourState::Delay | NeighbourState::Probe => Freshness::Fresh,
+        | NeighbourState::Delay | NeighbourState::Probe => Freshness::Fresh,
         NeighbourState::Stale => Freshness::Stale,
         NeighbourState::Incomplete => Freshness::Asked,
         _ => Freshness::Failed,
