@@ -1,11 +1,14 @@
 //! Request bodies: a JSON object, or a clear word about what came instead.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode};
+use hyper::body::Body as _;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -16,6 +19,9 @@ use crate::domain::FieldError;
 
 /// Larger than any document of one resource.
 const BODY_MAX: usize = 256 << 10;
+/// What is larger is read to its end and thrown away, or a client that is still sending never sees the answer; but not
+/// more than this.
+const DISCARDED_MAX: usize = 16 << 20;
 /// What a client is given to send it.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,15 +34,10 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
         check_media_type(request.method(), request.headers())?;
-        let bytes = timeout(BODY_PATIENCE, to_bytes(request.into_body(), BODY_MAX)).await;
-        let bytes = bytes.map_err(|_| {
+        let bytes = timeout(BODY_PATIENCE, read(request.into_body())).await.map_err(|_| {
             let detail = format!("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs());
             Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
-        })?;
-        let bytes = bytes.map_err(|_| {
-            let detail = format!("the body is larger than {BODY_MAX} bytes, or it was not sent whole");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
-        })?;
+        })??;
         match json::parse(&bytes) {
             Ok(Value::Object(document)) => Ok(Self(document)),
             Ok(_) => Err(Problem::invalid(vec![FieldError::new("", "wrong_type", "want an object")])),
@@ -46,6 +47,25 @@ impl FromRequest<App> for JsonBody {
             }
         }
     }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let (mut bytes, mut arrived) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body was not sent whole");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        arrived += data.len();
+        if arrived <= BODY_MAX {
+            bytes.extend_from_slice(&data);
+        } else if arrived > DISCARDED_MAX {
+            break;
+        }
+    }
+    if arrived > BODY_MAX {
+        let detail = format!("the body is larger than {BODY_MAX} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
+    }
+    Ok(bytes)
 }
 
 fn check_media_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
