@@ -26,7 +26,7 @@ pub(crate) fn introduction(lab: &Lab, options: &LabOptions) -> Result<String> {
 Paste this into another terminal, as root:
 
   API={api}/api/v1
-  TOKEN=$(curl -sk $API/claim --json '{{\"code\":\"{code}\",\"username\":\"admin\",\"password\":\"correct horse battery\"}}' | jq -r .access_token)
+  TOKEN=$(curl -sk $API/claim --json '{{\"code\":\"{code}\",\"username\":\"admin\",\"password\":\"sluice gate at dawn\"}}' | jq -r .access_token)
   call() {{ curl -sk -H \"Authorization: Bearer $TOKEN\" \"$@\"; }}
   VIP=$(call $API/virtual-ips --json '{{\"name\":\"front\",\"address\":\"{VIRTUAL_IP}\"}}' | jq -r .id)
   POOL=$(call $API/pools --json '{{\"name\":\"web\",\"algorithm\":\"round_robin\"}}' | jq -r .id)
