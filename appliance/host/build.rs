@@ -1,28 +1,35 @@
-//! Compiles the steering program, `dataplane/xdp/steer.c`, for the kernel's virtual machine.
+//! Compiles the programs of `dataplane/xdp` for the kernel's virtual machine.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCE: &str = "../../dataplane/xdp/steer.c";
+const SOURCES: &str = "../../dataplane/xdp";
+const PROGRAMS: [&str; 2] = ["steer", "pass"];
 
 fn main() {
-    println!("cargo:rerun-if-changed={SOURCE}");
     println!("cargo:rerun-if-env-changed=CLANG");
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
-    let object = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("steer.o");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    for program in PROGRAMS {
+        let source = format!("{SOURCES}/{program}.c");
+        println!("cargo:rerun-if-changed={source}");
+        compile(&clang, &source, &out.join(format!("{program}.o")));
+    }
+}
 
+fn compile(clang: &str, source: &str, object: &Path) {
     // -g makes the type information that maps and libxdp's version need; v2 is what Debian 12's clang and kernel agree on.
-    let status = Command::new(&clang)
+    let status = Command::new(clang)
         .args(["-target", "bpf", "-mcpu=v2", "-O2", "-g", "-Wall", "-Wextra", "-Werror"])
         .args(kernel_headers())
-        .args(["-c", SOURCE, "-o"])
-        .arg(&object)
+        .args(["-c", source, "-o"])
+        .arg(object)
         .status();
     match status {
         Ok(status) if status.success() => {}
         Ok(_) => {
-            fail(&format!("{clang} could not compile {SOURCE}: are libbpf-dev and linux-libc-dev there?"))
+            fail(&format!("{clang} could not compile {source}: are libbpf-dev and linux-libc-dev there?"))
         }
         Err(error) => fail(&format!("{clang} could not be started ({error}): install the package clang")),
     }

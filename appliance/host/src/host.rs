@@ -18,6 +18,7 @@ use crate::kernel::address::HeldAddress;
 use crate::kernel::garp;
 use crate::kernel::link::Link;
 use crate::kernel::netlink::{Netlink, NetlinkError};
+use crate::kernel::offload;
 use crate::kernel::queues;
 use crate::kernel::sysctl::{self, SysctlError};
 use crate::kernel::tap::{self, TapError};
@@ -70,6 +71,8 @@ impl Host {
         let mut netlink = Netlink::open()?;
         prepare_interfaces(&mut netlink, &config)?;
         let steering = prepare_steering(&mut netlink, &config, tables.as_ref())?;
+        prepare_passing(&mut netlink, &config)?;
+        remove_unused_programs(&config)?;
         let nft = prepare_nft(&config, tables.unwrap_or_default())?;
         Ok(Self { config, state, netlink, steering, nft })
     }
@@ -180,7 +183,6 @@ fn prepare_steering(
 ) -> Result<Option<Steering>, HostError> {
     let interfaces = interfaces(config, |driver| matches!(driver, PortDriver::AfXdp { .. }));
     if interfaces.is_empty() {
-        steering::remove_all(&config.bpf_dir)?;
         return Ok(None);
     }
     config.ports.iter().for_each(warn_of_lost_queues);
@@ -197,6 +199,26 @@ fn prepare_steering(
     }
     steering.attach(|interface| config.steering_link(interface))?;
     Ok(Some(steering))
+}
+
+/// AF_PACKET takes frames after the kernel has joined them: it must not.
+fn prepare_passing(netlink: &mut Netlink, config: &ApplianceConfig) -> Result<(), HostError> {
+    let interfaces = interfaces(config, |driver| matches!(driver, PortDriver::AfPacket { .. }));
+    let links: Vec<_> = interfaces.iter().map(|name| netlink.link(name)).collect::<Result<_, _>>()?;
+    for link in &links {
+        offload::stop_joining(&link.name);
+    }
+    Ok(steering::pass(&config.bpf_dir, &links, |interface| config.steering_link(interface))?)
+}
+
+/// Programs on interfaces that are no shared ports any more.
+fn remove_unused_programs(config: &ApplianceConfig) -> Result<(), SteeringError> {
+    let shared = interfaces(config, PortDriver::is_shared);
+    if shared.is_empty() {
+        return steering::remove_all(&config.bpf_dir);
+    }
+    let pins: Vec<_> = shared.iter().map(|interface| config.steering_link(interface)).collect();
+    steering::remove_unused(&config.bpf_dir, &pins)
 }
 
 /// The steering program finds no socket for the packets of a queue that nobody takes, and drops what is ours of them.

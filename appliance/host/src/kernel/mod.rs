@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod garp;
 pub(crate) mod link;
 pub(crate) mod netlink;
+pub(crate) mod offload;
 pub(crate) mod queues;
 pub(crate) mod sysctl;
 pub(crate) mod tap;

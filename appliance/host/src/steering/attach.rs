@@ -1,4 +1,4 @@
-//! One port's steering program: loaded with its maps, then attached so that it stays.
+//! One port's XDP program: loaded, the steering one with its maps, then attached so that it stays.
 
 use std::fmt;
 use std::fs;
@@ -17,10 +17,14 @@ use super::maps::{OWN, SHARED};
 use crate::kernel::link::Link;
 
 /// Compiled from `dataplane/xdp/steer.c` by the build script.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.o"));
+static STEER: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steer.o"));
+
+/// From `dataplane/xdp/pass.c`.
+static PASS: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/pass.o"));
 
 /// libxdp knows the program that takes AF_XDP sockets by this name.
-const PROGRAM: &str = "xsk_def_prog";
+const STEER_NAME: &str = "xsk_def_prog";
+const PASS_NAME: &str = "pst_pass";
 
 /// How long the kernel may take to detach a program whose link nobody holds any more.
 const DETACHING: Duration = Duration::from_secs(2);
@@ -54,6 +58,7 @@ impl fmt::Display for Mode {
 pub(crate) struct PortProgram {
     link: Link,
     ebpf: Ebpf,
+    name: &'static str,
 }
 
 impl PortProgram {
@@ -68,11 +73,27 @@ impl PortProgram {
         for map in OWN {
             object.map_pin_path(map, maps_dir.join(format!("{}-{map}", pin_name(&link.name))));
         }
-        let ebpf = object.load(OBJECT).map_err(|source| SteeringError::Load {
+        Self::load_object(&mut object, STEER, STEER_NAME, link)
+    }
+
+    /// Loads the program that only has to be there.
+    pub(super) fn load_pass(link: &Link) -> Result<Self, SteeringError> {
+        let mut object = EbpfLoader::new();
+        object.btf(None);
+        Self::load_object(&mut object, PASS, PASS_NAME, link)
+    }
+
+    fn load_object(
+        object: &mut EbpfLoader<'_>,
+        bytes: &[u8],
+        name: &'static str,
+        link: &Link,
+    ) -> Result<Self, SteeringError> {
+        let ebpf = object.load(bytes).map_err(|source| SteeringError::Load {
             interface: link.name.clone(),
             source: Box::new(source),
         })?;
-        let mut program = Self { link: link.clone(), ebpf };
+        let mut program = Self { link: link.clone(), ebpf, name };
         let loaded = program.xdp()?.load();
         loaded.map_err(|source| SteeringError::Verify {
             interface: link.name.clone(),
@@ -153,9 +174,9 @@ impl PortProgram {
 
     pub(super) fn xdp(&mut self) -> Result<&mut Xdp, SteeringError> {
         self.ebpf
-            .program_mut(PROGRAM)
+            .program_mut(self.name)
             .and_then(|program| program.try_into().ok())
-            .ok_or(SteeringError::NoProgram(PROGRAM))
+            .ok_or(SteeringError::NoProgram(self.name))
     }
 }
 

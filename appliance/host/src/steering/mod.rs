@@ -1,4 +1,5 @@
-//! The steering of AF_XDP ports: loads `dataplane/xdp/steer.c` onto each port's interface and keeps its maps.
+//! The XDP programs of shared ports: loads `dataplane/xdp/steer.c` onto the interface of each AF_XDP port and keeps its maps;
+//! `pass.c` onto that of each AF_PACKET port.
 //!
 //! Everything is pinned in the appliance's `bpf_dir`, so that it outlives both this process and penstock-l4:
 //!
@@ -71,6 +72,30 @@ pub(crate) enum SteeringError {
     Netlink(#[from] NetlinkError),
 }
 
+/// Puts the program that only passes onto each of these interfaces. A driver without XDP goes without: its card's frames are
+/// as large as the kernel's settings for it allow.
+pub(crate) fn pass(
+    bpf_dir: &Path,
+    interfaces: &[Link],
+    pin: impl Fn(&str) -> PathBuf,
+) -> Result<(), SteeringError> {
+    if interfaces.is_empty() {
+        return Ok(());
+    }
+    bpffs::prepare(bpf_dir)?;
+    for link in interfaces {
+        let mode = PortProgram::load_pass(link)?.attach(&pin(&link.name))?;
+        let interface = &link.name;
+        info!(interface, "passing what {interface} receives as it was on the wire: {mode}");
+    }
+    Ok(())
+}
+
+/// Detaches the programs of all interfaces but those that `pins` are of.
+pub(crate) fn remove_unused(bpf_dir: &Path, pins: &[PathBuf]) -> Result<(), SteeringError> {
+    bpffs::remove_unused(bpf_dir, pins, &maps::directory(bpf_dir))
+}
+
 /// The steering of all AF_XDP ports of the appliance.
 #[derive(Debug)]
 pub(crate) struct Steering {
@@ -92,14 +117,12 @@ impl Steering {
 
     /// Attaches each program, or leaves the one that is there if it is the same. The maps should be full by now.
     pub(crate) fn attach(&mut self, pin: impl Fn(&str) -> PathBuf) -> Result<(), SteeringError> {
-        let mut pins = Vec::new();
         for program in self.programs.drain(..) {
             let interface = program.interface().to_owned();
-            pins.push(pin(&interface));
             let mode = program.attach(&pin(&interface))?;
             info!(interface, "steering {interface}: {mode}");
         }
-        bpffs::remove_unused(&self.bpf_dir, &pins, &maps::directory(&self.bpf_dir))
+        Ok(())
     }
 
     /// Steers also what is new in `tables`.
