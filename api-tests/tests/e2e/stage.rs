@@ -1,7 +1,8 @@
 //! A claimed appliance in its lab, with a virtual service that two members serve.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::network::{MEMBERS, VIRTUAL_IP};
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// Slow enough for something to happen during a download of 200 MiB.
 pub(crate) const RATE: u64 = 50 << 20;
+
+/// The API shows numbers again that are younger than 200 ms; two answers this far apart were counted apart.
+const SHOWN_AGAIN: Duration = Duration::from_millis(300);
 
 const USER: &str = "admin";
 const PASSWORD: &str = "gate of the penstock";
@@ -114,15 +118,29 @@ impl Stage {
 
     /// For a test that provoked a reset: every frame that came in went somewhere.
     pub(crate) fn balanced(self) -> Result<()> {
-        let stats = self.api.await_that("/stats", PATIENCE, |stats| imbalance(stats) == Some(0))?;
-        ensure!(stats["accounting"]["received"] != 0, "nothing was received: {stats:#}");
+        let accounting = self.accounting_at_rest()?;
+        ensure!(imbalance(&accounting) == Some(0), "frames have no whereabouts: {accounting:#}");
         Ok(())
+    }
+
+    /// The accounting once it has counted all: it stands still.
+    fn accounting_at_rest(&self) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = Value::Null;
+        loop {
+            let accounting = self.api.get("/stats")?.expect_status(200)?.body["accounting"].take();
+            if accounting == before && accounting["received"] != 0 {
+                return Ok(accounting);
+            }
+            ensure!(Instant::now() < deadline, "the accounting does not come to rest: {accounting:#}");
+            before = accounting;
+            thread::sleep(SHOWN_AGAIN);
+        }
     }
 }
 
 /// Frames that came in and did not go anywhere that has a name.
-fn imbalance(stats: &Value) -> Option<i128> {
-    let accounting = stats["accounting"].as_object()?;
+fn imbalance(accounting: &Value) -> Option<i128> {
     let count = |name: &str| accounting.get(name)?.as_u64().map(i128::from);
     let drops = accounting.get("drops")?.as_object()?.values().map(|count| count.as_u64().map(i128::from));
     let dropped = drops.sum::<Option<i128>>()?;
