@@ -154,7 +154,11 @@ impl Mbuf {
     /// Whether the card found a checksum wrong.
     #[inline]
     pub fn has_bad_checksum(&self) -> bool {
-        self.ip_checksum() == Checksum::Bad || self.l4_checksum() == Checksum::Bad
+        // "Absent" sets both bits of a checksum, "bad" one.
+        let flags = self.fields().ol_flags;
+        let bad = |good: u64, bad: u64| flags & (good | bad) == bad;
+        bad(dpdk_sys::PENSTOCK_RX_IP_CKSUM_GOOD, dpdk_sys::PENSTOCK_RX_IP_CKSUM_BAD)
+            | bad(dpdk_sys::PENSTOCK_RX_L4_CKSUM_GOOD, dpdk_sys::PENSTOCK_RX_L4_CKSUM_BAD)
     }
 
     /// Starts loading the first 64 bytes of the frame into the cache.

@@ -143,21 +143,15 @@ impl FlowTable {
     }
 
     /// Where a key is to be found.
-    #[inline]
-    pub fn place(&self, key: Key) -> Place {
-        let hash = fold_multiply(
-            key.addresses ^ self.secret[0],
-            (u64::from(key.ports) | u64::from(key.protocol) << 32) ^ self.secret[1],
-        );
-        // The lowest bit is set because 0 stands for a free slot.
-        Place { bucket: hash as u32 & self.mask, signature: (hash >> 32) as u32 | 1 }
+    fn place(&self, key: Key) -> Place {
+        place(key, self.secret, self.mask)
     }
 
     /// The parts, for a burst.
     #[inline]
     pub(crate) fn view(&mut self) -> View<'_> {
         let FlowParts { buckets, conns, .. } = self.file.parts();
-        View { buckets, conns, mask: self.mask }
+        View { buckets, conns, mask: self.mask, secret: self.secret }
     }
 
     /// Looks a key up.
@@ -317,11 +311,18 @@ impl FlowTable {
 /// The index and the entries, borrowed for a burst.
 pub(crate) struct View<'table> {
     buckets: &'table mut [Bucket],
-    pub(crate) conns: &'table mut [Conn],
+    conns: &'table mut [Conn],
     mask: u32,
+    secret: [u64; 2],
 }
 
 impl View<'_> {
+    /// Where a key is to be found.
+    #[inline]
+    pub(crate) fn place(&self, key: Key) -> Place {
+        place(key, self.secret, self.mask)
+    }
+
     /// Brings the bucket of a key near.
     #[inline]
     pub(crate) fn prefetch_bucket(&self, place: Place) {
@@ -369,6 +370,16 @@ impl View<'_> {
         }
         Found::NOTHING
     }
+}
+
+#[inline]
+fn place(key: Key, secret: [u64; 2], mask: u32) -> Place {
+    let hash = fold_multiply(
+        key.addresses ^ secret[0],
+        (u64::from(key.ports) | u64::from(key.protocol) << 32) ^ secret[1],
+    );
+    // The lowest bit is set because 0 stands for a free slot.
+    Place { bucket: hash as u32 & mask, signature: (hash >> 32) as u32 | 1 }
 }
 
 #[inline]

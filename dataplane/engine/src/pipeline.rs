@@ -140,7 +140,6 @@ impl Engine {
         &mut self.flows
     }
 
-    #[expect(clippy::needless_range_loop, reason = "an index into three things at once")]
     /// Decides on every frame of a burst from `port`: they are rewritten in place, and `verdicts` says what each becomes.
     #[inline]
     pub fn process<B: Burst>(
@@ -155,54 +154,79 @@ impl Engine {
         let Some(scene) = Scene::at(tables, now, port) else {
             return verdicts[..count].fill(Verdict::Drop(DropReason::NotOurs));
         };
-        for index in 0..count {
+        self.parse(&scene, burst, &mut verdicts[..count]);
+        self.look_up(count);
+        let mut done = 0;
+        while done < count {
+            done = self.forward(&scene, burst, done, &mut verdicts[..count]);
+            if let Some(verdict) = verdicts[..count].get_mut(done) {
+                // Met on the way: a packet that begins, changes or misses a flow.
+                let packet = self.packets[done];
+                let forwarded = self.forward_slowly(&scene, burst.frame(done), &packet);
+                *verdict = forwarded.map_or_else(|other| other, Verdict::Send);
+                done += 1;
+            }
+        }
+    }
+
+    /// First stage: headers, and where to look.
+    #[inline]
+    fn parse<B: Burst>(&mut self, scene: &Scene, burst: &mut B, verdicts: &mut [Verdict]) {
+        let view = self.flows.view();
+        for (index, (packet, verdict)) in self.packets.iter_mut().zip(verdicts).enumerate() {
             burst.prefetch(index + PREFETCH_AHEAD);
             let bad = burst.has_bad_checksum(index);
-            self.parse(&scene, burst.frame(index), bad, index, &mut verdicts[index]);
+            let frame = burst.frame(index);
+            if bad || !glance(scene, frame, packet) {
+                if let Err(decided) = read(scene, frame, bad, packet) {
+                    (packet.stage, *verdict) = (Stage::Decided, decided);
+                    continue;
+                }
+            }
+            packet.place = view.place(packet.key);
+            view.prefetch_bucket(packet.place);
         }
+    }
+
+    /// Second stage: which entry it probably is.
+    #[inline]
+    fn look_up(&mut self, count: usize) {
         let view = self.flows.view();
         for packet in self.packets[..count].iter_mut().filter(|packet| packet.stage != Stage::Decided) {
             packet.found = view.candidate(packet.place);
         }
-        for index in 0..count {
-            if self.packets[index].stage != Stage::Decided {
-                // Written in two ways on purpose: a verdict that is copied as a whole stalls on its own narrow stores.
-                match self.forward(&scene, burst.frame(index), index) {
-                    Ok(to) => verdicts[index] = Verdict::Send(to),
-                    Err(other) => verdicts[index] = other,
-                }
-            }
-        }
     }
 
+    /// Third stage, from the packet `next` on, for packets that just pass. Says where it met another one, or the end.
     #[inline]
-    fn parse(&mut self, scene: &Scene, frame: &[u8], bad: bool, index: usize, verdict: &mut Verdict) {
-        let packet = &mut self.packets[index];
-        if bad || !glance(scene, frame, packet) {
-            match read(scene, frame, bad, packet) {
-                Ok(()) => {}
-                Err(decided) => {
-                    (packet.stage, *verdict) = (Stage::Decided, decided);
-                    return;
-                }
-            }
-        }
-        packet.place = self.flows.place(packet.key);
-        self.flows.view().prefetch_bucket(packet.place);
-    }
-
-    #[inline]
-    fn forward(&mut self, scene: &Scene, frame: &mut [u8], index: usize) -> Result<PortIndex, Verdict> {
-        let packet = &self.packets[index];
+    fn forward<B: Burst>(
+        &mut self,
+        scene: &Scene,
+        burst: &mut B,
+        next: usize,
+        verdicts: &mut [Verdict],
+    ) -> usize {
         let mut view = self.flows.view();
-        if let Some(conn) = view.confirm(packet.found, packet.key)
-            && conn.epoch == scene.tables.epoch
-            && tcp_state::is_plain(conn.state, packet.flags)
-        {
-            return pass(&self.counters, scene, frame, packet, conn, packet.found.direction());
+        let rest = self.packets.iter().zip(&mut *verdicts).enumerate().skip(next);
+        for (index, (packet, verdict)) in rest {
+            if packet.stage == Stage::Decided {
+                continue;
+            }
+            match view.confirm(packet.found, packet.key) {
+                Some(conn)
+                    if conn.epoch == scene.tables.epoch && tcp_state::is_plain(conn.state, packet.flags) =>
+                {
+                    let from = packet.found.direction();
+                    // Written in two ways on purpose: a verdict copied as a whole stalls on its own narrow stores.
+                    match pass(&self.counters, scene, burst.frame(index), packet, conn, from) {
+                        Ok(to) => *verdict = Verdict::Send(to),
+                        Err(other) => *verdict = other,
+                    }
+                }
+                _ => return index,
+            }
         }
-        let packet = *packet;
-        self.forward_slowly(scene, frame, &packet)
+        verdicts.len()
     }
 
     /// For packets that begin, change or miss a flow.

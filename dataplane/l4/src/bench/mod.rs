@@ -20,10 +20,10 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1000,1000000,10000000")]
     flows: Vec<u32>,
     /// How often everything is measured, in turns.
-    #[arg(long, default_value_t = 101)]
+    #[arg(long, default_value_t = 501)]
     rounds: usize,
     /// Frames in each measurement.
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 40_000)]
     frames: u64,
     /// The core to measure on.
     #[arg(long, default_value_t = 1)]

@@ -117,7 +117,6 @@ pub(super) fn run_ours(options: &Options, file: &Path, flows: u32, seconds: u64)
     for (port, queue) in opened.tx.into_iter().enumerate() {
         stage.worker.ports[1 - port].outlet = Outlet::Queue(queue);
     }
-    let _registration = lb_dpdk::register_thread(eal)?;
     let frequency = eal.cycles_per_second();
     run_for(&mut stage, frequency * 2);
     let before = stage.sent();
