@@ -1,0 +1,55 @@
+# The tree of Debian packages, kept as a tar by the hash of what it is made from.
+
+debian=${PENSTOCK_DEBIAN:-http://deb.debian.org}
+sources=(
+    "deb $debian/debian bookworm main"
+    "deb $debian/debian bookworm-updates main"
+    "deb $debian/debian-security bookworm-security main"
+)
+
+wanted_packages() {
+    sed 's/#.*//' "$here/packages" | xargs | tr ' ' ,
+}
+
+# Prints where the tar is.
+base_tar() {
+    local sum tar
+    sum=$(cat "$here/packages" "$here/packages.lock" "$here/steps/base.sh" | sha256sum | cut -c1-16)
+    tar=$cache/base-$sum.tar
+    if [ ! -e "$tar" ]; then
+        step "Installing Debian packages into $tar" >&2
+        install_packages "$tar.new"
+        check_lock "$tar.new"
+        mv "$tar.new" "$tar"
+    fi
+    echo "$tar"
+}
+
+install_packages() {
+    mmdebstrap --quiet --variant=minbase --include="$(wanted_packages)" \
+        --aptopt='APT::Install-Recommends "false"' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        bookworm "$1" "${sources[@]}" >&2
+}
+
+# Lines `package version` of everything in a tar.
+packages_in() {
+    tar -xOf "$1" ./var/lib/dpkg/status |
+        awk '/^Package:/ { package = $2 } /^Version:/ { print package, $2 }' | LC_ALL=C sort
+}
+
+check_lock() {
+    diff -u "$here/packages.lock" <(packages_in "$1") >&2 ||
+        fail "Debian has other versions than packages.lock: look at them, then run image-build/build --lock"
+}
+
+lock_packages() {
+    local tar=$cache/lock.tar
+    step "Installing Debian packages to see their versions"
+    install_packages "$tar"
+    packages_in "$tar" >"$here/packages.lock"
+    # Locked is as good as built.
+    mv "$tar" "$cache/base-$(cat "$here/packages" "$here/packages.lock" "$here/steps/base.sh" | sha256sum | cut -c1-16).tar"
+    step "$(wc -l <"$here/packages.lock") packages locked"
+}

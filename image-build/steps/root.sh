@@ -1,0 +1,79 @@
+# The tree of files that becomes the root: packages, overlay, programs, without what no appliance needs.
+
+make_root() {
+    local base=$1 root=$2
+    step "Making the root"
+    mkdir "$root"
+    tar -xf "$base" -C "$root" --xattrs --xattrs-include='*'
+    cp -a --no-preserve=ownership "$here/overlay/." "$root/"
+    install_programs "$root"
+    echo "$version" >"$root/usr/lib/penstock/version"
+    echo penstock >"$root/etc/hostname"
+    printf '127.0.0.1 localhost penstock\n::1 localhost\n' >"$root/etc/hosts"
+    chroot "$root" useradd --system --uid 990 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin penstock
+    choose_services "$root"
+    trim_modules "$root"
+    make_initramfs "$root"
+    forget "$root"
+}
+
+install_programs() {
+    local root=$1 program
+    for program in penstockd penstock-host penstock-l4; do
+        [ -e "$programs/$program" ] || fail "there is no $programs/$program: run \`make build\`"
+        strip -o "$root/usr/lib/penstock/$program" "$programs/$program"
+        chmod 0755 "$root/usr/lib/penstock/$program"
+    done
+}
+
+choose_services() {
+    local root=$1
+    chroot "$root" systemctl --quiet enable systemd-networkd \
+        penstock-grow penstock-network penstock-host penstock-l4 penstockd \
+        penstock-screen@ttyS0 penstock-screen@tty1
+    # Nobody can sign in on a console, and updates come as whole slots.
+    chroot "$root" systemctl --quiet mask getty@.service serial-getty@.service getty-static.service \
+        apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
+        systemd-repart.service systemd-networkd-wait-online.service 2>/dev/null
+    chroot "$root" systemctl --quiet unmask systemd-networkd-wait-online.service
+    chroot "$root" systemctl --quiet set-default multi-user.target
+    chroot "$root" passwd --quiet --lock root
+}
+
+# Hardware that no load balancer has, and file systems that it does not mount.
+trim_modules() {
+    local root=$1 modules release
+    modules=$(echo "$root"/lib/modules/*)
+    release=${modules##*/}
+    (
+        cd "$modules/kernel"
+        rm -rf sound drivers/{gpu,media,staging,bluetooth,isdn,iio,infiniband,comedi,mmc,mtd,nfc,firewire,accessibility,leds,parport,pcmcia,power,pps,rtc,thunderbolt,w1,gnss,greybus,soundwire,usb/gadget,usb/serial,usb/misc,input/touchscreen,input/joystick,input/tablet,hid,memstick,ata/pata_*} \
+            drivers/net/{wireless,wwan,can,ieee802154,hamradio,arcnet,fddi,usb,wan,slip,plip,ppp} \
+            net/{bluetooth,mac80211,wireless,can,ieee802154,mac802154,6lowpan,nfc,atm,ax25,rose,netrom,batman-adv,sctp,rds,tipc,dccp,ceph,9p,phonet,rxrpc,sunrpc} \
+            fs/{btrfs,xfs,ocfs2,gfs2,jfs,f2fs,nilfs2,reiserfs,ceph,nfs,nfsd,smb,cifs,smbfs_common,afs,coda,orangefs,ubifs,jffs2,ufs,hfs,hfsplus,minix,affs,befs,bfs,efs,erofs,qnx4,qnx6,romfs,sysv,freevxfs,ntfs,ntfs3,omfs,zonefs,udf,dlm,lockd,9p,exfat,quota,ecryptfs}
+    )
+    chroot "$root" depmod "$release"
+}
+
+make_initramfs() {
+    local root=$1
+    step "Making the initramfs"
+    # The kernel's package made one before there was a list of modules.
+    rm -f "$root"/boot/initrd.img-*
+    mount -t proc proc "$root/proc"
+    chroot "$root" update-initramfs -c -k all >/dev/null 2>"$root/tmp/initramfs.log" || {
+        umount "$root/proc"
+        cat "$root/tmp/initramfs.log" >&2
+        fail "no initramfs was made"
+    }
+    umount "$root/proc"
+}
+
+# Nothing that is one machine's own, nothing that tells when it was built.
+forget() {
+    local root=$1
+    : >"$root/etc/machine-id"
+    rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/{passwd-,group-,shadow-,gshadow-,subuid-,subgid-} "$root/etc/resolv.conf"
+    rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/{apt,debconf,ldconfig}/* "$root"/var/log/* "$root"/tmp/* "$root"/boot/grub
+    rm -f "$root"/var/lib/systemd/random-seed "$root"/etc/ssh/ssh_host_*
+}
