@@ -191,16 +191,27 @@ fn pinned_program(pin: &Path) -> Result<Option<u32>, SteeringError> {
 
 /// Removes the link pinned at `pin`, and waits until its program is detached: the kernel does that in its own time.
 pub(super) fn detach(pin: &Path) -> Result<(), SteeringError> {
-    let id = pinned_link(pin)?.info().map_err(|source| link_failed(pin, source))?.id();
+    let info = pinned_link(pin)?.info().map_err(|source| link_failed(pin, source))?;
+    let (id, program_id) = (info.id(), info.program_id());
     fs::remove_file(pin).map_err(|source| SteeringError::Pins { path: pin.to_owned(), source })?;
+    if !gone(|| loaded_links().any(|link| link.is_ok_and(|link| link.id() == id))) {
+        return Err(SteeringError::StillAttached(pin.to_owned()));
+    }
+    // The number of a link is free before its program has left the interface. Somebody else may hold the program: not an error.
+    gone(|| loaded_programs().any(|program| program.is_ok_and(|program| program.id() == program_id)));
+    Ok(())
+}
+
+/// Waits until it is not there any more; says whether that was soon enough.
+fn gone(is_there: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + DETACHING;
-    while loaded_links().any(|link| link.is_ok_and(|link| link.id() == id)) {
+    while is_there() {
         if Instant::now() > deadline {
-            return Err(SteeringError::StillAttached(pin.to_owned()));
+            return false;
         }
         thread::sleep(Duration::from_millis(2));
     }
-    Ok(())
+    true
 }
 
 fn pinned_link(pin: &Path) -> Result<FdLink, SteeringError> {

@@ -54,7 +54,8 @@ pub(crate) fn remove_all(dir: &Path) -> Result<(), SteeringError> {
     }
     remove_pins(dir, |_| true)?;
     if is_mount_point(dir).map_err(failed)? {
-        rustix::mount::unmount(dir, UnmountFlags::empty()).map_err(io::Error::from).map_err(failed)?;
+        // Whoever still looks into it (a process that has just been started has a copy of all mounts) must not stop us.
+        rustix::mount::unmount(dir, UnmountFlags::DETACH).map_err(io::Error::from).map_err(failed)?;
     }
     fs::remove_dir(dir).map_err(failed)
 }

@@ -147,7 +147,7 @@ fn a_restart_leaves_everything_in_place() {
     for (test, driver) in [("restartxdp", AF_XDP), ("restartpacket", AF_PACKET)] {
         let mut appliance = steering(test, driver);
         let programs = ["front0", "back0"].map(|interface| appliance.program(interface));
-        assert_eq!(programs.iter().all(Option::is_some), driver == AF_XDP);
+        assert!(programs.iter().all(Option::is_some));
 
         appliance.kill();
         silence_where_no_plane_is(&appliance);
