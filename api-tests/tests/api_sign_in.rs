@@ -189,3 +189,56 @@ fn the_description_is_the_one_in_the_repository_and_its_page_needs_no_network() 
     assert!(!html.contains("//"), "the page loads something from elsewhere: {html}");
     server.anonymous().get("/api/v1/docs/no-such-file").is_problem(404, "not_found", []);
 }
+
+/// Signs in as the console does; the cookie as the browser would send it back.
+fn console_cookie(server: &Server) -> String {
+    let request = server.anonymous().request(Method::POST, SIGN_IN).header("x-penstock-console", "1");
+    let answer = send(request.json(&credentials(PASSWORD)));
+    assert_eq!((answer.status, &answer.body), (204, &Value::Null));
+    let cookie = answer.header("set-cookie");
+    for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_browser_holds_its_token_in_a_cookie() {
+    let (server, admin) = Server::claimed();
+    let cookie = console_cookie(&server);
+    let with_cookie =
+        |method: Method, path: &str| server.anonymous().request(method, path).header("cookie", &cookie);
+    let session = send(with_cookie(Method::GET, "/api/v1/sessions/current"));
+    assert_eq!((session.status, &session.body["username"]), (200, &json!(ADMIN)));
+    assert!(session.body["session_ends_in"].as_u64().unwrap() > 8 * 3600 - 60);
+
+    // Another site can make the browser send a form, but not this header.
+    let pool = json!({ "name": "web" });
+    let forged = send(with_cookie(Method::POST, "/api/v1/pools").json(&pool));
+    forged.is_problem(403, "not_from_console", []);
+    let ours = with_cookie(Method::POST, "/api/v1/pools").header("x-penstock-console", "1");
+    assert_eq!(send(ours.json(&pool)).status, 201);
+
+    let renewed = send(with_cookie(Method::POST, "/api/v1/sessions/renew").header("x-penstock-console", "1"));
+    assert_eq!(renewed.status, 204);
+    assert!(renewed.header("set-cookie").starts_with("__Host-penstock=ey"));
+    admin.post("/api/v1/sessions/renew", &json!({})).is_problem(409, "not_renewable", []);
+    let left =
+        send(with_cookie(Method::DELETE, "/api/v1/sessions/current").header("x-penstock-console", "1"));
+    assert!(left.header("set-cookie").contains("Max-Age=0"));
+}
+
+#[test]
+fn a_cookies_token_is_not_good_in_a_header_nor_the_other_way() {
+    let (server, admin) = Server::claimed();
+    let cookie = console_cookie(&server);
+    let token = cookie.split_once('=').unwrap().1;
+    server.with_token(token).get("/api/v1/pools").is_problem(401, "unauthenticated", []);
+    let request = admin.request(Method::GET, "/").build().unwrap();
+    let bearer = request.headers()["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
+    let smuggled = server
+        .anonymous()
+        .request(Method::GET, "/api/v1/pools")
+        .header("cookie", format!("__Host-penstock={bearer}"));
+    send(smuggled).is_problem(401, "unauthenticated", []);
+}

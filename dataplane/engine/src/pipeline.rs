@@ -28,12 +28,12 @@ pub const MAX_BURST: usize = 64;
 const TCP: u8 = 6;
 /// Ethernet, IPv4 and TCP, none with options.
 pub(crate) const USUAL_LEN: usize = eth::LEN + ipv4::MIN_LEN + tcp::MIN_LEN;
-/// The type of IPv4, and its first byte when it has no options; then the type of service.
-const USUAL_KIND: u32 = u32::from_ne_bytes([0x08, 0x00, 0x45, 0]);
-const USUAL_KIND_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
-/// Fragment flags and offset of a whole packet, hop limit, protocol. "Don't fragment" may be set or not.
-const USUAL_PIECE: u32 = u32::from_ne_bytes([0, 0, 0, TCP]);
-const USUAL_PIECE_MASK: u32 = u32::from_ne_bytes([0x3f, 0xff, 0, 0xff]);
+/// From byte 8 on: the type of IPv4, and its first byte when it has no options.
+const USUAL_KIND: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x08, 0x00, 0x45, 0]);
+const USUAL_KIND_MASK: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
+/// From byte 16 on: no fragment ("don't fragment" may be set or not), and the protocol.
+const USUAL_REST: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, TCP]);
+const USUAL_REST_MASK: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]);
 /// The first six bytes of a frame.
 const MAC_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
 /// How many frames ahead of the one at hand are asked for.
@@ -343,16 +343,16 @@ impl<'tables> Scene<'tables> {
 #[inline]
 fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
     let Some(head) = frame.first_chunk::<USUAL_LEN>() else { return false };
-    let total = usize::from(u16::from_be_bytes([head[16], head[17]]));
+    // Three words hold all that decides.
+    let (to, kind, rest) = (word(head, 0), word(head, 8), word(head, 16));
+    let [len_high, len_low, _, _, _, _, ttl, _] = rest.to_ne_bytes();
+    let total = usize::from(u16::from_be_bytes([len_high, len_low]));
     let segment = usize::from(head[46] >> 4) * 4;
-    let to = u64::from_ne_bytes([head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]]);
-    let kind = u32::from_ne_bytes([head[12], head[13], head[14], head[15]]);
-    let piece = u32::from_ne_bytes([head[20], head[21], head[22], head[23]]);
     // All at once: one branch that is nearly never taken.
     let usual = (to & MAC_MASK == scene.mac_word)
         & (kind & USUAL_KIND_MASK == USUAL_KIND)
-        & (piece & USUAL_PIECE_MASK == USUAL_PIECE)
-        & (head[22] > 1)
+        & (rest & USUAL_REST_MASK == USUAL_REST)
+        & (ttl > 1)
         & (segment >= tcp::MIN_LEN)
         & (ipv4::MIN_LEN + segment <= total)
         & (eth::LEN + total <= frame.len());
@@ -365,6 +365,12 @@ fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
     packet.payload = (eth::LEN + ipv4::MIN_LEN) as u16;
     packet.end = (eth::LEN + total) as u16;
     usual
+}
+
+/// Eight bytes as they lie in memory.
+#[inline]
+fn word(head: &[u8; USUAL_LEN], at: usize) -> u64 {
+    head[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
 /// Reads the headers of any frame: a TCP packet that may be of a flow, or the verdict.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -14,10 +14,11 @@ use utoipa::openapi::path::HttpMethod;
 use super::body::JsonBody;
 use super::describe::Description;
 use super::error::Problem;
+use super::session::{self, CONSOLE};
 use super::{Access, App, ROOT, Route};
 use crate::domain::Fields;
 use crate::domain::fields::text;
-use crate::signin::LIFETIME_S;
+use crate::signin::{Caller, Carrier, LIFETIME_S, cookie};
 
 const TAG: &str = "sign-in";
 
@@ -102,13 +103,25 @@ pub(super) async fn guard(
         return Err(Problem::unclaimed());
     }
     if access == Access::SignedIn {
-        let token =
-            bearer(&request).ok_or(Problem::unauthenticated("send a token: Authorization: Bearer …"))?;
-        let caller = app.sign_in.caller(token);
-        let caller = caller.ok_or(Problem::unauthenticated("the token is not good, or no longer"))?;
+        let caller = caller(&app, &request)?;
         request.extensions_mut().insert(caller);
     }
     Ok(next.run(request).await)
+}
+
+/// Who calls: by the header where there is one, else by the cookie.
+fn caller(app: &App, request: &Request) -> Result<Caller, Problem> {
+    let (token, carrier) = match (bearer(request), in_cookie(request)) {
+        (Some(token), _) => (token, Carrier::Program),
+        (None, Some(token)) => (token, Carrier::Browser),
+        (None, None) => return Err(Problem::unauthenticated("send a token: Authorization: Bearer …")),
+    };
+    let caller = app.sign_in.caller(token, carrier);
+    let caller = caller.ok_or(Problem::unauthenticated("the token is not good, or no longer"))?;
+    if carrier == Carrier::Browser && changes(request.method()) && !from_console(request.headers()) {
+        return Err(Problem::not_from_console());
+    }
+    Ok(caller)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -116,24 +129,59 @@ fn bearer(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-async fn claim(State(app): State<App>, JsonBody(document): JsonBody) -> Result<Response, Problem> {
+fn in_cookie(request: &Request) -> Option<&str> {
+    // HTTP/2 may send each cookie in a header of its own (RFC 9113, 8.2.3).
+    let headers = request.headers().get_all(COOKIE).into_iter();
+    headers.filter_map(|header| header.to_str().ok()).find_map(cookie::token)
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a script of our own origin sent this: a page elsewhere, or a form, cannot set the header.
+fn from_console(headers: &HeaderMap) -> bool {
+    headers.get(&CONSOLE).is_some_and(|value| value == "1")
+}
+
+fn carrier(headers: &HeaderMap) -> Carrier {
+    if from_console(headers) { Carrier::Browser } else { Carrier::Program }
+}
+
+async fn claim(
+    State(app): State<App>,
+    headers: HeaderMap,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
     if app.sign_in.is_claimed() {
         return Err(crate::store::StoreError::AlreadyClaimed.into());
     }
     let Claim { code, username, password } = Claim::read(&document)?;
-    let token = app.sign_in.claim(&code, &username, &password).await?;
-    Ok(session(token))
+    let carrier = carrier(&headers);
+    let token = app.sign_in.claim(&code, &username, &password, carrier).await?;
+    Ok(given(token, carrier))
 }
 
-async fn sign_in(State(app): State<App>, JsonBody(document): JsonBody) -> Result<Response, Problem> {
+async fn sign_in(
+    State(app): State<App>,
+    headers: HeaderMap,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
     let Credentials { username, password } = Credentials::read(&document)?;
-    let token = app.sign_in.sign_in(&username, &password).await?;
-    Ok(session(token))
+    let carrier = carrier(&headers);
+    let token = app.sign_in.sign_in(&username, &password, carrier).await?;
+    Ok(given(token, carrier))
 }
 
-fn session(access_token: String) -> Response {
-    let session = Session { access_token, token_type: "Bearer", expires_in: LIFETIME_S };
-    (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(session)).into_response()
+/// The token, where its carrier keeps it.
+fn given(access_token: String, carrier: Carrier) -> Response {
+    match carrier {
+        Carrier::Browser => session::cookie(StatusCode::NO_CONTENT, &cookie::holding(&access_token)),
+        Carrier::Program => {
+            let session = Session { access_token, token_type: "Bearer", expires_in: LIFETIME_S };
+            (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(session)).into_response()
+        }
+    }
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -151,7 +199,9 @@ pub(super) fn routes() -> Vec<Route> {
                 "password": "sluice gate at dawn",
             }),
         )
+        .parameter(session::console_header())
         .answer(StatusCode::CREATED, "The appliance is yours.", Some("Session"), &[])
+        .answer(StatusCode::NO_CONTENT, "It is, and the token is in a cookie.", None, session::SET_COOKIE)
         .fails(&[401, 409]);
     let signing_in = Description::new("createSession", TAG, "Sign in")
         .explain("After some failures an account is closed for a while, and longer each time.")
@@ -160,7 +210,9 @@ pub(super) fn routes() -> Vec<Route> {
             "Credentials",
             json!({ "username": "admin", "password": "sluice gate at dawn" }),
         )
+        .parameter(session::console_header())
         .answer(StatusCode::CREATED, "You are signed in.", Some("Session"), &[])
+        .answer(StatusCode::NO_CONTENT, "You are, and the token is in a cookie.", None, session::SET_COOKIE)
         .fails(&[401, 429]);
     vec![
         Route::new(HttpMethod::Post, format!("{ROOT}/claim"), Access::Open, claim, claiming),

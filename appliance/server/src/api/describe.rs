@@ -14,12 +14,17 @@ use super::Access;
 
 /// What the tokens of this API are called in its description.
 pub(crate) const BEARER: &str = "bearer";
+/// What the cookie of browsers is called in it.
+pub(crate) const COOKIE: &str = "cookie";
 
 /// Errors by status: the name of the description's part, and what it means.
 pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     (400, "The body is not JSON, or the request is malformed."),
     (401, "There is no good token, or the name, password or code are wrong."),
-    (403, "The appliance has not been claimed yet."),
+    (
+        403,
+        "The appliance has not been claimed yet, or a change with the cookie lacks `X-Penstock-Console: 1`.",
+    ),
     (404, "There is no such resource."),
     (408, "The body did not arrive in time."),
     (409, "Another resource has this value already, or needs this resource."),
@@ -122,15 +127,17 @@ impl Description {
     /// The finished description: who may call the route decides which tokens it wants and how it refuses.
     pub(super) fn operation(mut self, access: Access) -> Operation {
         let security = match access {
-            Access::Open | Access::Claimed => SecurityRequirement::default(),
-            Access::SignedIn => SecurityRequirement::new(BEARER, [] as [&str; 0]),
+            Access::Open | Access::Claimed => vec![SecurityRequirement::default()],
+            Access::SignedIn => {
+                [BEARER, COOKIE].map(|name| SecurityRequirement::new(name, [] as [&str; 0])).into()
+            }
         };
         match access {
             Access::Open => {}
             Access::Claimed => self.problems.push(403),
             Access::SignedIn => self.problems.extend([401, 403]),
         }
-        let operation = self.operation.security(security);
+        let operation = self.operation.securities(Some(security));
         let described = self.problems.iter().fold(operation, |operation, status| {
             operation.response(status.to_string(), Ref::from_response_name(problem_name(*status)))
         });

@@ -77,6 +77,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
     }
 
+    /// This program was built without the console.
+    pub(crate) fn no_console() -> Self {
+        let detail = "this penstockd was built without the web console; its API is at /api/v1, described at /api/v1/docs";
+        Self::new(StatusCode::NOT_FOUND, "no_console", detail)
+    }
+
     /// The address is known, the method is not.
     pub(crate) fn method_not_allowed() -> Self {
         let detail = "this method is not offered here: see the Allow header";
@@ -93,6 +99,12 @@ impl Problem {
     pub(crate) fn unclaimed() -> Self {
         let detail = "claim the appliance first: POST /api/v1/claim with the code that its console shows";
         Self::new(StatusCode::FORBIDDEN, "unclaimed", detail)
+    }
+
+    /// A change with a cookie that no script of the console sent.
+    pub(crate) fn not_from_console() -> Self {
+        let detail = "a change that is authenticated by the cookie needs the header X-Penstock-Console: 1";
+        Self::new(StatusCode::FORBIDDEN, "not_from_console", detail)
     }
 
     /// Something failed inside; what it was is in the log alone.

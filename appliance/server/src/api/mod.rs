@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod console;
 mod describe;
 mod docs;
 mod error;
@@ -15,6 +16,7 @@ mod members;
 mod openapi;
 mod pools;
 mod resource;
+mod session;
 mod stats;
 mod status;
 mod view;
@@ -102,6 +104,7 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 /// Every route there is.
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = auth::routes();
+    routes.extend(session::routes());
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
     routes.extend(resource::routes::<Pool>());
@@ -119,7 +122,7 @@ pub(crate) fn router(app: App) -> Router {
         router = router.route(&path, handler.route_layer(guard));
     }
     router
-        .fallback(|| async { Problem::no_route() })
+        .fallback(console::serve)
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(from_fn(error::finish))
         .with_state(app)

@@ -11,15 +11,16 @@ use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, SchemaType,
     Type,
 };
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
 use utoipa::{Number, PartialSchema, ToSchema};
 
 use super::auth::{Claim, Credentials, Session};
-use super::describe::{BEARER, PROBLEMS, problem_name};
+use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
 use super::resource::Resource;
+use super::session::CurrentSession;
 use super::stats::Stats;
 use super::status::{Health, Status};
 use super::view::{Identified, State};
@@ -82,7 +83,13 @@ fn components() -> Components {
         .bearer_format("JWT")
         .description(Some("The `access_token` of `POST /api/v1/sessions`."))
         .build();
-    let components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
+    let cookie = ApiKeyValue::with_description(
+        crate::signin::cookie::NAME,
+        "The console's: changes need the header `X-Penstock-Console: 1` beside it.",
+    );
+    let components = ComponentsBuilder::new()
+        .security_scheme(BEARER, SecurityScheme::Http(bearer))
+        .security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     let components = PROBLEMS.iter().fold(components, |components, (status, text)| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let response = ResponseBuilder::new().description(*text).content("application/problem+json", content);
@@ -104,6 +111,7 @@ fn schemas() -> Vec<Named> {
     with_parts::<Claim>(&mut schemas);
     with_parts::<Credentials>(&mut schemas);
     with_parts::<Session>(&mut schemas);
+    with_parts::<CurrentSession>(&mut schemas);
     with_parts::<Status>(&mut schemas);
     with_parts::<Stats>(&mut schemas);
     with_parts::<Health>(&mut schemas);

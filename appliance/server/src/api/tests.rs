@@ -115,3 +115,13 @@ fn writes_declare_every_way_to_fail() {
         set(&["204", "401", "403", "404", "409", "412", "428", "500"])
     );
 }
+
+#[test]
+fn whatever_needs_a_token_takes_the_cookie_too() {
+    let description = description();
+    for path in ["/api/v1/pools", "/api/v1/sessions/current"] {
+        let security = &description["paths"][path]["get"]["security"];
+        assert_eq!(*security, serde_json::json!([{ "bearer": [] }, { "cookie": [] }]));
+    }
+    assert_eq!(description["components"]["securitySchemes"]["cookie"]["name"], "__Host-penstock");
+}

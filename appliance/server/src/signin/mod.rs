@@ -3,6 +3,7 @@
 //! Until it is claimed nothing else works. There is no default password; the code is shown on the console only.
 
 mod claim;
+pub(crate) mod cookie;
 mod password;
 mod throttle;
 mod token;
@@ -21,7 +22,7 @@ use crate::store::{Store, StoreError, User};
 use claim::ClaimCode;
 use throttle::Throttle;
 
-pub(crate) use token::{Caller, LIFETIME_S, Tokens};
+pub(crate) use token::{Caller, Carrier, LIFETIME_S, Tokens};
 
 /// Hashing a password takes 19 MiB and a core for a while: strangers get no more than this many at once.
 const HASHES_AT_ONCE: usize = 2;
@@ -110,7 +111,13 @@ impl SignIn {
     }
 
     /// Makes `username` the administrator, if `code` is the one on the console.
-    pub(crate) async fn claim(&self, code: &str, username: &str, password: &str) -> Result<String, Denied> {
+    pub(crate) async fn claim(
+        &self,
+        code: &str,
+        username: &str,
+        password: &str,
+        carrier: Carrier,
+    ) -> Result<String, Denied> {
         let Some(hash) = self.store.claim_code_hash().await? else {
             return Err(StoreError::AlreadyClaimed.into());
         };
@@ -125,11 +132,16 @@ impl SignIn {
             tracing::warn!(%error, "the used claim code could not be removed from {}", self.code_file.display());
         }
         tracing::info!(user = %user.id, "the appliance is claimed");
-        self.issue(&user)
+        self.issue(&user, carrier)
     }
 
     /// Gives a token to who knows the password.
-    pub(crate) async fn sign_in(&self, username: &str, password: &str) -> Result<String, Denied> {
+    pub(crate) async fn sign_in(
+        &self,
+        username: &str,
+        password: &str,
+        carrier: Carrier,
+    ) -> Result<String, Denied> {
         self.throttle.attempt(username, Instant::now()).map_err(Denied::TooMany)?;
         let user = self.store.user(username).await?;
         // A name that nobody has takes as long as a wrong password, so that names cannot be found out.
@@ -139,19 +151,29 @@ impl SignIn {
         match user {
             Some(user) if right => {
                 self.throttle.forgive(username);
-                self.issue(&user)
+                self.issue(&user, carrier)
             }
             _ => Err(Denied::Wrong("name or password")),
         }
     }
 
     /// Who presents this token.
-    pub(crate) fn caller(&self, token: &str) -> Option<Caller> {
-        self.tokens.verify(token)
+    pub(crate) fn caller(&self, token: &str, carrier: Carrier) -> Option<Caller> {
+        self.tokens.verify(token, carrier)
     }
 
-    fn issue(&self, user: &User) -> Result<String, Denied> {
-        self.tokens.issue(user.id).map_err(|error| Denied::Failed(error.to_string()))
+    /// Another token for the session of `caller`.
+    pub(crate) fn renew(&self, caller: &Caller) -> Result<String, Denied> {
+        self.tokens.renew(caller).map_err(|error| Denied::Failed(error.to_string()))
+    }
+
+    /// What `caller` is called; `None` if they are no user any more.
+    pub(crate) async fn username(&self, caller: &Caller) -> Result<Option<String>, Denied> {
+        Ok(self.store.username(caller.user).await?)
+    }
+
+    fn issue(&self, user: &User, carrier: Carrier) -> Result<String, Denied> {
+        self.tokens.issue(user.id, carrier).map_err(|error| Denied::Failed(error.to_string()))
     }
 
     async fn hashing<T: Send + 'static>(

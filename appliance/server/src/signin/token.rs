@@ -15,14 +15,50 @@ use crate::private_file;
 
 /// How long a token is good for.
 pub(crate) const LIFETIME_S: u64 = 600;
-/// What a token is good for.
-const AUDIENCE: &str = "penstock-api";
+/// How long a browser's session is renewed before the password is asked for again.
+pub(crate) const SESSION_S: u64 = 8 * 3600;
+
+/// Who carries a token. One of a browser is not good in a header, nor one of a program in a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// A program, in the `Authorization` header.
+    Program,
+    /// A browser, in a cookie.
+    Browser,
+}
+
+impl Carrier {
+    fn audience(self) -> &'static str {
+        match self {
+            Self::Program => "penstock-api",
+            Self::Browser => "penstock-console",
+        }
+    }
+}
 
 /// Somebody who presented a good token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The user.
     pub(crate) user: Uuid,
+    /// Who carried the token.
+    pub(crate) carrier: Carrier,
+    /// When the password was given, in seconds of Unix time.
+    pub(crate) since: u64,
+    /// When the token ends.
+    pub(crate) expires: u64,
+}
+
+impl Caller {
+    /// Seconds for which the token is still good.
+    pub(crate) fn remaining_s(&self) -> u64 {
+        self.expires.saturating_sub(now())
+    }
+
+    /// Seconds after which the password is asked for again, however often the token is renewed.
+    pub(crate) fn session_remaining_s(&self) -> u64 {
+        (self.since + SESSION_S).saturating_sub(now())
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +67,8 @@ struct Claims {
     aud: String,
     iat: u64,
     exp: u64,
+    /// When the password was given (`OpenID` Connect Core, 2).
+    auth_time: u64,
     jti: Uuid,
 }
 
@@ -68,7 +106,7 @@ impl Tokens {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(hex(&public[..8]));
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&[AUDIENCE]);
+        validation.set_audience(&[Carrier::Program.audience(), Carrier::Browser.audience()]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // Issued and checked by the same clock.
         validation.leeway = 0;
@@ -80,20 +118,35 @@ impl Tokens {
         })
     }
 
-    /// A token for `user`.
-    pub(super) fn issue(&self, user: Uuid) -> Result<String, jsonwebtoken::errors::Error> {
-        self.issue_at(user, now())
+    /// A token for `user`, who gave the password just now.
+    pub(super) fn issue(&self, user: Uuid, carrier: Carrier) -> Result<String, jsonwebtoken::errors::Error> {
+        let now = now();
+        self.issue_at(user, carrier, now, now)
     }
 
-    fn issue_at(&self, user: Uuid, iat: u64) -> Result<String, jsonwebtoken::errors::Error> {
-        let (aud, exp, jti) = (AUDIENCE.to_owned(), iat + LIFETIME_S, Uuid::new_v4());
-        encode(&self.header, &Claims { sub: user, aud, iat, exp, jti }, &self.signing)
+    /// Another token for the same session. It never outlives the session.
+    pub(super) fn renew(&self, caller: &Caller) -> Result<String, jsonwebtoken::errors::Error> {
+        self.issue_at(caller.user, caller.carrier, caller.since, now())
     }
 
-    /// Whose token this is, if it is good.
-    pub(super) fn verify(&self, token: &str) -> Option<Caller> {
+    fn issue_at(
+        &self,
+        user: Uuid,
+        carrier: Carrier,
+        since: u64,
+        iat: u64,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let exp = (iat + LIFETIME_S).min(since + SESSION_S);
+        let (aud, jti) = (carrier.audience().to_owned(), Uuid::new_v4());
+        encode(&self.header, &Claims { sub: user, aud, iat, exp, auth_time: since, jti }, &self.signing)
+    }
+
+    /// Whose token this is, if it is good for this carrier.
+    pub(super) fn verify(&self, token: &str, carrier: Carrier) -> Option<Caller> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
-        (data.header.kid == self.header.kid).then_some(Caller { user: data.claims.sub })
+        let Claims { sub: user, aud, exp: expires, auth_time: since, .. } = data.claims;
+        let good = data.header.kid == self.header.kid && aud == carrier.audience();
+        good.then_some(Caller { user, carrier, since, expires })
     }
 }
 
@@ -112,10 +165,37 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_expires_and_only_here() {
         let (ours, user) = (tokens(), Uuid::now_v7());
-        assert_eq!(ours.verify(&ours.issue(user).unwrap()), Some(Caller { user }));
-        assert_eq!(ours.verify(&ours.issue_at(user, now() - LIFETIME_S - 1).unwrap()), None);
-        assert_eq!(ours.verify(&tokens().issue(user).unwrap()), None);
-        assert_eq!(ours.verify("not.a.token"), None);
+        let issue = |tokens: &Tokens, at| tokens.issue_at(user, Carrier::Program, at, at).unwrap();
+        let who = |token: &str| ours.verify(token, Carrier::Program).map(|caller| caller.user);
+        assert_eq!(who(&issue(&ours, now())), Some(user));
+        assert_eq!(who(&issue(&ours, now() - LIFETIME_S - 1)), None);
+        assert_eq!(who(&issue(&tokens(), now())), None);
+        assert_eq!(who("not.a.token"), None);
+    }
+
+    #[test]
+    fn a_token_is_good_only_where_it_belongs() {
+        let (ours, user) = (tokens(), Uuid::now_v7());
+        let [program, browser] =
+            [Carrier::Program, Carrier::Browser].map(|carrier| ours.issue(user, carrier).unwrap());
+        assert!(ours.verify(&program, Carrier::Program).is_some());
+        assert!(ours.verify(&program, Carrier::Browser).is_none());
+        assert!(ours.verify(&browser, Carrier::Browser).is_some());
+        assert!(ours.verify(&browser, Carrier::Program).is_none());
+    }
+
+    #[test]
+    fn renewing_keeps_a_session_for_so_long_and_no_longer() {
+        let (ours, user, now) = (tokens(), Uuid::now_v7(), now());
+        let renewed = |since| {
+            let caller = Caller { user, carrier: Carrier::Browser, since, expires: now + 1 };
+            ours.verify(&ours.renew(&caller).unwrap(), Carrier::Browser)
+        };
+        let early = renewed(now - 60).unwrap();
+        assert_eq!(early.since, now - 60);
+        assert!(early.expires >= now + LIFETIME_S);
+        assert_eq!(renewed(now + 30 - SESSION_S).unwrap().expires, now + 30);
+        assert_eq!(renewed(now - 1 - SESSION_S), None);
     }
 
     #[test]
@@ -127,7 +207,8 @@ mod tests {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = Tokens::prepare(&path).unwrap();
-        assert!(again.verify(&first.issue(user).unwrap()).is_some());
+        let token = first.issue(user, Carrier::Program).unwrap();
+        assert!(again.verify(&token, Carrier::Program).is_some());
         std::fs::write(&path, "nonsense").unwrap();
         assert!(matches!(Tokens::prepare(&path), Err(PrepareError::Key(_))));
     }

@@ -67,4 +67,10 @@ impl Store {
         })
         .transpose()
     }
+
+    /// What the user with this identifier is called.
+    pub(crate) async fn username(&self, id: Uuid) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT username FROM users WHERE id = ?").bind(id.to_string());
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
 }
