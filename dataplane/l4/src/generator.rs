@@ -85,7 +85,7 @@ impl Generator {
 
     #[inline]
     pub(crate) fn receive(&mut self, burst: &mut Burst) -> usize {
-        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(MAX_BURST / 2);
+        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(MAX_BURST);
         if count == 0 || !self.pool.alloc_bulk(burst, count) {
             return 0;
         }
