@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+/// The longest nap.
+pub(crate) const LONGEST: Duration = Duration::from_micros(500);
+
 /// How long it was quiet (in µs), and the nap that follows from it. Right after a frame the answer is likely near: the worker
 /// keeps polling.
 const NAPS: [(u64, Duration); 4] = [
-    (100_000, Duration::from_micros(500)),
+    (100_000, LONGEST),
     (5_000, Duration::from_micros(250)),
     (500, Duration::from_micros(50)),
     (50, Duration::from_micros(10)),

@@ -8,7 +8,7 @@ use lb_model::counters::DropReason;
 
 use crate::clock::Clock;
 use crate::hold::{Admission, Hold};
-use crate::idle::Idle;
+use crate::idle::{self, Idle};
 use crate::kernel::Mirror;
 use crate::shared::Shared;
 use crate::ways::{KernelSide, PortWays, Punted};
@@ -77,8 +77,10 @@ impl Worker {
             if self.turn(now) {
                 self.idle.busy(now);
             } else if let Some(nap) = self.idle.nap(now) {
-                // What waits in a driver for company must not wait for the end of the nap.
-                self.ports.iter_mut().for_each(|port| port.outlet.flush());
+                if nap < idle::LONGEST {
+                    // What waits in a driver for company must not wait for the end of the nap; by the longest ones it has left.
+                    self.ports.iter_mut().for_each(|port| port.outlet.flush());
+                }
                 std::thread::sleep(nap);
             }
         }

@@ -55,8 +55,15 @@ impl Mirror {
         // Subscribed before the first reading, so that nothing is missed between the two.
         let events = Events::subscribe()?;
         let netlink = Netlink::open()?;
-        let mut reader =
-            Reader { netlink, events, interfaces, views, last: Reading::default(), asked: HashSet::new() };
+        let mut reader = Reader {
+            netlink,
+            events,
+            interfaces,
+            views,
+            last: Reading::default(),
+            managed: HashSet::new(),
+            asked: HashSet::new(),
+        };
         reader.refresh(&mirror, &mut changed)?;
         let shared = Arc::clone(&mirror);
         thread::Builder::new().name("mirror".into()).spawn(move || reader.run(&shared, &mut changed))?;
@@ -97,6 +104,8 @@ struct Reader {
     interfaces: Vec<String>,
     views: Vec<PortView>,
     last: Reading,
+    /// Neighbours that the kernel keeps fresh because we said so.
+    managed: HashSet<Neighbour>,
     /// Neighbours that were asked for once because a frame waited, and have answered.
     asked: HashSet<Neighbour>,
 }
@@ -154,8 +163,16 @@ impl Reader {
     }
 
     fn keep_alive(&mut self, wanted: &HashSet<Neighbour>) -> Result<(), NetlinkError> {
-        for neighbour in wanted.difference(&self.last.managed.clone()) {
-            self.ask(*neighbour, Ask::Managed)?;
+        let missing: Vec<_> = wanted.difference(&self.last.managed).copied().collect();
+        for neighbour in missing {
+            self.ask(neighbour, Ask::Managed)?;
+            self.managed.insert(neighbour);
+        }
+        let unwanted: Vec<_> = self.managed.difference(wanted).copied().collect();
+        for neighbour in unwanted {
+            // Asked for once more, now without the wish to be kept.
+            self.ask(neighbour, Ask::Once)?;
+            self.managed.remove(&neighbour);
         }
         let freshness = &self.last.freshness;
         self.asked.retain(|neighbour| freshness.get(neighbour) != Some(&Freshness::Failed));
