@@ -5,7 +5,7 @@ CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock/target
 export CARGO_TARGET_DIR
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build run test test-full bench clean
+.PHONY: help setup build run test test-full bench image boot boot-test clean
 
 help: ## List these verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,16 @@ test-full: setup ## The same, with the tests that take time to measure
 bench: setup ## Measure the forwarder against its own no-op forwarding and against testpmd (as root)
 	@cargo build --profile dist --locked -p lb-l4
 	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench
+
+image: setup build ## Build the bootable image, a qcow2 (as root)
+	@image-build/setup
+	@image-build/build "$$CARGO_TARGET_DIR/image"
+
+boot: image ## Boot the image in QEMU, its console here
+	@exec image-build/boot "$$CARGO_TARGET_DIR/image/penstock.qcow2"
+
+boot-test: image ## Boot the image in QEMU, claim it, balance HTTP through it (as root)
+	@exec image-build/tests/boot "$$CARGO_TARGET_DIR/image/penstock.qcow2"
 
 clean: ## Remove what was built
 	@rm -rf "$$CARGO_TARGET_DIR"

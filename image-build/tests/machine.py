@@ -1,0 +1,121 @@
+"""QEMU with the image in it. What the image writes stays in a file beside it, and goes when the machine is left."""
+
+import argparse
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from network import Network
+
+# Seconds. QEMU emulates the processor, on machines that do other things too.
+BOOTING, SHUTTING_DOWN = 400, 120
+API_PORT = 8443
+
+
+@dataclass
+class Screen:
+    """What the appliance shows to whoever stands in front of it."""
+
+    address: str
+    fingerprint: str
+    claim_code: str
+
+
+class Machine:
+    def __init__(self, chosen: argparse.Namespace, network: Network, seed: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="penstock-boot-"))
+        self.serial, self.qmp = self.folder / "serial.log", self.folder / "qmp"
+        (self.folder / "seed").write_text(seed)
+        self.chosen, self.network = chosen, network
+        self.started = time.monotonic()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Machine":
+        disk = self.folder / "disk.qcow2"
+        image = str(self.chosen.image.resolve())
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", disk], check=True)
+        command = ["nice", "-n", "10", "qemu-system-x86_64", *self._hardware(disk), *self._cards()]
+        self.process = subprocess.Popen(self.network.inside("qemu", command))
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if kind and self.serial.exists():
+            print("The end of what it wrote on its serial line:")
+            print(self._serial_text()[-6000:])
+        shutil.rmtree(self.folder)
+
+    def step(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
+
+    def await_screen(self) -> Screen:
+        pattern = re.compile(
+            r"API +https://(?P<address>[0-9.]+):.*?"
+            r"Certificate +SHA-256 (?P<fingerprint>[0-9A-F:]{95}).*?"
+            r"Claim code +(?P<claim_code>[0-9A-Z-]{24})",
+            re.DOTALL,
+        )
+        while not (match := pattern.search(self._serial_text())):
+            self._check(BOOTING, "it has not shown its claim code")
+            time.sleep(0.5)
+        return Screen(**match.groupdict())
+
+    def api_address(self, network: Network, shown: Screen) -> tuple[str, int, list[str]]:
+        """Host and port, and what to put before a command that goes there."""
+        host = shown.address if network.single else "127.0.0.1"
+        return host, API_PORT, network.inside("qemu", [])
+
+    def shut_down(self) -> None:
+        """Presses the power button."""
+        assert self.process
+        with socket.socket(socket.AF_UNIX) as qmp:
+            qmp.connect(str(self.qmp))
+            for order in ["qmp_capabilities", "system_powerdown"]:
+                qmp.sendall(json.dumps({"execute": order}).encode())
+            self.process.wait(SHUTTING_DOWN)
+
+    def _check(self, limit: float, complaint: str) -> None:
+        assert self.process
+        if self.process.poll() is not None:
+            raise AssertionError(f"QEMU ended with {self.process.returncode}: {complaint}")
+        if time.monotonic() - self.started > limit:
+            raise AssertionError(f"{complaint} after {limit} seconds")
+
+    def _serial_text(self) -> str:
+        return self.serial.read_text(errors="replace") if self.serial.exists() else ""
+
+    def _hardware(self, disk: Path) -> list[str]:
+        hardware = (
+            "-nodefaults -machine q35,accel=tcg -cpu max -smp 2 -m 2048 -display none -vga std -no-reboot "
+            f"-drive file={disk},if=virtio,format=qcow2 "
+            f"-serial file:{self.serial} -qmp unix:{self.qmp},server=on,wait=off "
+            f"-fw_cfg name=opt/penstock/seed,file={self.folder}/seed"
+        ).split()
+        if self.chosen.firmware == "uefi":
+            variables = self.folder / "variables.fd"
+            shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", variables)
+            hardware += ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]
+            hardware += ["-drive", f"if=pflash,format=raw,file={variables}"]
+        return hardware
+
+    def _cards(self) -> list[str]:
+        """On the first PCI bus, in the order in which the appliance counts them."""
+        cards = []
+        if not self.network.single:
+            forward = f"hostfwd=tcp:127.0.0.1:{API_PORT}-:{API_PORT}"
+            cards += ["-netdev", f"user,id=management,{forward}"]
+            cards += ["-device", "virtio-net-pci,netdev=management,addr=8"]
+        for number, bridge in enumerate(self.network.bridges, 9):
+            tap = f"tap,id={bridge},ifname={self.network.tap(bridge)},script=no,downscript=no"
+            mac = f"52:54:00:12:00:{number:02x}"
+            cards += ["-netdev", tap]
+            cards += ["-device", f"{self.chosen.card},netdev={bridge},mac={mac},addr={number}"]
+        return cards
