@@ -307,7 +307,9 @@ fn bodies_that_are_no_json_object_are_refused() {
 fn what_is_nowhere_is_404_and_what_is_not_offered_405() {
     let shop = Shop::open();
     let members = format!("{POOLS}/{NOBODY}/members");
-    for path in ["/", "/api/v1/nothing", "/api/v1/pools/not-a-uuid", &format!("{POOLS}/{NOBODY}"), &members] {
+    for path in
+        ["/api", "/api/v1/nothing", "/api/v1/pools/not-a-uuid", &format!("{POOLS}/{NOBODY}"), &members]
+    {
         shop.api.get(path).is_problem(404, "not_found", []);
     }
     // A member is found in its own pool only.

@@ -1,0 +1,41 @@
+/** The API of the appliance that served this page. The browser holds the token in a cookie that no script sees. */
+import createClient from 'openapi-fetch'
+import type { components, paths } from './generated/schema.d.ts'
+import { ApiProblem } from './problem.ts'
+
+export type Schemas = components['schemas']
+export type VirtualService = Schemas['VirtualServiceView']
+export type VirtualIp = Schemas['VirtualIpView']
+export type Pool = Schemas['PoolView']
+export type Member = Schemas['MemberView']
+export type MemberState = Schemas['MemberState']
+export type Status = Schemas['Status']
+export type Stats = Schemas['Stats']
+
+export const api = createClient<paths>({ baseUrl: '', credentials: 'same-origin' })
+
+// The server takes changes with the cookie only beside this header, which no other site can send.
+api.use({
+  onRequest({ request }) {
+    request.headers.set('X-Penstock-Console', '1')
+    return request
+  },
+})
+
+interface Result<T> {
+  data?: T
+  error?: unknown
+  response: Response
+}
+
+/** For what is removed or switched as it is now, whoever changed it before. */
+export const WHATEVER_VERSION = { 'If-Match': '*' } as const
+
+/** What came back, or throws why nothing did. */
+export async function answer<T>(asking: Promise<Result<T>>): Promise<T> {
+  const { data, error, response } = await asking.catch((cause: unknown) => {
+    throw ApiProblem.unreachable(cause)
+  })
+  if (!response.ok) throw ApiProblem.from(response.status, error)
+  return data as T
+}

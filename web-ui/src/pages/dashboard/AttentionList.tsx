@@ -1,0 +1,114 @@
+/** What somebody should look at, with the reason; otherwise that there is nothing. */
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { useTranslation } from 'react-i18next'
+import { statsQuery, statusQuery } from '../../api/queries.ts'
+import type { ServiceRow } from '../../services/useServiceRows.ts'
+import { Card } from '../../ui/Card.tsx'
+import { useProblemText } from '../../ui/ProblemNote.tsx'
+import { Glyph, type Tone } from '../../ui/Status.tsx'
+import { clock } from '../../ui/format.ts'
+
+interface Item {
+  key: string
+  tone: Tone
+  title: string
+  text: string
+  serviceId?: string
+  since?: string
+}
+
+export function AttentionList({ rows }: { rows: readonly ServiceRow[] | undefined }) {
+  const { t } = useTranslation()
+  const items = [...useApplianceItems(), ...useServiceItems(rows)]
+  return (
+    <Card
+      title={t('dashboard.attention')}
+      aside={items.length > 0 && <span className="badge">{items.length}</span>}
+      className="span-side"
+    >
+      {items.length === 0 ? (
+        <div className="quiet-note">
+          <Glyph tone="up" size={16} />
+          <div>
+            <p>{t('dashboard.allQuiet')}</p>
+            <p className="small dim">{t('dashboard.allQuietHelp')}</p>
+          </div>
+        </div>
+      ) : (
+        <ul className="attention">
+          {items.map((item) => (
+            <Entry key={item.key} item={item} />
+          ))}
+        </ul>
+      )}
+    </Card>
+  )
+}
+
+function Entry({ item: { tone, title, text, serviceId, since } }: { item: Item }) {
+  const { i18n } = useTranslation()
+  return (
+    <li>
+      <Glyph tone={tone} size={16} />
+      <div className="grow">
+        {serviceId === undefined ? (
+          <p className="attention-title">{title}</p>
+        ) : (
+          <Link className="attention-title mono" to="/virtual-services/$serviceId" params={{ serviceId }}>
+            {title}
+          </Link>
+        )}
+        <p className="small dim">{text}</p>
+      </div>
+      {since !== undefined && <time className="dim">{clock(new Date(since), i18n.language).slice(0, 5)}</time>}
+    </li>
+  )
+}
+
+function useServiceItems(rows: readonly ServiceRow[] | undefined): Item[] {
+  const { t } = useTranslation()
+  return (rows ?? []).flatMap(({ service, facts }): Item[] => {
+    const base = { key: service.id, title: service.name, serviceId: service.id, since: service.updated_at }
+    if (facts.health === 'down') return [{ ...base, tone: 'down', text: t(`status.reason.${facts.reason}`) }]
+    if (facts.health === 'draining') return [{ ...base, tone: 'draining', text: t('status.reason.draining') }]
+    return []
+  })
+}
+
+function useApplianceItems(): Item[] {
+  const { t } = useTranslation()
+  const { data: status, error: statusError } = useQuery(statusQuery)
+  const { data: stats, error: statsError } = useQuery(statsQuery)
+  const problemText = useProblemText()
+  const items: Item[] = []
+  if (statusError !== null)
+    items.push({ key: 'status', tone: 'down', title: t('problem.title'), text: problemText(statusError) })
+  if (status !== undefined) {
+    const { processes, generation, observed_generation, failure, off_link } = status
+    const away = [
+      { name: 'penstock-l4', ...processes.l4 },
+      { name: 'penstock-host', ...processes.host },
+    ].filter(({ connected }) => !connected)
+    for (const { name } of away) {
+      items.push({ key: name, tone: 'down', title: t('attention.plane', { name }), text: t('attention.planeHelp') })
+    }
+    if (failure !== null) {
+      items.push({ key: 'failed', tone: 'down', title: t('attention.failed', { n: generation }), text: failure })
+    } else if (observed_generation < generation) {
+      const text = t('attention.pendingHelp', { n: observed_generation })
+      items.push({ key: 'pending', tone: 'degraded', title: t('attention.pending', { n: generation }), text })
+    }
+    for (const address of off_link) {
+      const title = t('attention.offLink', { address })
+      items.push({ key: address, tone: 'degraded', title, text: t('attention.offLinkHelp') })
+    }
+  }
+  for (const { name, up, driver } of stats?.ports ?? []) {
+    if (!up) items.push({ key: `port ${name}`, tone: 'down', title: t('attention.linkDown', { name }), text: driver })
+  }
+  if (statsError !== null && statusError === null) {
+    items.push({ key: 'stats', tone: 'degraded', title: t('attention.statsAway'), text: problemText(statsError) })
+  }
+  return items
+}

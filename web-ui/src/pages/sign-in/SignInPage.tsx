@@ -1,0 +1,49 @@
+import { Button, PasswordInput, TextInput } from '@mantine/core'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useForm } from 'react-hook-form'
+import { useTranslation } from 'react-i18next'
+import { answer, api } from '../../api/client.ts'
+import { FrontDoor } from '../../ui/FrontDoor.tsx'
+import { ProblemNote } from '../../ui/ProblemNote.tsx'
+
+export function SignInPage() {
+  const { t } = useTranslation()
+  return (
+    <FrontDoor title={t('signIn.title')}>
+      <SignInForm />
+    </FrontDoor>
+  )
+}
+
+/** `username` is who was signed in here before. */
+export function SignInForm({ lead, username = '' }: { lead?: string; username?: string }) {
+  const { t } = useTranslation()
+  const queries = useQueryClient()
+  const { register, handleSubmit } = useForm({ defaultValues: { username, password: '' } })
+  const signIn = useMutation({
+    mutationFn: (body: { username: string; password: string }) => answer(api.POST('/api/v1/sessions', { body })),
+    onSuccess: () => queries.invalidateQueries(),
+  })
+  return (
+    <form className="fields" onSubmit={handleSubmit((body) => signIn.mutate(body))}>
+      {lead !== undefined && <p className="lead">{lead}</p>}
+      {signIn.error !== null && <ProblemNote error={signIn.error} />}
+      <TextInput
+        label={t('signIn.username')}
+        autoComplete="username"
+        data-autofocus={username === '' || undefined}
+        {...register('username')}
+      />
+      <PasswordInput
+        label={t('signIn.password')}
+        autoComplete="current-password"
+        data-autofocus={username !== '' || undefined}
+        visibilityToggleButtonProps={{ 'aria-label': t('signIn.show') }}
+        {...register('password')}
+      />
+      <Button type="submit" fullWidth loading={signIn.isPending}>
+        {t('signIn.submit')}
+      </Button>
+    </form>
+  )
+}

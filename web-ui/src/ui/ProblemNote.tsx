@@ -1,0 +1,48 @@
+import { Button } from '@mantine/core'
+import { useTranslation } from 'react-i18next'
+import { ApiProblem } from '../api/problem.ts'
+import { Glyph } from './Status.tsx'
+
+/** Codes of which the console has a sentence in every language; of others the server's sentence is shown. */
+const KNOWN = [
+  'unreachable',
+  'unauthenticated',
+  'too_many_attempts',
+  'validation_failed',
+  'taken',
+  'in_use',
+  'already_claimed',
+  'plane_unavailable',
+  'internal',
+  'not_found',
+] as const
+
+export function useProblemText() {
+  const { t } = useTranslation()
+  return (error: Error) => {
+    if (!(error instanceof ApiProblem)) return error.message
+    const known = KNOWN.find((code) => code === error.code)
+    return known === undefined ? error.detail : t(`problem.${known}`)
+  }
+}
+
+/** What went wrong, with what the appliance's log calls it. */
+export function ProblemNote({ error, retry }: { error: Error; retry?: () => void }) {
+  const { t } = useTranslation()
+  const text = useProblemText()(error)
+  const requestId = error instanceof ApiProblem ? error.requestId : ''
+  return (
+    <div className="note down" role="alert">
+      <Glyph tone="down" />
+      <div>
+        <p>{text}</p>
+        {requestId !== '' && <p className="small mono">{t('problem.request', { id: requestId })}</p>}
+      </div>
+      {retry !== undefined && (
+        <Button size="compact-sm" variant="default" onClick={retry}>
+          {t('problem.retry')}
+        </Button>
+      )}
+    </div>
+  )
+}

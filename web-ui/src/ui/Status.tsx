@@ -1,0 +1,98 @@
+/** Status is a shape, a word and a colour, so that none of them is needed to read it. */
+import { useTranslation } from 'react-i18next'
+import type { Admin, Facts, Health, Sync } from '../status/facts.ts'
+
+export type Tone = 'up' | 'degraded' | 'down' | 'draining' | 'disabled' | 'unknown'
+
+/** The shape alone; the word must stand beside it. */
+export function Glyph({ tone, size = 14 }: { tone: Tone; size?: number }) {
+  return (
+    <svg className={`glyph tone-${tone}`} width={size} height={size} viewBox="0 0 16 16" aria-hidden="true">
+      {shapes[tone]}
+    </svg>
+  )
+}
+
+const shapes: Record<Tone, React.ReactNode> = {
+  up: (
+    <>
+      <circle className="fill" cx="8" cy="8" r="7.5" />
+      <path className="mark" d="M4.6 8.3l2.3 2.3 4.5-4.9" />
+    </>
+  ),
+  degraded: (
+    <>
+      <path className="fill" d="M8 .8l7.6 13.9H.4z" />
+      <path className="mark" d="M8 5.6v4.2M8 11.9v.6" />
+    </>
+  ),
+  down: (
+    <>
+      <rect className="fill" x=".8" y=".8" width="14.4" height="14.4" rx="3" />
+      <path className="mark" d="M5 5l6 6M11 5l-6 6" />
+    </>
+  ),
+  draining: (
+    <>
+      <circle className="ring" cx="8" cy="8" r="6.6" />
+      <path className="fill" d="M8 1.4a6.6 6.6 0 010 13.2z" />
+    </>
+  ),
+  disabled: (
+    <>
+      <circle className="ring" cx="8" cy="8" r="6.6" />
+      <path className="stroke" d="M5 8h6" />
+    </>
+  ),
+  unknown: (
+    <>
+      <circle className="ring dashed" cx="8" cy="8" r="6.8" />
+      <path className="stroke" d="M6.1 6.2c.1-2.5 4-2.3 3.8 0-.1 1.3-1.8 1.3-1.9 2.9M8 11.3v.5" />
+    </>
+  ),
+}
+
+const ADMIN: Record<Admin, Tone> = { enabled: 'up', draining: 'draining', disabled: 'disabled' }
+const HEALTH: Record<Health, Tone> = { unknown: 'unknown', draining: 'draining', down: 'down', off: 'disabled' }
+const SYNC: Record<Sync, Tone> = { applied: 'up', pending: 'degraded', failed: 'down' }
+
+export const healthTone = (health: Health) => HEALTH[health]
+
+function Word({ tone, quiet, title, children }: { tone: Tone; quiet?: boolean; title?: string; children: string }) {
+  return (
+    <span className={quiet ? 'status quiet' : `status tone-${tone}`} title={title}>
+      {!quiet && <Glyph tone={tone} />}
+      <span>{children}</span>
+    </span>
+  )
+}
+
+/** What the operator wants. Enabled is the rule and stays quiet: green would say that it works. */
+export function AdminStatus({ admin }: { admin: Admin }) {
+  const { t } = useTranslation()
+  return (
+    <Word tone={ADMIN[admin]} quiet={admin === 'enabled'}>
+      {t(`admin.${admin}`)}
+    </Word>
+  )
+}
+
+/** Whether it serves. */
+export function HealthStatus({ facts: { health, reason } }: { facts: Facts }) {
+  const { t } = useTranslation()
+  return (
+    <Word tone={HEALTH[health]} title={t(`status.reason.${reason}`)}>
+      {t(`health.${health}`)}
+    </Word>
+  )
+}
+
+/** Whether the last change is forwarded. */
+export function SyncStatus({ sync, reason }: { sync: Sync; reason?: string | null }) {
+  const { t } = useTranslation()
+  return (
+    <Word tone={SYNC[sync]} quiet={sync === 'applied'} title={reason ?? undefined}>
+      {t(`sync.${sync}`)}
+    </Word>
+  )
+}

@@ -1,0 +1,38 @@
+/** Numbers as they are shown: SI in both languages, so that columns compare. */
+const STEPS = ['', 'k', 'M', 'G', 'T'] as const
+
+function scaled(value: number): [string, string] {
+  let step = 0
+  let rest = Math.abs(value)
+  while (rest >= 999.5 && step < STEPS.length - 1) {
+    rest /= 1000
+    step += 1
+  }
+  const digits = step === 0 ? (rest < 10 && rest % 1 !== 0 ? 1 : 0) : rest < 9.995 ? 2 : rest < 99.95 ? 1 : 0
+  return [rest.toFixed(digits), STEPS[step] ?? '']
+}
+
+export function count(value: number): string {
+  const [number, step] = scaled(value)
+  return number + step
+}
+
+export function bitRate(bitsPerSecond: number): string {
+  const [number, step] = scaled(bitsPerSecond)
+  return `${number} ${step}b/s`
+}
+
+export const perSecond = (value: number) => `${count(value)}/s`
+
+export function percent(share: number): string {
+  const value = share * 100
+  return `${value === 0 || value >= 10 ? value.toFixed(0) : value >= 0.1 ? value.toFixed(1) : value.toFixed(3)}%`
+}
+
+export const clock = (time: number | Date, language: string) =>
+  new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }).format(
+    time,
+  )
+
+export const dateTime = (time: string, language: string) =>
+  new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', hour12: false }).format(new Date(time))
