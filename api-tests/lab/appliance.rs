@@ -1,6 +1,7 @@
 //! The appliance: its configuration file and its three processes, in the order in which an init system starts them.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{complain, program, run};
 use crate::namespace::Namespace;
-use crate::options::LabOptions;
+use crate::network;
+use crate::options::{Driver, LabOptions};
 use crate::slot::{Role, Slot};
 use crate::supervisor::{Service, Supervised};
 
@@ -52,6 +54,9 @@ impl Appliance {
         progress("Starting penstock-host, the privileged hand")?;
         let host = place.supervise("penstock-host", "penstock-host ready");
         host.await_ready(PATIENCE)?;
+        if options.driver == Driver::Owned {
+            network::move_to_twins(&place.namespace)?;
+        }
         progress("Starting penstock-l4, the forwarder")?;
         let l4 = place.supervise("penstock-l4", "penstock-l4 ready");
         l4.await_ready(PATIENCE)?;
@@ -156,18 +161,16 @@ impl Place {
 /// The appliance's configuration file.
 fn config(options: &LabOptions, folder: &Path, flow_dir: &Path, listen: &str) -> String {
     let (folder, flow_dir) = (folder.display(), flow_dir.display());
-    let core = std::thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
-    let ports = ["front", "back"].map(|port| {
-        format!(
-            "\n[[port]]\nname = \"{port}\"\ndriver = {{ {} = {{ interface = \"{port}0\" }} }}\nchecksum = \"{}\"\n",
-            options.driver.word(),
-            options.checksum.word(),
-        )
+    let there = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let cores: Vec<_> = (there.saturating_sub(options.workers)..there).collect();
+    let ports = [(0, "front"), (1, "back")].map(|(number, port)| {
+        let (driver, checksum) = (options.driver.of_port(number, port), options.checksum.word());
+        format!("\n[[port]]\nname = \"{port}\"\ndriver = {driver}\nchecksum = \"{checksum}\"\n")
     });
     format!(
         "run_dir = \"{folder}/run\"\nstate_dir = \"{folder}/state\"\nbpf_dir = \"{folder}/bpf\"\nuser = \"{USER}\"\n\n\
          [api]\nlisten = \"{listen}\"\n\n\
-         [l4]\ncores = [{core}]\nflows_per_worker = 65536\npacket_memory_mib = 64\nflow_dir = \"{flow_dir}\"\n{}",
+         [l4]\ncores = {cores:?}\nflows_per_worker = 65536\npacket_memory_mib = 64\nflow_dir = \"{flow_dir}\"\n{}",
         ports.concat()
     )
 }

@@ -108,6 +108,19 @@ fn addresses(role: Role, slot: &Slot) -> String {
     format!("link set lo up\n{own}")
 }
 
+/// Leaves the appliance's interfaces to the forwarder, and their addresses to the twins, as on a machine whose cards are owned.
+pub(crate) fn move_to_twins(appliance: &Namespace) -> Result<()> {
+    for (card, twin, address) in [("front0", "front", FRONT), ("back0", "back", BACK)] {
+        appliance.run("ip", &["addr", "flush", "dev", card])?;
+        appliance.run("ip", &["addr", "add", &format!("{address}/24"), "dev", twin])?;
+        let chain = format!("{{ type filter hook ingress device {card} priority 0; policy drop; }}");
+        appliance.run("nft", &["add", "table", "netdev", "cards"])?;
+        appliance.run("nft", &["add", "chain", "netdev", "cards", card, &chain])?;
+    }
+    let far = ["route", "replace", "198.18.3.0/24", "via", &CLIENT.to_string(), "dev", "front"];
+    appliance.run("ip", &far).map(drop)
+}
+
 /// On every interface whose packets reach the appliance; the appliance's own are its business.
 fn without_offload(slot: &Slot) -> Result<()> {
     let peers = [

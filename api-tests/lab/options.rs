@@ -17,6 +17,9 @@ pub enum Driver {
     AfXdp,
     /// Sockets that get a copy of everything.
     AfPacket,
+    /// Cards of its own, with twins for the kernel. The cards are played by DPDK's plain AF_PACKET driver, on interfaces that
+    /// the kernel ignores.
+    Owned,
 }
 
 /// How the appliance makes the TCP checksum of what it forwards.
@@ -38,6 +41,8 @@ pub struct LabOptions {
     pub offload: bool,
     /// How the appliance makes checksums. With offload on, `Full` is the only one that works.
     pub checksum: Checksum,
+    /// How many workers forward, on the last cores of the machine.
+    pub workers: usize,
     /// The first address of a /24 for the links between the host and its labs.
     pub management: Ipv4Addr,
     /// Which slots of the machine to choose from.
@@ -54,6 +59,7 @@ impl LabOptions {
             driver,
             offload,
             checksum: suitable(offload),
+            workers: 1,
             management: management()?,
             slots,
             programs: programs()?,
@@ -82,6 +88,21 @@ impl Driver {
         match self {
             Self::AfXdp => "af_xdp",
             Self::AfPacket => "af_packet",
+            Self::Owned => "vdev",
+        }
+    }
+}
+
+impl Driver {
+    /// What the configuration file says of one of the ports, which are called after their interface without its number.
+    pub(crate) fn of_port(self, number: usize, port: &str) -> String {
+        let word = self.word();
+        match self {
+            Self::AfXdp | Self::AfPacket => format!("{{ {word} = {{ interface = \"{port}0\" }} }}"),
+            Self::Owned => {
+                let device = format!("net_af_packet{number},iface={port}0");
+                format!("{{ {word} = {{ device = \"{device}\", twin = \"{port}\" }} }}")
+            }
         }
     }
 }

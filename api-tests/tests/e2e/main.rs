@@ -4,8 +4,10 @@ mod bad_input;
 mod balancing;
 mod checksums;
 mod idle;
+mod owned;
 mod restarts;
 mod stage;
+mod workers;
 
 /// Makes each function a test on every kind of port that the lab has.
 macro_rules! on_every_port {

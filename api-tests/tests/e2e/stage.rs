@@ -44,7 +44,8 @@ impl Stage {
         Self::set_with(&LabOptions { checksum, ..LabOptions::for_test(driver, offload)? })
     }
 
-    fn set_with(options: &LabOptions) -> Result<Self> {
+    /// With whatever else can be chosen.
+    pub(crate) fn set_with(options: &LabOptions) -> Result<Self> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let lab = Lab::start(options)?;
         let api = claim(&lab)?;
@@ -124,7 +125,7 @@ impl Stage {
     }
 
     /// The accounting once it has counted all: it stands still.
-    fn accounting_at_rest(&self) -> Result<Value> {
+    pub(crate) fn accounting_at_rest(&self) -> Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         let mut before = Value::Null;
         loop {
