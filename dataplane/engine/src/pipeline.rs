@@ -177,11 +177,10 @@ impl Engine {
             burst.prefetch(index + PREFETCH_AHEAD);
             let bad = burst.has_bad_checksum(index);
             let frame = burst.frame(index);
-            if bad || !glance(scene, frame, packet) {
-                if let Err(decided) = read(scene, frame, bad, packet) {
-                    (packet.stage, *verdict) = (Stage::Decided, decided);
-                    continue;
-                }
+            let usual = !bad && glance(scene, frame, packet);
+            if !usual && let Err(decided) = read(scene, frame, bad, packet) {
+                (packet.stage, *verdict) = (Stage::Decided, decided);
+                continue;
             }
             packet.place = view.place(packet.key);
             view.prefetch_bucket(packet.place);
