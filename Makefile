@@ -27,7 +27,8 @@ test-full: setup ## The same, with the tests that take time to measure
 
 bench: setup ## Measure the forwarder against its own no-op forwarding and against testpmd (as root)
 	@cargo build --profile dist --locked -p lb-l4
-	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench
+	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench
+	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench --rounds 5 testpmd
 
 image: setup build ## Build the bootable image, a qcow2 (as root)
 	@image-build/setup
