@@ -14,7 +14,7 @@ setup: ## Install what is missing on this Debian 12 machine (as root)
 	@.ci/setup
 
 build: ## Build everything in release
-	@cargo build --release --locked --workspace
+	@console=$$(.ci/console) && PENSTOCK_CONSOLE_DIR=$$console cargo build --release --locked --workspace
 
 run: setup build ## Run the appliance in a lab on this machine until Ctrl-C (as root; DRIVER=af_packet, OFFLOAD=off)
 	@exec "$$CARGO_TARGET_DIR/release/penstock-lab"

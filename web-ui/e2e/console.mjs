@@ -60,7 +60,9 @@ async function examine(scene) {
 async function picture(name) {
   const [lang, theme] = [await language(), (await dark()) ? 'dark' : 'light']
   // Transitions are over when nothing moves any more.
-  await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))))
+  await page.evaluate(() =>
+    Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
+  )
   const scene = `${name}-${page.viewportSize().width}-${theme}-${lang}`
   await page.screenshot({ path: join(gallery, `${scene}.png`) })
   await examine(scene)
@@ -76,16 +78,24 @@ async function everyWay(name, prepare = async () => {}) {
   }
 }
 
-// While a dialogue is open the switches are behind it: what they store is set instead.
+// By the buttons of the header, so that the page keeps its values; while a dialogue is open they are behind it, and what they
+// store is set instead.
+const behindDialogue = () => page.getByRole('dialog').isVisible()
+
 async function switchTheme() {
   const next = (await dark()) ? 'light' : 'dark'
-  await page.evaluate((next) => localStorage.setItem('mantine-color-scheme-value', next), next)
-  await page.reload()
+  if (await behindDialogue()) return restart('mantine-color-scheme-value', next)
+  await page.getByRole('button', { name: /^(Dark theme|Light theme|深色主题|浅色主题)$/ }).click()
 }
 
 async function switchLanguage() {
   const next = (await language()) === 'en' ? 'zh-CN' : 'en'
-  await page.evaluate((next) => localStorage.setItem('penstock.language', next), next)
+  if (await behindDialogue()) return restart('penstock.language', next)
+  await page.getByRole('button', { name: /^(切换到中文|Switch to English)$/ }).click()
+}
+
+async function restart(key, value) {
+  await page.evaluate(([key, value]) => localStorage.setItem(key, value), [key, value])
   await page.reload()
 }
 
@@ -116,7 +126,12 @@ async function createService() {
   await page.keyboard.press('Enter')
   await page.getByRole('dialog').waitFor()
   await page.getByRole('textbox', { name: 'Name' }).waitFor()
-  await everyWay('create', () => page.getByRole('dialog').getByRole('button', { name: /^(Create|创建)$/ }).waitFor())
+  await everyWay('create', () =>
+    page
+      .getByRole('dialog')
+      .getByRole('button', { name: /^(Create|创建)$/ })
+      .waitFor(),
+  )
   await page.getByRole('textbox', { name: 'Name' }).focus()
   await page.keyboard.type('shop')
   await page.keyboard.press('Tab')
@@ -136,7 +151,8 @@ async function createService() {
 
 async function seeTraffic() {
   step('traffic')
-  await page.goto(address)
+  await page.keyboard.press('Escape')
+  await page.getByRole('link', { name: 'Dashboard' }).click()
   console.log('traffic please')
   await new Promise((resolve) => process.stdin.once('data', resolve))
   await page.waitForFunction(() => {
@@ -179,7 +195,7 @@ async function switchMembers() {
   await page.setViewportSize(PHONE)
   await everyWay('services', () => page.locator('.services tbody tr').waitFor())
   await page.setViewportSize(WIDE)
-  await page.goto(address)
+  await page.getByRole('link', { name: 'Dashboard' }).click()
   await page.getByText('No member takes new connections').waitFor()
   await picture('dashboard-attention')
 }
@@ -206,4 +222,5 @@ try {
 }
 await browser.close()
 for (const fault of faults) console.error(`console: ${fault}`)
-process.exitCode = faults.length === 0 ? 0 : 1
+// Standard input is still open: without this the process would wait for it.
+process.exit(faults.length === 0 ? 0 : 1)

@@ -24,7 +24,7 @@ export function Header({ username, paused, setPaused, openMenu }: Props) {
       <ActionIcon className="only-narrow" variant="subtle" color="gray" aria-label={t('nav.open')} onClick={openMenu}>
         <IconMenu2 size={20} />
       </ActionIcon>
-      <Link to="/" className="brand">
+      <Link to="/" className="brand" aria-label={t('product')}>
         <Logo /> <span className="only-wide">{t('product')}</span>
       </Link>
       <span className="spring" />
@@ -57,7 +57,7 @@ function SyncChip() {
   return (
     <span className="chip sync-chip only-wide" role="status">
       <span className="mono">{t('sync.generation', { n: generation })}</span>
-      <SyncStatus sync={sync} reason={failure} />
+      <SyncStatus sync={sync} reason={failure} loud />
     </span>
   )
 }

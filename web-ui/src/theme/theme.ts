@@ -28,6 +28,9 @@ const dark: MantineColorsTuple = [
   '#080b0e',
 ]
 
+/** The page has one banner: a dialogue's header is none. */
+const plainHeader = { header: { role: 'none' } }
+
 /** Used at run time and, for the style sheet of variables, while building. */
 export const theme = createTheme({
   primaryColor: 'accent',
@@ -42,7 +45,9 @@ export const theme = createTheme({
   focusRing: 'auto',
   respectReducedMotion: true,
   components: {
-    Modal: { defaultProps: { lockScroll: false, centered: true, radius: 'lg' } },
-    Drawer: { defaultProps: { lockScroll: false } },
+    Modal: {
+      defaultProps: { lockScroll: false, centered: true, radius: 'lg', padding: 'lg', attributes: plainHeader },
+    },
+    Drawer: { defaultProps: { lockScroll: false, padding: 'lg', attributes: plainHeader } },
   },
 })

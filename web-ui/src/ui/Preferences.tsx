@@ -6,7 +6,8 @@ import { setLanguage } from '../i18n/index.ts'
 
 export function Preferences() {
   const { t, i18n } = useTranslation()
-  const { setColorScheme } = useMantineColorScheme()
+  // To stop transitions meanwhile Mantine would write a style element, which the policy forbids.
+  const { setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const dark = useComputedColorScheme('light') === 'dark'
   const themeWord = dark ? t('header.toLight') : t('header.toDark')
   const languageWord = t('header.language')

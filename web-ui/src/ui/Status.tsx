@@ -87,11 +87,18 @@ export function HealthStatus({ facts: { health, reason } }: { facts: Facts }) {
   )
 }
 
+interface SyncProps {
+  sync: Sync
+  reason?: string | null
+  /** Where it stands alone; in a table what is applied stays quiet. */
+  loud?: boolean
+}
+
 /** Whether the last change is forwarded. */
-export function SyncStatus({ sync, reason }: { sync: Sync; reason?: string | null }) {
+export function SyncStatus({ sync, reason, loud = false }: SyncProps) {
   const { t } = useTranslation()
   return (
-    <Word tone={SYNC[sync]} quiet={sync === 'applied'} title={reason ?? undefined}>
+    <Word tone={SYNC[sync]} quiet={sync === 'applied' && !loud} title={reason ?? undefined}>
       {t(`sync.${sync}`)}
     </Word>
   )

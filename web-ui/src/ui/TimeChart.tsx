@@ -39,10 +39,11 @@ export function TimeChart({ series, labels, span, format, height = 220 }: Props)
   useEffect(() => {
     const made = plot.current
     const last = series.times.at(-1)
-    if (made === null || last === undefined) return
+    if (made === null) return
+    const until = last ?? Date.now() / 1000
     made.batch(() => {
       made.setData([series.times, ...series.values] as uPlot.AlignedData, false)
-      made.setScale('x', { min: last - span, max: last })
+      made.setScale('x', { min: until - span, max: until })
       const values = series.values.flat().filter((value) => value !== null)
       made.setScale('y', { min: 0, max: Math.max(1000, ...values) * 1.15 })
     })
@@ -64,7 +65,8 @@ function options(
     ticks: { show: false },
   }
   const [blue, orange] = [token('--series-1'), token('--series-2')]
-  const values = (_: uPlot, ticks: number[]) => ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, 8))
+  const values = (_: uPlot, ticks: number[]) =>
+    ticks.map((tick) => new Date(tick * 1000).toTimeString().slice(0, ticks.every((one) => one % 60 === 0) ? 5 : 8))
   return {
     width,
     height,
@@ -72,7 +74,7 @@ function options(
     cursor: { y: false, points: { size: 6 } },
     scales: { x: { time: true }, y: { auto: false } },
     axes: [
-      { ...axis, values, space: 90, size: 28 },
+      { ...axis, values, space: 80, size: 28 },
       { ...axis, values: (_, ticks) => ticks.map(format), size: 76, space: 44 },
     ],
     series: [

@@ -8,8 +8,9 @@ export interface Toast {
   undo?: () => Promise<void> | void
 }
 
-/** As long as an action can be undone. */
-const SHOWN_MS = 10_000
+/** As long as an action can be undone; what can only be read goes sooner. */
+const UNDO_MS = 10_000
+const READ_MS = 5_000
 
 let next = 1
 let toasts: readonly Toast[] = []
@@ -23,7 +24,7 @@ function set(changed: readonly Toast[]) {
 export function showToast(toast: Omit<Toast, 'id'>) {
   const id = next++
   set([...toasts.slice(-3), { ...toast, id }])
-  setTimeout(() => closeToast(id), SHOWN_MS)
+  setTimeout(() => closeToast(id), toast.undo === undefined ? READ_MS : UNDO_MS)
 }
 
 export const closeToast = (id: number) => set(toasts.filter((toast) => toast.id !== id))

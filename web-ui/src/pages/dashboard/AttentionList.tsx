@@ -7,7 +7,6 @@ import type { ServiceRow } from '../../services/useServiceRows.ts'
 import { Card } from '../../ui/Card.tsx'
 import { useProblemText } from '../../ui/ProblemNote.tsx'
 import { Glyph, type Tone } from '../../ui/Status.tsx'
-import { clock } from '../../ui/format.ts'
 
 interface Item {
   key: string
@@ -15,7 +14,6 @@ interface Item {
   title: string
   text: string
   serviceId?: string
-  since?: string
 }
 
 export function AttentionList({ rows }: { rows: readonly ServiceRow[] | undefined }) {
@@ -46,8 +44,7 @@ export function AttentionList({ rows }: { rows: readonly ServiceRow[] | undefine
   )
 }
 
-function Entry({ item: { tone, title, text, serviceId, since } }: { item: Item }) {
-  const { i18n } = useTranslation()
+function Entry({ item: { tone, title, text, serviceId } }: { item: Item }) {
   return (
     <li>
       <Glyph tone={tone} size={16} />
@@ -61,7 +58,6 @@ function Entry({ item: { tone, title, text, serviceId, since } }: { item: Item }
         )}
         <p className="small dim">{text}</p>
       </div>
-      {since !== undefined && <time className="dim">{clock(new Date(since), i18n.language).slice(0, 5)}</time>}
     </li>
   )
 }
@@ -69,7 +65,7 @@ function Entry({ item: { tone, title, text, serviceId, since } }: { item: Item }
 function useServiceItems(rows: readonly ServiceRow[] | undefined): Item[] {
   const { t } = useTranslation()
   return (rows ?? []).flatMap(({ service, facts }): Item[] => {
-    const base = { key: service.id, title: service.name, serviceId: service.id, since: service.updated_at }
+    const base = { key: service.id, title: service.name, serviceId: service.id }
     if (facts.health === 'down') return [{ ...base, tone: 'down', text: t(`status.reason.${facts.reason}`) }]
     if (facts.health === 'draining') return [{ ...base, tone: 'draining', text: t('status.reason.draining') }]
     return []

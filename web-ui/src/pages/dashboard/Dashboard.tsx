@@ -78,7 +78,6 @@ function TrafficCard({ seconds }: { seconds: number }) {
   const labels: [string, string] = [t('dashboard.inbound'), t('dashboard.outbound')]
   return (
     <Card title={t('dashboard.traffic')} aside={<Legend labels={labels} />} className="span-main">
-      {samples.length === 0 && <p className="dim over-chart">{t('dashboard.collecting')}</p>}
       <TimeChart series={shown} labels={labels} span={seconds} format={bitRate} />
     </Card>
   )

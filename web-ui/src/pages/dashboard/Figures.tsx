@@ -21,6 +21,7 @@ export function Figures({ rows, seconds }: { rows: readonly ServiceRow[] | undef
     value === undefined ? none : format(value)
   const total = now?.total
   const ready = rows?.filter(({ facts }) => facts.health === 'unknown').length ?? 0
+  const throughput = (one: Sample) => bits(one.total)
   const rate = (one: Sample) => one.total.connections
   const packets = (one: Sample) => one.total.packets
   const flows = (one: Sample) => one.flows
@@ -31,8 +32,8 @@ export function Figures({ rows, seconds }: { rows: readonly ServiceRow[] | undef
       <Figure
         name={t('dashboard.throughput')}
         value={show(total && bits(total), bitRate)}
-        note={total && t('dashboard.inAndOut', { in: bitRate(total.bitsIn), out: bitRate(total.bitsOut) })}
-        course={course((one) => bits(one.total))}
+        note={peak(throughput, bitRate)}
+        course={course(throughput)}
       />
       <Figure
         name={t('dashboard.newConnections')}

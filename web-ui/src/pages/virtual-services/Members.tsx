@@ -37,7 +37,9 @@ export function Members({ serviceId, poolId, members }: Props) {
           <th className="number">{t('detail.share')}</th>
           <th className="number">{t('detail.connections')}</th>
           <th className="number">{t('detail.throughput')}</th>
-          <th aria-label={t('detail.actions', { name: t('detail.member') })} />
+          <th>
+            <span className="visually-hidden">{t('detail.actionsColumn')}</span>
+          </th>
         </tr>
       </thead>
       <tbody>

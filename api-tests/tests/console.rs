@@ -1,0 +1,70 @@
+//! The web console in a real browser on the real product: claimed, used and watched while connections flow.
+//!
+//! The story is told in `web-ui/e2e/console.mjs`; here is the lab in which it plays, and the traffic it asks for.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::network::{MEMBERS, VIRTUAL_IP};
+use lab::{Driver, Lab, LabOptions};
+
+/// For one request through the virtual IP.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the console was built, with its packages; the folder that penstockd serves is in it.
+fn sources() -> Option<PathBuf> {
+    Path::new(&env::var_os("PENSTOCK_CONSOLE_DIR")?).parent().map(Path::to_owned)
+}
+
+#[test]
+fn an_administrator_claims_creates_and_watches() -> Result<()> {
+    let Some(sources) = sources() else {
+        eprintln!("without PENSTOCK_CONSOLE_DIR there is no console to test: run `make test`");
+        return Ok(());
+    };
+    let lab = Lab::start(&LabOptions::for_test(Driver::AfXdp, true)?)?;
+    let gallery = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
+    let mut browser = Command::new("node")
+        .arg("e2e/console.mjs")
+        .arg(lab.appliance().api())
+        .arg(lab.appliance().claim_code()?)
+        .arg(MEMBERS.map(|address| format!("{address}:80")).join(","))
+        .arg(VIRTUAL_IP.to_string())
+        .arg(&gallery)
+        .current_dir(sources)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run node")?;
+    let wishes = BufReader::new(browser.stdout.take().context("node has no output")?);
+    let mut reply = browser.stdin.take().context("node has no input")?;
+
+    let over = AtomicBool::new(false);
+    let status = thread::scope(|threads| {
+        for wish in wishes.lines().map_while(Result::ok).filter(|wish| wish == "traffic please") {
+            threads.spawn(|| knock(&lab, &over));
+            // It has ended early if it does not read this; its status tells.
+            let _ = writeln!(reply, "{wish}");
+        }
+        let status = browser.wait();
+        over.store(true, Ordering::Relaxed);
+        status
+    })
+    .context("cannot wait for node")?;
+    ensure!(status.success(), "the browser's story ended badly; its pictures are in {}", gallery.display());
+    Ok(())
+}
+
+/// Connections of a client, one after the other, until the story is over.
+fn knock(lab: &Lab, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        // Towards the end nobody answers: the story disables the members.
+        let _ = lab.client().get(&format!("http://{VIRTUAL_IP}/"), PATIENCE);
+    }
+}
