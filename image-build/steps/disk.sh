@@ -14,7 +14,7 @@ make_disk() {
     make_esp "$work/esp.img"
     # systemd makes it as large as its partition.
     E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext4 -L data -U "$data_uuid" -E hash_seed="$data_uuid",lazy_itable_init=0 \
-        "$work/data.img" 64M
+        "$work/data.img" 64M >/dev/null
     put "$work/esp.img" "$disk" $esp_at
     put "$work/boot.img" "$disk" $boot_a_at
     put "$work/root.img" "$disk" $root_a_at

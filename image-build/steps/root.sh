@@ -15,6 +15,7 @@ make_root() {
     trim_modules "$root"
     make_initramfs "$root"
     forget "$root"
+    refuse_secrets "$root"
 }
 
 install_programs() {
@@ -34,8 +35,7 @@ choose_services() {
     # Nobody can sign in on a console, and updates come as whole slots.
     chroot "$root" systemctl --quiet mask getty@.service serial-getty@.service getty-static.service \
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-        systemd-repart.service systemd-networkd-wait-online.service 2>/dev/null
-    chroot "$root" systemctl --quiet unmask systemd-networkd-wait-online.service
+        systemd-repart.service 2>/dev/null
     chroot "$root" systemctl --quiet set-default multi-user.target
     chroot "$root" passwd --quiet --lock root
 }
@@ -76,4 +76,14 @@ forget() {
     rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/{passwd-,group-,shadow-,gshadow-,subuid-,subgid-} "$root/etc/resolv.conf"
     rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/{apt,debconf,ldconfig}/* "$root"/var/log/* "$root"/tmp/* "$root"/boot/grub
     rm -f "$root"/var/lib/systemd/random-seed "$root"/etc/ssh/ssh_host_*
+}
+
+# Every appliance makes its own: one in the image would be the same in all.
+refuse_secrets() {
+    local root=$1 found
+    found=$(grep --recursive --files-with-matches --binary-files=text --devices=skip -e '-----BEGIN.*PRIVATE KEY-----$' "$root/etc" "$root/root" \
+        "$root/var" "$root/usr/share" "$root/usr/local" || true)
+    [ -z "$found" ] || fail "a private key is in the image: $found"
+    found=$(awk -F: '$2 !~ /^[!*]+$/ { print $1 }' "$root/etc/shadow")
+    [ -z "$found" ] || fail "these users have a password in the image: $found"
 }

@@ -6,7 +6,7 @@ verity_uuid=5e1b1a70-0010-4c6b-8a55-9a3d5b0c7e01
 boot_uuid=5e1b1a70-0011-4c6b-8a55-9a3d5b0c7e01
 
 make_slot() {
-    local root=$1 out=$2 start kernel
+    local root=$1 out=$2 start kernel file
     mkdir "$out/boot"
     kernel=$(basename "$root"/boot/vmlinuz-*)
     mv "$root/boot/$kernel" "$out/boot/vmlinuz"
@@ -22,8 +22,13 @@ make_slot() {
     write_slot_cfg "$start" "$(awk '/^Root hash:/ { print $3 }' "$out/verity")" >"$out/boot/slot.cfg"
 
     touch -h -d "@$SOURCE_DATE_EPOCH" "$out/boot"/* "$out/boot"
-    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext2 -L boot -U "$boot_uuid" -E hash_seed="$boot_uuid" -d "$out/boot" \
-        "$out/boot.img" 96M
+    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext2 -L boot -U "$boot_uuid" -E hash_seed="$boot_uuid" \
+        -d "$out/boot" "$out/boot.img" 96M >/dev/null
+    # mke2fs takes this time alone from the clock.
+    for file in vmlinuz initrd.img slot.cfg; do
+        E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH debugfs -w -R "set_inode_field /$file ctime @$SOURCE_DATE_EPOCH" \
+            "$out/boot.img" 2>/dev/null
+    done
 }
 
 # GRUB reads it: what differs from one version to the next.

@@ -16,6 +16,11 @@ from network import Network
 # Seconds. QEMU emulates the processor, on machines that do other things too.
 BOOTING, SHUTTING_DOWN = 400, 120
 API_PORT = 8443
+# Code and variables; those of Secure Boot hold Microsoft's keys.
+FIRMWARE = {
+    "uefi": ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
+    "secure-boot": ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd"),
+}
 
 
 @dataclass
@@ -68,6 +73,10 @@ class Machine:
             time.sleep(0.5)
         return Screen(**match.groupdict())
 
+    def require_lockdown(self) -> None:
+        if "Kernel is locked down from EFI Secure Boot" not in self._serial_text():
+            raise AssertionError("it was not started by Secure Boot")
+
     def api_address(self, network: Network, shown: Screen) -> tuple[str, int, list[str]]:
         """Host and port, and what to put before a command that goes there."""
         host = shown.address if network.single else "127.0.0.1"
@@ -93,17 +102,20 @@ class Machine:
         return self.serial.read_text(errors="replace") if self.serial.exists() else ""
 
     def _hardware(self, disk: Path) -> list[str]:
+        # Who can write the firmware's variables can switch Secure Boot off: only the firmware may.
+        smm = "on" if self.chosen.firmware == "secure-boot" else "off"
         hardware = (
-            "-nodefaults -machine q35,accel=tcg -cpu max -smp 2 -m 2048 -display none -vga std -no-reboot "
+            f"-nodefaults -machine q35,accel=tcg,smm={smm} -cpu max -smp 2 -m 2048 -display none -vga std -no-reboot "
             f"-drive file={disk},if=virtio,format=qcow2 "
             f"-serial file:{self.serial} -qmp unix:{self.qmp},server=on,wait=off "
             f"-fw_cfg name=opt/penstock/seed,file={self.folder}/seed"
         ).split()
-        if self.chosen.firmware == "uefi":
-            variables = self.folder / "variables.fd"
-            shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", variables)
-            hardware += ["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]
-            hardware += ["-drive", f"if=pflash,format=raw,file={variables}"]
+        if self.chosen.firmware in FIRMWARE:
+            code, variables = FIRMWARE[self.chosen.firmware]
+            own = self.folder / "variables.fd"
+            shutil.copy(f"/usr/share/OVMF/{variables}", own)
+            hardware += ["-drive", f"if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/{code}"]
+            hardware += ["-drive", f"if=pflash,format=raw,file={own}"]
         return hardware
 
     def _cards(self) -> list[str]:
