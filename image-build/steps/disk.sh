@@ -13,7 +13,7 @@ make_disk() {
     sfdisk --quiet "$disk" <"$here/disk.layout"
     make_esp "$work/esp.img"
     # systemd makes it as large as its partition.
-    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext4 -L data -U "$data_uuid" -E hash_seed="$data_uuid",lazy_itable_init=0 \
+    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -t ext4 -b 4096 -L data -U "$data_uuid" -E hash_seed="$data_uuid",lazy_itable_init=0 \
         "$work/data.img" 64M >/dev/null
     put "$work/esp.img" "$disk" $esp_at
     put "$work/boot.img" "$disk" $boot_a_at
