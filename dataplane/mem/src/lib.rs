@@ -42,10 +42,3 @@ pub fn matching_slots(bucket: &Bucket, signature: u32) -> u32 {
     };
     equal.cast_unsigned() & ((1 << SLOTS) - 1)
 }
-
-/// Ticks of the processor's clock.
-#[inline]
-pub fn cycles() -> u64 {
-    // SAFETY: every x86-64 has the instruction, and Linux lets everybody use it.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
