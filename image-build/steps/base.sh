@@ -1,11 +1,18 @@
 # The tree of Debian packages, kept as a tar by the hash of what it is made from.
 
-debian=${PENSTOCK_DEBIAN:-http://deb.debian.org}
-sources=(
-    "deb $debian/debian bookworm main"
-    "deb $debian/debian bookworm-updates main"
-    "deb $debian/debian-security bookworm-security main"
-)
+# From where this machine has its own packages, unless told otherwise.
+if [ -n "${PENSTOCK_DEBIAN:-}" ]; then
+    sources=(
+        "deb $PENSTOCK_DEBIAN/debian bookworm main"
+        "deb $PENSTOCK_DEBIAN/debian bookworm-updates main"
+        "deb $PENSTOCK_DEBIAN/debian-security bookworm-security main"
+    )
+else
+    mapfile -t sources < <(
+        apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+            grep -E ' bookworm(-updates|-security)? main$' | sort -u
+    )
+fi
 
 wanted_packages() {
     sed 's/#.*//' "$here/packages" | xargs | tr ' ' ,
