@@ -18,16 +18,15 @@ use lab::{Driver, Lab, LabOptions};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the console was built, with its packages; the folder that penstockd serves is in it.
-fn sources() -> Option<PathBuf> {
-    Path::new(&env::var_os("PENSTOCK_CONSOLE_DIR")?).parent().map(Path::to_owned)
+fn sources() -> Result<PathBuf> {
+    let missing = "without PENSTOCK_CONSOLE_DIR there is no console to test: run `make test`";
+    let folder = env::var_os("PENSTOCK_CONSOLE_DIR").context(missing)?;
+    Path::new(&folder).parent().map(Path::to_owned).context(missing)
 }
 
 #[test]
 fn an_administrator_claims_creates_and_watches() -> Result<()> {
-    let Some(sources) = sources() else {
-        eprintln!("without PENSTOCK_CONSOLE_DIR there is no console to test: run `make test`");
-        return Ok(());
-    };
+    let sources = sources()?;
     let lab = Lab::start(&LabOptions::for_test(Driver::AfXdp, true)?)?;
     let gallery = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     let mut browser = Command::new("node")

@@ -69,7 +69,7 @@ pub struct PortConfig {
     /// How the TCP checksum of a rewritten packet is made.
     #[serde(default)]
     pub checksum: ChecksumMode,
-    /// Receive queues to take: all of the interface's, or packets of the others pass by.
+    /// Receive queues to take: all of the interface's, or what is ours of the others' packets is dropped.
     #[serde(default = "one")]
     pub queues: u16,
 }
