@@ -3,12 +3,13 @@
 //! The same desired state gives the same bytes, whatever order its rows came in; nothing is read, written or
 //! remembered here. Whether a plane takes what was compiled, and when, is the reconciler's business.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::observed::Liveness;
 use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler};
-use lb_model::{HostPlan, L4Port, L4Snapshot, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{Health, HostPlan, L4Port, L4Snapshot, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
 
 /// One generation, for each of those who act on it.
@@ -55,24 +56,24 @@ pub enum CompileError {
     },
 }
 
-/// Compiles `want`.
+/// Compiles `want` in the light of what was `seen` of the members.
 ///
-/// A service is offered once on each enabled virtual IP that it names. Disabled members are left out, and draining
-/// ones take no new connections.
-pub fn compile(want: &DesiredState) -> Result<Compiled, CompileError> {
-    let services = offered(want)?;
+/// A service is offered once on each enabled virtual IP that it names. Disabled members are left out; those that drain
+/// or are down take no new connections.
+pub fn compile(want: &DesiredState, seen: &Health) -> Result<Compiled, CompileError> {
+    let services = offered(want, seen)?;
     refuse_clashes(&services)?;
     let host = host_plan(want, &services);
     Ok(Compiled { l4: L4Snapshot { generation: want.generation, services }, host })
 }
 
 /// Every enabled service on every enabled address of its own, by id and address.
-fn offered(want: &DesiredState) -> Result<Vec<L4Service>, CompileError> {
+fn offered(want: &DesiredState, seen: &Health) -> Result<Vec<L4Service>, CompileError> {
     let virtual_ips: HashMap<_, _> = want.virtual_ips.iter().map(|ip| (ip.id, ip)).collect();
     let pools: HashMap<_, _> = want.pools.iter().map(|pool| (pool.id, pool)).collect();
     let mut services = Vec::with_capacity(want.virtual_services.len());
     for service in want.virtual_services.iter().filter(|service| service.enabled) {
-        let served = Served::by(service, &pools)?;
+        let served = Served::by(service, &pools, seen)?;
         for address in addresses(service, &virtual_ips)? {
             services.push(served.on(address, service));
         }
@@ -88,13 +89,21 @@ struct Served {
 }
 
 impl Served {
-    fn by(service: &VirtualService, pools: &HashMap<PoolId, &Pool>) -> Result<Self, CompileError> {
+    fn by(
+        service: &VirtualService,
+        pools: &HashMap<PoolId, &Pool>,
+        seen: &Health,
+    ) -> Result<Self, CompileError> {
         let Some(id) = service.default_pool_id else {
             return Ok(Self { scheduler: Scheduler::RoundRobin, backends: Vec::new() });
         };
         let pool = pools.get(&id).ok_or(CompileError::NoPool { service: service.id, pool: id })?;
         let serving: &[Member] = if pool.enabled { &pool.members } else { &[] };
-        Ok(Self { scheduler: pool.algorithm, backends: serving.iter().filter_map(backend).collect() })
+        let judge = Judge::of(pool, seen);
+        Ok(Self {
+            scheduler: pool.algorithm,
+            backends: serving.iter().filter_map(|member| backend(member, judge)).collect(),
+        })
     }
 
     fn on(&self, address: IpAddr, service: &VirtualService) -> L4Service {
@@ -121,14 +130,50 @@ impl Served {
     }
 }
 
-fn backend(member: &Member) -> Option<L4Backend> {
+fn backend(member: &Member, judge: Judge<'_>) -> Option<L4Backend> {
     let Member { id, address, port, state } = member;
-    let takes_new = match state {
-        MemberState::Enabled => true,
-        MemberState::Drain => false,
-        MemberState::Disabled => return None,
+    if *state == MemberState::Disabled {
+        return None;
+    }
+    Some(L4Backend { member: *id, address: *address, port: *port, takes_new: judge.takes_new(member) })
+}
+
+/// Whether each member takes new connections: all that a change of health can change.
+///
+/// The planes are told the difference between two of these, so that what they forward by is what [`compile`] says.
+pub fn standings(want: &DesiredState, seen: &Health) -> BTreeMap<MemberId, bool> {
+    let of_pool = |pool: &Pool| {
+        let judge = Judge::of(pool, seen);
+        let standing = |member: &Member| (member.id, judge.takes_new(member));
+        pool.members.iter().map(standing).collect::<Vec<_>>()
     };
-    Some(L4Backend { member: *id, address: *address, port: *port, takes_new })
+    want.pools.iter().flat_map(of_pool).collect()
+}
+
+/// Who takes new connections in one pool.
+#[derive(Clone, Copy)]
+struct Judge<'seen> {
+    seen: &'seen Health,
+    /// Members of whom nothing is known yet wait as long as others are known to be up; where none is, they serve:
+    /// a pool that is given its first monitor goes on.
+    some_are_up: bool,
+}
+
+impl<'seen> Judge<'seen> {
+    fn of(pool: &Pool, seen: &'seen Health) -> Self {
+        let mut enabled = pool.members.iter().filter(|member| member.state == MemberState::Enabled);
+        let some_are_up = enabled.any(|member| seen.of(member.id) == Some(Liveness::Up));
+        Self { seen, some_are_up }
+    }
+
+    fn takes_new(self, member: &Member) -> bool {
+        member.state == MemberState::Enabled
+            && match self.seen.of(member.id) {
+                None | Some(Liveness::Up) => true,
+                Some(Liveness::Unknown) => !self.some_are_up,
+                Some(Liveness::Down) => false,
+            }
+    }
 }
 
 fn addresses(

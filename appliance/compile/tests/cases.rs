@@ -5,10 +5,11 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lb_compile::{CompileError, compile};
+use lb_compile::{CompileError, compile, standings};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::observed::Liveness;
 use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
-use lb_model::{Generation, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
 
 fn uuid(number: usize) -> Uuid {
@@ -66,7 +67,7 @@ fn example() -> DesiredState {
 
 #[test]
 fn a_service_is_offered_on_each_of_its_addresses() {
-    let compiled = compile(&example()).unwrap();
+    let compiled = compile(&example(), &Health::default()).unwrap();
     assert_eq!(compiled.l4.generation, Generation(7));
     let offered: Vec<_> = compiled.l4.services.iter().map(|service| service.address).collect();
     assert_eq!(offered, [address(1), address(2)]);
@@ -76,7 +77,7 @@ fn a_service_is_offered_on_each_of_its_addresses() {
 
 #[test]
 fn draining_members_take_no_new_connections_and_disabled_ones_are_absent() {
-    let compiled = compile(&example()).unwrap();
+    let compiled = compile(&example(), &Health::default()).unwrap();
     let backends: Vec<_> =
         compiled.l4.services[0].backends.iter().map(|backend| (backend.address, backend.takes_new)).collect();
     assert_eq!(backends, [(address(900), true), (address(700), false)], "in the order they were added");
@@ -89,17 +90,17 @@ fn draining_members_take_no_new_connections_and_disabled_ones_are_absent() {
 fn what_is_disabled_is_not_offered() {
     let mut want = example();
     want.virtual_ips[0].enabled = false;
-    let compiled = compile(&want).unwrap();
+    let compiled = compile(&want, &Health::default()).unwrap();
     assert_eq!(compiled.host.addresses, [address(1)]);
     assert_eq!(compiled.l4.services.len(), 1);
 
     want.pools[0].enabled = false;
-    let compiled = compile(&want).unwrap();
+    let compiled = compile(&want, &Health::default()).unwrap();
     assert_eq!(compiled.l4.services[0].backends, []);
     assert_eq!(compiled.host.members, []);
 
     want.virtual_services[0].enabled = false;
-    let compiled = compile(&want).unwrap();
+    let compiled = compile(&want, &Health::default()).unwrap();
     assert_eq!(compiled.l4.services, []);
     assert_eq!(compiled.host.services, []);
     assert_eq!(compiled.host.addresses, [address(1)], "an address is held also without a service");
@@ -109,7 +110,7 @@ fn what_is_disabled_is_not_offered() {
 fn a_service_without_a_pool_is_offered_and_serves_nothing() {
     let mut want = example();
     want.virtual_services[0].default_pool_id = None;
-    let compiled = compile(&want).unwrap();
+    let compiled = compile(&want, &Health::default()).unwrap();
     assert_eq!(compiled.l4.services[0].backends, []);
     assert_eq!(compiled.host.services.len(), 2);
 }
@@ -118,13 +119,13 @@ fn a_service_without_a_pool_is_offered_and_serves_nothing() {
 fn two_services_on_one_address_and_port_are_refused_by_name() {
     let mut want = example();
     want.virtual_services.push(service(11, &[1], 80, None));
-    let clash = compile(&want).unwrap_err();
+    let clash = compile(&want, &Health::default()).unwrap_err();
     let (first, second) = (VirtualServiceId(uuid(10)), VirtualServiceId(uuid(11)));
     let (address, port, protocol) = (address(1), port(80), L4Protocol::Tcp);
     assert_eq!(clash, CompileError::Clash { first, second, address, port, protocol });
 
     want.virtual_services[1].enabled = false;
-    assert!(compile(&want).is_ok());
+    assert!(compile(&want, &Health::default()).is_ok());
 }
 
 #[test]
@@ -132,12 +133,12 @@ fn a_name_without_its_object_is_refused() {
     let mut want = example();
     want.pools.clear();
     let (service, pool) = (VirtualServiceId(uuid(10)), PoolId(uuid(20)));
-    assert_eq!(compile(&want), Err(CompileError::NoPool { service, pool }));
+    assert_eq!(compile(&want, &Health::default()), Err(CompileError::NoPool { service, pool }));
 
     let mut want = example();
     want.virtual_ips.pop();
     let virtual_ip = VirtualIpId(uuid(1));
-    assert_eq!(compile(&want), Err(CompileError::NoVirtualIp { service, virtual_ip }));
+    assert_eq!(compile(&want, &Health::default()), Err(CompileError::NoVirtualIp { service, virtual_ip }));
 }
 
 #[test]
@@ -152,9 +153,43 @@ fn a_large_configuration_compiles_in_a_moment() {
         pools: ids.map(|n| pool(n, members(n))).collect(),
     };
     let started = Instant::now();
-    let compiled = compile(&want).unwrap();
+    let compiled = compile(&want, &Health::default()).unwrap();
     let took = started.elapsed();
     assert_eq!((compiled.l4.services.len(), compiled.host.members.len()), (SERVICES, SERVICES * 10));
     // Far above what a busy machine needs even without optimisation, far below what a quadratic join would take.
     assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+/// A pool of three that serves, of which so much was seen.
+fn takers(seen: [Option<Liveness>; 3]) -> [bool; 3] {
+    let members = [1, 2, 3].map(|number| member(number, MemberState::Enabled));
+    let health: Health =
+        members.iter().zip(seen).filter_map(|(member, seen)| Some((member.id, seen?))).collect();
+    let want = DesiredState { pools: vec![pool(20, members.to_vec())], ..example() };
+    let compiled = compile(&want, &health).unwrap();
+    let takes_new = compiled.l4.services[0].backends.iter().map(|backend| backend.takes_new);
+    assert_eq!(compiled.l4.standings(), standings(&want, &health), "delta and snapshot say the same");
+    takes_new.collect::<Vec<_>>().try_into().unwrap()
+}
+
+#[test]
+fn members_that_are_down_take_nothing_new_but_stay() {
+    let (up, down) = (Some(Liveness::Up), Some(Liveness::Down));
+    assert_eq!(takers([up, down, up]), [true, false, true]);
+    assert_eq!(takers([down, down, down]), [false, false, false]);
+    assert_eq!(takers([None, None, None]), [true, true, true], "nobody watches");
+}
+
+#[test]
+fn members_of_whom_nothing_is_known_wait_for_their_first_check_while_others_serve() {
+    let (up, down, unknown) = (Some(Liveness::Up), Some(Liveness::Down), Some(Liveness::Unknown));
+    assert_eq!(takers([up, unknown, down]), [true, false, false]);
+    assert_eq!(takers([unknown, unknown, down]), [true, true, false], "a pool just given its first monitor");
+}
+
+#[test]
+fn health_never_lifts_what_the_operator_wants() {
+    let want = example();
+    let all_up: Health = want.pools[0].members.iter().map(|member| (member.id, Liveness::Up)).collect();
+    assert_eq!(compile(&want, &all_up), compile(&want, &Health::default()));
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use lb_compile::{CompileError, compile};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
 use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
-use lb_model::{Generation, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use uuid::Uuid;
@@ -76,7 +76,7 @@ fn is_sorted_set<T: Ord>(items: &[T]) -> bool {
 proptest! {
     #[test]
     fn no_packet_has_two_services(want in desired()) {
-        match compile(&want) {
+        match compile(&want, &Health::default()) {
             Ok(compiled) => {
                 let mut taken = HashSet::new();
                 for service in &compiled.l4.services {
@@ -96,7 +96,7 @@ proptest! {
 
     #[test]
     fn the_host_steers_what_the_plane_forwards(want in desired()) {
-        let Ok(compiled) = compile(&want) else { return Ok(()) };
+        let Ok(compiled) = compile(&want, &Health::default()) else { return Ok(()) };
         prop_assert!(is_sorted_set(&compiled.host.addresses));
         prop_assert!(is_sorted_set(&compiled.host.services));
         prop_assert!(is_sorted_set(&compiled.host.members));
@@ -119,7 +119,7 @@ proptest! {
         turned.virtual_ips.reverse();
         turned.virtual_services.reverse();
         turned.pools.reverse();
-        let (Ok(one), Ok(other)) = (compile(&want), compile(&turned)) else { return Ok(()) };
+        let (Ok(one), Ok(other)) = (compile(&want, &Health::default()), compile(&turned, &Health::default())) else { return Ok(()) };
         prop_assert_eq!(serde_json::to_vec(&one.l4).unwrap(), serde_json::to_vec(&other.l4).unwrap());
         prop_assert_eq!(serde_json::to_vec(&one.host).unwrap(), serde_json::to_vec(&other.host).unwrap());
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use lb_compile::{Compiled, compile};
 use lb_link::LinkError;
-use lb_model::Generation;
 use lb_model::contract::{HostAnswer, HostRequest, L4Answer, L4Request};
+use lb_model::{Generation, Health};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -114,7 +114,8 @@ impl Reconciler {
         let want = self.store.desired().await?;
         let generation = want.generation;
         let result = async {
-            let sealed = tokio::task::spawn_blocking(move || seal(&compile(&want)?)).await??;
+            let sealed =
+                tokio::task::spawn_blocking(move || seal(&compile(&want, &Health::default())?)).await??;
             self.publish(generation, sealed.l4).await?;
             self.apply(generation, sealed.host).await
         }

@@ -194,6 +194,15 @@ impl Planner {
         Ok(())
     }
 
+    /// Takes a service of the last publication again, whose backends are the same and stand otherwise. Flows keep
+    /// theirs: nothing that they remember has changed.
+    pub fn restate(&mut self, service: &L4Service) -> Result<(), TablesError> {
+        let mut configured = std::mem::take(&mut self.configured);
+        let placed = self.place_service(&mut configured, service);
+        self.configured = configured;
+        placed
+    }
+
     fn place_service(&mut self, next: &mut Configured, service: &L4Service) -> Result<(), TablesError> {
         let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
         let slot = self.services.keep((service.id, offered));

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use lb_engine::network::Network;
 use lb_engine::tables::{Planner, TablesError};
+use lb_model::MemberId;
 use lb_model::contract::{BackendStatus, L4Status, PortStatus};
 use lb_model::counters::{Accounting, BackendCounters};
-use lb_model::snapshot::{Generation, L4Snapshot};
+use lb_model::snapshot::{Generation, HealthDelta, L4Service, L4Snapshot, Standing};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::kernel::Mirror;
@@ -27,6 +30,14 @@ pub(crate) enum PublishError {
     /// The snapshot makes no tables.
     #[error("{0}")]
     Tables(#[from] TablesError),
+    /// A delta of another generation: a snapshot is on its way, or was refused.
+    #[error("a change of health in generation {delta}, while generation {forwarding} is forwarding")]
+    Generation {
+        /// That of the delta.
+        delta: Generation,
+        /// The one that is forwarding.
+        forwarding: Generation,
+    },
     /// A worker does not take up the new tables.
     #[error("a worker did not take up the new tables within {} s", WORKERS_PATIENCE.as_secs())]
     Workers,
@@ -36,7 +47,7 @@ pub(crate) enum PublishError {
 pub(crate) struct Control {
     shared: Arc<Shared>,
     mirror: OnceLock<Arc<Mirror>>,
-    kept_at: PathBuf,
+    kept_in: PathBuf,
     flows_attached: u64,
     state: Mutex<State>,
 }
@@ -44,7 +55,10 @@ pub(crate) struct Control {
 struct State {
     planner: Planner,
     network: Network,
-    generation: Generation,
+    /// What is forwarded by: the last publication with the changes of health since.
+    snapshot: L4Snapshot,
+    /// Those changes.
+    health: BTreeMap<MemberId, bool>,
     ports: Vec<PortWatch>,
     /// What backend slots had counted when they were given to the backend that has them now.
     slots: BTreeMap<usize, Slot>,
@@ -53,14 +67,14 @@ struct State {
 #[derive(Clone, PartialEq, Eq)]
 struct Slot {
     service: lb_model::VirtualServiceId,
-    member: lb_model::MemberId,
+    member: MemberId,
     before: BackendCounters,
 }
 
 impl Control {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        kept_at: PathBuf,
+        kept_in: PathBuf,
         ports: Vec<PortWatch>,
         flows_attached: u64,
     ) -> Self {
@@ -70,11 +84,12 @@ impl Control {
         let state = State {
             planner: Planner::new(epoch),
             network: Network::default(),
-            generation: Generation::default(),
+            snapshot: L4Snapshot::default(),
+            health: BTreeMap::new(),
             ports,
             slots: BTreeMap::new(),
         };
-        Self { shared, mirror: OnceLock::new(), kept_at, flows_attached, state: Mutex::new(state) }
+        Self { shared, mirror: OnceLock::new(), kept_in, flows_attached, state: Mutex::new(state) }
     }
 
     /// From now on the mirror is told which neighbours are wanted.
@@ -97,41 +112,79 @@ impl Control {
         let version = {
             let mut state = self.state();
             state.planner.publish(snapshot)?;
-            state.generation = snapshot.generation;
+            state.snapshot = snapshot.clone();
+            state.health.clear();
             self.assign_slots(&mut state);
             self.rebuild(&mut state)
         };
-        if !self.shared.await_workers(version, WORKERS_PATIENCE) {
-            return Err(PublishError::Workers);
-        }
-        if let Err(error) = keep(&self.kept_at, snapshot) {
-            // It forwards all the same; only a restart without penstockd would begin with the one before.
-            let path = self.kept_at.display();
-            tracing::error!(%error, %path, "generation {} cannot be kept in {path}", snapshot.generation);
-        }
+        self.await_workers(version)?;
+        keep(&self.snapshot_file(), snapshot);
+        // The same generation can be published again, with other health than was kept beside it.
+        keep(&self.health_file(), &HealthDelta { generation: snapshot.generation, members: Vec::new() });
         Ok(snapshot.generation)
     }
 
-    /// Forwards by the last good snapshot that a process before this one kept, if there is one.
-    pub(crate) fn resume(&self) {
-        let bytes = match fs::read(&self.kept_at) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(error) => return tracing::error!(%error, "cannot read the last good snapshot"),
+    /// Changes who takes new flows; returns when every worker knows. On an error nothing has changed.
+    pub(crate) fn change_health(&self, delta: &HealthDelta) -> Result<Generation, PublishError> {
+        let (version, since) = {
+            let mut state = self.state();
+            state.apply(delta)?;
+            (self.rebuild(&mut state), state.health_since())
         };
+        self.await_workers(version)?;
+        keep(&self.health_file(), &since);
+        Ok(delta.generation)
+    }
+
+    fn await_workers(&self, version: u64) -> Result<(), PublishError> {
+        let taken_up = self.shared.await_workers(version, WORKERS_PATIENCE);
+        taken_up.then_some(()).ok_or(PublishError::Workers)
+    }
+
+    fn snapshot_file(&self) -> PathBuf {
+        self.kept_in.join("snapshot.json")
+    }
+
+    /// Its changes of health: apart from the snapshot, which is large and changes less often.
+    fn health_file(&self) -> PathBuf {
+        self.kept_in.join("health.json")
+    }
+
+    /// Forwards by the last good snapshot that a process before this one kept, if there is one, with the health it knew.
+    pub(crate) fn resume(&self) {
         let mut state = self.state();
-        let read = serde_json::from_slice::<L4Snapshot>(&bytes).map_err(|error| error.to_string());
-        match read
-            .and_then(|kept| state.planner.publish(&kept).map(|()| kept).map_err(|error| error.to_string()))
-        {
-            Ok(kept) => {
-                state.generation = kept.generation;
-                self.assign_slots(&mut state);
-                tracing::info!(generation = %kept.generation, "resumed with generation {}", kept.generation);
+        match self.resume_snapshot(&mut state) {
+            Ok(Some(generation)) => {
+                self.resume_health(&mut state);
+                tracing::info!(%generation, "resumed with generation {generation}");
             }
+            Ok(None) => return,
             Err(error) => tracing::error!(error, "the last good snapshot is of no use: {error}"),
         }
         self.rebuild(&mut state);
+    }
+
+    fn resume_snapshot(&self, state: &mut State) -> Result<Option<Generation>, String> {
+        let Some(kept) = kept::<L4Snapshot>(&self.snapshot_file())? else { return Ok(None) };
+        state.planner.publish(&kept).map_err(|error| error.to_string())?;
+        let generation = kept.generation;
+        state.snapshot = kept;
+        self.assign_slots(state);
+        Ok(Some(generation))
+    }
+
+    /// Without what was kept of it, members stand as in the snapshot.
+    fn resume_health(&self, state: &mut State) {
+        let known = kept::<HealthDelta>(&self.health_file()).and_then(|delta| match delta {
+            // Of another generation: its snapshot had all of it.
+            Some(delta) if delta.generation == state.snapshot.generation => {
+                state.apply(&delta).map_err(|error| error.to_string())
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = known {
+            tracing::error!(error, "what was known of the members' health is of no use: {error}");
+        }
     }
 
     /// Lets go of the ports, so that their devices stop before the memory they write to is gone.
@@ -151,7 +204,7 @@ impl Control {
             state.ports.iter().enumerate().map(|(at, port)| self.port_status(&state, at, port)).collect();
         let backends = state.slots.iter().map(|(at, slot)| self.backend_status(*at, slot)).collect();
         L4Status {
-            generation: state.generation,
+            generation: state.snapshot.generation,
             ports,
             accounting,
             flows,
@@ -209,14 +262,73 @@ impl Control {
     }
 }
 
+impl State {
+    /// Members that are not here are none of this plane's.
+    fn apply(&mut self, delta: &HealthDelta) -> Result<(), PublishError> {
+        let HealthDelta { generation: delta, members } = delta;
+        if *delta != self.snapshot.generation {
+            return Err(PublishError::Generation { delta: *delta, forwarding: self.snapshot.generation });
+        }
+        let changed: BTreeMap<_, _> =
+            members.iter().map(|standing| (standing.member, standing.takes_new)).collect();
+        for service in &mut self.snapshot.services {
+            if stand(service, &changed) {
+                self.planner.restate(service)?;
+            }
+        }
+        self.health.extend(changed);
+        Ok(())
+    }
+
+    /// All changes since the publication, as one.
+    fn health_since(&self) -> HealthDelta {
+        let standing =
+            |(member, takes_new): (&MemberId, &bool)| Standing { member: *member, takes_new: *takes_new };
+        HealthDelta {
+            generation: self.snapshot.generation,
+            members: self.health.iter().map(standing).collect(),
+        }
+    }
+}
+
+/// Lets a service's backends stand as they do now. Says whether any stood otherwise.
+fn stand(service: &mut L4Service, now: &BTreeMap<MemberId, bool>) -> bool {
+    let mut changed = false;
+    for backend in &mut service.backends {
+        if let Some(takes_new) = now.get(&backend.member) {
+            changed |= backend.takes_new != *takes_new;
+            backend.takes_new = *takes_new;
+        }
+    }
+    changed
+}
+
+/// What is in a file, if it is there.
+fn kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Keeps what is forwarded by for the next process. Without it everything goes on all the same; only a restart without
+/// penstockd would begin with what was kept before.
+fn keep<T: Serialize>(path: &Path, forwarding: &T) {
+    if let Err(error) = replace(path, forwarding) {
+        let path = path.display();
+        tracing::error!(%error, %path, "what is forwarded by cannot be kept in {path}");
+    }
+}
+
 /// Writes beside, then moves into place: a reader finds the old one or the new one, whole.
-fn keep(path: &Path, snapshot: &L4Snapshot) -> std::io::Result<()> {
+fn replace<T: Serialize>(path: &Path, content: &T) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
     let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(snapshot)?)?;
+    file.write_all(&serde_json::to_vec(content)?)?;
     file.sync_all()?;
     fs::rename(&fresh, path)
 }

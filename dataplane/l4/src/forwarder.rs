@@ -29,8 +29,8 @@ pub(crate) fn run(config: &ApplianceConfig) -> anyhow::Result<()> {
 
     let shared = Arc::new(Shared::new(workers));
     let attached = engines.iter_mut().map(|(table, _)| u64::from(table.live())).sum();
-    let kept_at = config.state_dir.join("l4/snapshot.json");
-    let control = Arc::new(Control::new(Arc::clone(&shared), kept_at, watches, attached));
+    let kept_in = config.state_dir.join("l4");
+    let control = Arc::new(Control::new(Arc::clone(&shared), kept_in, watches, attached));
     control.resume();
     let mirror = start_mirror(config, views, &control)?;
     let listener = Listener::bind(&config.l4_socket(), Some(owner))?;

@@ -5,7 +5,7 @@ use std::thread;
 
 use lb_link::{Link, LinkError, Listener, unseal};
 use lb_model::contract::{CONTRACT, Hello, L4Answer, L4Request};
-use lb_model::snapshot::{Generation, L4Snapshot};
+use lb_model::snapshot::{Generation, HealthDelta, L4Snapshot};
 use rustix::fd::OwnedFd;
 
 use crate::control::Control;
@@ -55,6 +55,7 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
         let (request, payload) = link.receive::<L4Request>()?;
         let answer = match request {
             L4Request::Publish { generation } => publish(control, generation, payload),
+            L4Request::Health { delta } => change_health(control, &delta),
             L4Request::Status => L4Answer::Status(control.status()),
         };
         link.send(&answer, None)?;
@@ -71,6 +72,17 @@ fn publish(control: &Control, generation: Generation, payload: Option<OwnedFd>) 
         }
         Err(reason) => {
             tracing::error!(%generation, reason, "refused generation {generation}: {reason}");
+            L4Answer::Refused { generation, reason }
+        }
+    }
+}
+
+fn change_health(control: &Control, delta: &HealthDelta) -> L4Answer {
+    match control.change_health(delta) {
+        Ok(generation) => L4Answer::Forwarding { generation },
+        Err(error) => {
+            let (generation, reason) = (delta.generation, error.to_string());
+            tracing::warn!(%generation, reason, "refused a change of health: {reason}");
             L4Answer::Refused { generation, reason }
         }
     }

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::counters::{Accounting, BackendCounters};
-use crate::snapshot::{Generation, HostPlan};
+use crate::snapshot::{Generation, HealthDelta, HostPlan};
 use crate::{MemberId, VirtualServiceId};
 
 /// The version of this page. It changes when an older peer would misunderstand a newer one.
-pub const CONTRACT: u32 = 1;
+pub const CONTRACT: u32 = 2;
 
 /// First words of both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,11 @@ pub enum L4Request {
         /// Its generation.
         generation: Generation,
     },
+    /// Change who takes new flows within the generation that is forwarding; refused if another one is.
+    Health {
+        /// Who changed.
+        delta: HealthDelta,
+    },
     /// Which generation is forwarding, on which ports, and what was counted.
     Status,
 }
@@ -49,7 +54,7 @@ pub enum L4Answer {
         /// That generation.
         generation: Generation,
     },
-    /// The snapshot was refused; the one before it goes on.
+    /// The snapshot or delta was refused; what was before it goes on.
     Refused {
         /// The one that was refused.
         generation: Generation,

@@ -9,9 +9,11 @@ pub mod contract;
 pub mod counters;
 pub mod desired;
 pub mod id;
+pub mod observed;
 pub mod snapshot;
 
 pub use addr::{L4Port, MacAddr, Prefix};
 pub use desired::DesiredState;
 pub use id::{MemberId, PoolId, VirtualIpId, VirtualServiceId};
-pub use snapshot::{Generation, HostPlan, L4Snapshot};
+pub use observed::Health;
+pub use snapshot::{Generation, HealthDelta, HostPlan, L4Snapshot};

@@ -1,5 +1,6 @@
 //! What is published: one generation for each plane, and the plan for the host.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -95,6 +96,35 @@ pub struct L4Backend {
     pub port: L4Port,
     /// Whether it is given new connections; one that is not keeps those it has.
     pub takes_new: bool,
+}
+
+/// A change of health alone: members that stand otherwise than in the snapshot of this generation, or than in the delta
+/// before. It goes its own short road, past the compilation of everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthDelta {
+    /// The generation that it changes; a plane that forwards by another one refuses it.
+    pub generation: Generation,
+    /// The members that changed.
+    pub members: Vec<Standing>,
+}
+
+/// Whether a member is given new flows, by what is wanted and what was seen of it. The flows it has stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The member: wherever it serves.
+    pub member: MemberId,
+    /// Whether it is given new connections.
+    pub takes_new: bool,
+}
+
+impl L4Snapshot {
+    /// Where each member stands; the same in every service that it serves.
+    pub fn standings(&self) -> BTreeMap<MemberId, bool> {
+        let backends = self.services.iter().flat_map(|service| &service.backends);
+        backends.map(|backend| (backend.member, backend.takes_new)).collect()
+    }
 }
 
 /// What the host does for a generation: the addresses it holds and the packets it leaves to the planes.

@@ -58,6 +58,7 @@ fn play<Q: DeserializeOwned, A: Serialize>(
 fn play_plane(socket: &Path, asked: Sender<Asked>, mut answers: Answers) {
     let mut generation = Generation(0);
     play(socket, CONTRACT, move |question: L4Request, payload| match question {
+        L4Request::Health { delta } => Some(L4Answer::Forwarding { generation: delta.generation }),
         L4Request::Status => Some(L4Answer::Status(L4Status { generation, ..L4Status::default() })),
         L4Request::Publish { generation: published } => {
             let snapshot = serde_json::from_slice(&payload.unwrap()).unwrap();
