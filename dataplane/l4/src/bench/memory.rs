@@ -3,7 +3,7 @@
 use lb_dpdk::{Eal, Mempool};
 
 use super::Options;
-use super::report::{each, machine, median_and_least};
+use super::report::{each, huge_pages, machine, median_and_least};
 use super::stage::{Stage, no_op, scene, start};
 use crate::generator::Step;
 
@@ -33,6 +33,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         stage.open_all();
         stages.push((stage, Figures::default()));
     }
+    println!("memory: {}", huge_pages());
     for _ in 0..options.rounds {
         for (stage, figures) in &mut stages {
             measure_data(eal, pool, stage, options.frames / 2, figures);

@@ -32,13 +32,13 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// NAT beside testpmd's csum and 5tswap, both fed by `net_pcap` from one file.
+    /// NAT beside testpmd's io, csum and 5tswap, all fed by `net_pcap` from one file.
     Testpmd {
         /// Seconds of each run.
         #[arg(long, default_value_t = 4)]
         seconds: u64,
     },
-    /// One run of ours for `testpmd`: reads a file, prints frames per second.
+    /// One run of ours for `testpmd`: reads a file, prints cycles a frame.
     #[command(hide = true)]
     Pcap {
         /// The file.

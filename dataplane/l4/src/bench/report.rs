@@ -29,6 +29,17 @@ pub(super) fn machine(cycles_per_second: u64) -> String {
     )
 }
 
+/// How much of this process's own memory the kernel gave in huge pages: without them large tables are a good deal slower.
+pub(super) fn huge_pages() -> String {
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let kib = |name: &str| {
+        let line = rollup.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let (huge, all) = (kib("AnonHugePages:"), kib("Anonymous:"));
+    format!("{} of {} MiB in huge pages", huge >> 10, all >> 10)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 pub(super) fn giga(count: u64) -> f64 {
     count as f64 / 1e9

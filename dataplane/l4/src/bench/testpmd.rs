@@ -1,16 +1,19 @@
-//! The forwarder and DPDK's own testpmd, both fed by `net_pcap` from one file over and over, in turns.
+//! The forwarder and DPDK's own testpmd, both fed by `net_pcap` from one file over and over, in turns; each by the cycles of
+//! its thread's own time.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use lb_dpdk::{Driver, Port, PortConfig, cycles};
 
 use super::Options;
-use super::report::{machine, median_and_least};
+use super::report::{each, machine, median_and_least};
 use super::stage::{Stage, scene, start};
+use super::stopwatch::Stopwatch;
 use crate::generator::{Step, frame_of};
 use crate::ways::{Inlet, Outlet};
 
@@ -18,35 +21,53 @@ use crate::ways::{Inlet, Outlet};
 const FLOWS: u32 = 1000;
 /// Hundred bursts and more between two looks at the clock.
 const LOOK: u32 = 256;
+/// How long a run goes on before it is measured.
+const WARM_UP: u64 = 2;
+/// What the file's frames are like: a name, and sizes that follow each other.
+const INPUTS: [(&str, &[usize]); 2] =
+    [("60 bytes", &[60]), ("IMIX", &[60, 60, 576, 60, 60, 576, 60, 576, 60, 60, 576, 1514])];
+/// `io` only receives and sends: what the driver itself costs.
+const MODES: [&str; 3] = ["io", "csum", "5tswap"];
 
 pub(super) fn compare(options: &Options, seconds: u64) -> anyhow::Result<()> {
     let dir = std::env::temp_dir().join(format!("penstock-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&dir)?;
-    let file = dir.join("data.pcap");
-    write_pcap(&file)?;
-    let result = measure(options, seconds, &file);
-    std::fs::remove_dir_all(&dir)?;
-    let [mut ours, mut csum, mut swap] = result?;
+    fs::create_dir_all(&dir)?;
+    let result = INPUTS.iter().try_for_each(|(name, sizes)| {
+        let file = dir.join("data.pcap");
+        write_pcap(&file, sizes)?;
+        print(name, &mut measure(options, seconds, &file)?);
+        anyhow::Ok(())
+    });
+    fs::remove_dir_all(&dir)?;
+    result?;
     println!("machine: {}", machine(cycles_per_second()));
     println!(
-        "{FLOWS} connections from one file by net_pcap (infinite_rx) in all; {} rounds of {seconds} s in turns, medians of Mframes/s",
+        "{FLOWS} connections from one file by net_pcap (infinite_rx) in all; TSC cycles a frame of the thread's own time; {} rounds of {seconds} s in turns, medians; IMIX is 7 × 60, 4 × 576 and 1,514 bytes",
         options.rounds
     );
-    let (ours, _) = median_and_least(&mut ours);
-    println!(
-        "| penstock NAT | testpmd csum | testpmd 5tswap | NAT : csum | NAT : 5tswap |\n|---|---|---|---|---|"
-    );
-    let ((csum, _), (swap, _)) = (median_and_least(&mut csum), median_and_least(&mut swap));
-    println!("| {ours:.1} | {csum:.1} | {swap:.1} | {:.2} | {:.2} |", ours / csum, ours / swap);
     Ok(())
 }
 
-fn measure(options: &Options, seconds: u64, file: &Path) -> anyhow::Result<[Vec<f64>; 3]> {
-    let mut figures = [const { Vec::new() }; 3];
+fn print(name: &str, [ours, io, csum, swap]: &mut [Vec<f64>; 4]) {
+    let [ours, io, csum, swap] = [ours, io, csum, swap].map(|figures| median_and_least(figures).0);
+    println!("| frames | testpmd io | penstock NAT | csum | 5tswap | csum : NAT | the same, io taken off |");
+    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| {name} | {io:.1} | {ours:.1} | {csum:.1} | {swap:.1} | {:.2} | {:.2} |",
+        csum / ours,
+        (csum - io) / (ours - io)
+    );
+}
+
+/// Cycles a frame: ours, and testpmd's in each mode.
+fn measure(options: &Options, seconds: u64, file: &Path) -> anyhow::Result<[Vec<f64>; 4]> {
+    let mut figures = [const { Vec::new() }; 4];
     for _ in 0..options.rounds {
-        figures[0].push(spawn_ours(options.core, seconds, file)?);
-        figures[1].push(spawn_testpmd(options.core, "csum", seconds, file)?);
-        figures[2].push(spawn_testpmd(options.core, "5tswap", seconds, file)?);
+        let (ours, theirs) = figures.split_at_mut(1);
+        ours[0].push(spawn_ours(options.core, seconds, file)?);
+        for (figures, mode) in theirs.iter_mut().zip(MODES) {
+            figures.push(spawn_testpmd(options.core, mode, seconds, file)?);
+        }
     }
     Ok(figures)
 }
@@ -60,10 +81,10 @@ fn spawn_ours(core: u16, seconds: u64, file: &Path) -> anyhow::Result<f64> {
         .output()?;
     ensure!(output.status.success(), "our own run failed");
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.trim().parse::<f64>().context("our own run printed no figure")? / 1e6)
+    text.trim().parse::<f64>().context("our own run printed no figure")
 }
 
-/// Runs testpmd for so long and takes the rate from what it counted itself.
+/// Runs testpmd for so long, and takes the frames from what it counted itself.
 fn spawn_testpmd(core: u16, mode: &str, seconds: u64, file: &Path) -> anyhow::Result<f64> {
     let main = u16::from(core == 0);
     let mut child = Command::new("dpdk-testpmd")
@@ -81,31 +102,42 @@ fn spawn_testpmd(core: u16, mode: &str, seconds: u64, file: &Path) -> anyhow::Re
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot run dpdk-testpmd: is the package `dpdk` installed?")?;
-    let begun;
+        .context("cannot run dpdk-testpmd: is the package `dpdk-dev` installed?")?;
+    let spent;
     {
         let mut input = child.stdin.take().context("testpmd has no input")?;
-        // A run for its warm-up, then one between two readings of its counters.
         input.write_all(b"start\n")?;
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(WARM_UP));
+        let before = busiest_thread_nanos(&child)?;
         input.write_all(b"clear port stats all\n")?;
-        begun = std::time::Instant::now();
-        std::thread::sleep(std::time::Duration::from_secs(seconds));
-        input.write_all(b"show port stats all\nstop\nquit\n")?;
+        std::thread::sleep(Duration::from_secs(seconds));
+        input.write_all(b"show port stats all\n")?;
+        spent = busiest_thread_nanos(&child)? - before;
+        input.write_all(b"stop\nquit\n")?;
     }
-    let elapsed = begun.elapsed().as_secs_f64();
     let output = child.wait_with_output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let counted = text
         .rsplit_once("NIC statistics")
         .and_then(|(_, stats)| stats.split_once("RX-packets:"))
         .and_then(|(_, rest)| rest.split_whitespace().next())
-        .and_then(|count| count.parse::<f64>().ok())
+        .and_then(|count| count.parse::<u64>().ok())
         .context("testpmd printed no statistics")?;
-    Ok(counted / elapsed / 1e6)
+    Ok(each(spent * cycles_per_nano(), counted))
 }
 
-/// Our run: the connections are opened from memory, then the file's frames are forwarded for so long. Prints frames per second.
+/// The processor time of the thread that forwards: the others only wait.
+fn busiest_thread_nanos(child: &Child) -> anyhow::Result<f64> {
+    let mut most = 0.0_f64;
+    for task in fs::read_dir(format!("/proc/{}/task", child.id()))? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        let nanos = text.split(' ').next().context("the kernel tells no processor time")?;
+        most = most.max(nanos.parse()?);
+    }
+    Ok(most)
+}
+
+/// Our run: the connections are opened from memory, then the file's frames are forwarded for so long. Prints cycles a frame.
 pub(super) fn run_ours(options: &Options, file: &Path, flows: u32, seconds: u64) -> anyhow::Result<()> {
     let (eal, pool) = start(options.core, "pcap")?;
     let mut stage = Stage::new(eal, pool, flows)?;
@@ -118,15 +150,12 @@ pub(super) fn run_ours(options: &Options, file: &Path, flows: u32, seconds: u64)
         stage.worker.ports[1 - port].outlet = Outlet::Queue(queue);
     }
     let frequency = eal.cycles_per_second();
-    run_for(&mut stage, frequency * 2);
-    let before = stage.sent();
-    let begun = cycles();
+    run_for(&mut stage, frequency * WARM_UP);
+    let (before, watch) = (stage.sent(), Stopwatch::start(eal));
     run_for(&mut stage, frequency * seconds);
-    let (sent, took) = (stage.sent() - before, cycles() - begun);
+    let spent = watch.cycles();
     stage.check()?;
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let rate = sent as f64 * frequency as f64 / took as f64;
-    println!("{rate}");
+    println!("{}", each(spent, stage.sent() - before));
     Ok(())
 }
 
@@ -139,15 +168,15 @@ fn run_for(stage: &mut Stage, length: u64) {
     }
 }
 
-/// Data frames of all connections, from the client.
-fn write_pcap(path: &Path) -> anyhow::Result<()> {
+/// Data frames of all connections, from the client, of such sizes.
+fn write_pcap(path: &Path, sizes: &[usize]) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     // Magic, version 2.4, no time zone, snap length, Ethernet.
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
         file.write_all(&word.to_ne_bytes())?;
     }
-    for flow in 0..FLOWS {
-        let frame = frame_of(&scene(FLOWS), Step::FromClient, flow);
+    for (flow, size) in (0..FLOWS).zip(sizes.iter().cycle()) {
+        let frame = sized(&frame_of(&scene(FLOWS), Step::FromClient, flow), *size);
         let len = u32::try_from(frame.len())?;
         for word in [0, flow, len, len] {
             file.write_all(&word.to_ne_bytes())?;
@@ -158,8 +187,21 @@ fn write_pcap(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The same packet with more data.
+fn sized(frame: &[u8], size: usize) -> Vec<u8> {
+    let mut longer = frame.to_vec();
+    longer.resize(size.max(frame.len()), 0);
+    let total = longer.len().saturating_sub(14);
+    longer[16..18].copy_from_slice(&u16::try_from(total).unwrap_or(u16::MAX).to_be_bytes());
+    longer
+}
+
+fn cycles_per_nano() -> f64 {
+    super::report::giga(cycles_per_second())
+}
+
 fn cycles_per_second() -> u64 {
     let (begun, clock) = (cycles(), std::time::Instant::now());
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     (cycles() - begun) * 1_000_000 / u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
