@@ -1,7 +1,9 @@
-//! Pure: what the operator wants in, what the layer-4 plane and the host are told out.
+//! Pure: what the operator wants in, what the planes and the host are told out.
 //!
 //! The same desired state gives the same bytes, whatever order its rows came in; nothing is read, written or
 //! remembered here. Whether a plane takes what was compiled, and when, is the reconciler's business.
+
+mod l7;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -9,7 +11,9 @@ use std::net::IpAddr;
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
 use lb_model::observed::Liveness;
 use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler};
-use lb_model::{Health, HostPlan, L4Port, L4Snapshot, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{
+    Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, MemberId, PoolId, VirtualIpId, VirtualServiceId,
+};
 use thiserror::Error;
 
 /// One generation, for each of those who act on it.
@@ -17,6 +21,8 @@ use thiserror::Error;
 pub struct Compiled {
     /// What the layer-4 plane forwards by.
     pub l4: L4Snapshot,
+    /// What the layer-7 plane works by.
+    pub l7: L7Snapshot,
     /// What the host holds and steers.
     pub host: HostPlan,
 }
@@ -62,9 +68,10 @@ pub enum CompileError {
 /// or are down take no new connections.
 pub fn compile(want: &DesiredState, seen: &Health) -> Result<Compiled, CompileError> {
     let services = offered(want, seen)?;
-    refuse_clashes(&services)?;
+    let l7 = l7::snapshot(want, seen)?;
+    refuse_clashes(services.iter().map(offer).chain(l7::offers(&l7)))?;
     let host = host_plan(want, &services);
-    Ok(Compiled { l4: L4Snapshot { generation: want.generation, services }, host })
+    Ok(Compiled { l4: L4Snapshot { generation: want.generation, services }, l7, host })
 }
 
 /// Every enabled service on every enabled address of its own, by id and address.
@@ -74,7 +81,7 @@ fn offered(want: &DesiredState, seen: &Health) -> Result<Vec<L4Service>, Compile
     let mut services = Vec::with_capacity(want.virtual_services.len());
     for service in want.virtual_services.iter().filter(|service| service.enabled) {
         let served = Served::by(service, &pools, seen)?;
-        for address in addresses(service, &virtual_ips)? {
+        for address in addresses(service.id, &service.virtual_ip_ids, &virtual_ips)? {
             services.push(served.on(address, service));
         }
     }
@@ -176,13 +183,15 @@ impl<'seen> Judge<'seen> {
     }
 }
 
+/// The enabled addresses of a service's virtual IPs.
 fn addresses(
-    service: &VirtualService,
+    service: VirtualServiceId,
+    virtual_ip_ids: &[VirtualIpId],
     virtual_ips: &HashMap<VirtualIpId, &VirtualIp>,
 ) -> Result<Vec<IpAddr>, CompileError> {
-    let mut addresses = Vec::with_capacity(service.virtual_ip_ids.len());
-    for id in &service.virtual_ip_ids {
-        let missing = CompileError::NoVirtualIp { service: service.id, virtual_ip: *id };
+    let mut addresses = Vec::with_capacity(virtual_ip_ids.len());
+    for id in virtual_ip_ids {
+        let missing = CompileError::NoVirtualIp { service, virtual_ip: *id };
         let virtual_ip = virtual_ips.get(id).ok_or(missing)?;
         if virtual_ip.enabled {
             addresses.push(virtual_ip.address);
@@ -191,15 +200,23 @@ fn addresses(
     Ok(addresses)
 }
 
-fn refuse_clashes(services: &[L4Service]) -> Result<(), CompileError> {
-    let mut taken = HashMap::with_capacity(services.len());
-    for service in services {
-        if let Some(first) = taken.insert(offered_on(service), service.id) {
-            let Endpoint { address, port, protocol } = offered_on(service);
-            return Err(CompileError::Clash { first, second: service.id, address, port, protocol });
+/// A service, and one end of it that no other may have.
+type Offer = (VirtualServiceId, Endpoint);
+
+fn refuse_clashes(offers: impl Iterator<Item = Offer>) -> Result<(), CompileError> {
+    let mut taken = HashMap::new();
+    for (service, endpoint) in offers {
+        if let Some(other) = taken.insert(endpoint, service) {
+            let Endpoint { address, port, protocol } = endpoint;
+            let (first, second) = (other.min(service), other.max(service));
+            return Err(CompileError::Clash { first, second, address, port, protocol });
         }
     }
     Ok(())
+}
+
+fn offer(service: &L4Service) -> Offer {
+    (service.id, offered_on(service))
 }
 
 fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {

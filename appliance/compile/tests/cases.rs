@@ -61,6 +61,7 @@ fn example() -> DesiredState {
         generation: Generation(7),
         virtual_ips: vec![virtual_ip(2), virtual_ip(1)],
         virtual_services: vec![service(10, &[2, 1], 80, Some(20))],
+        proxied_services: vec![],
         pools: vec![pool(20, members)],
     }
 }
@@ -150,6 +151,7 @@ fn a_large_configuration_compiles_in_a_moment() {
         generation: Generation(1),
         virtual_ips: ids.clone().map(virtual_ip).collect(),
         virtual_services: ids.clone().map(|n| service(n, &[n], 443, Some(n))).collect(),
+        proxied_services: vec![],
         pools: ids.map(|n| pool(n, members(n))).collect(),
     };
     let started = Instant::now();

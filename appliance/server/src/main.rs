@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
 use api::App;
-use reconcile::Reconciler;
+use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
 use store::Store;
 
@@ -90,12 +90,14 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let wake = Arc::new(Notify::new());
     let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
     let sign_in = SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?;
-    let reconciler = Reconciler::start(store.clone(), wake, &config.l4_socket(), &config.host_socket())?;
+    let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
+    let reconciler = Reconciler::start(store.clone(), wake, &sockets)?;
     let app = App {
         store: store.clone(),
         sign_in: Arc::new(sign_in),
         observed: reconciler.observation(),
         l4: reconciler.l4(),
+        l7: reconciler.l7(),
     };
     let reconciling = tokio::spawn(reconciler.run());
 

@@ -2,27 +2,53 @@
 //! never becomes desired state.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lb_model::Generation;
-use lb_model::contract::L4Status;
+use lb_model::contract::{L4Status, L7Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
-    /// The last generation that the layer-4 plane forwarded by and the host had applied.
+    /// The last generation that every plane it concerns worked by and the host had applied.
     pub(crate) generation: Generation,
     /// Why a newer one is not, if it was tried and refused.
     pub(crate) failure: Option<Failure>,
     /// penstock-l4.
-    pub(crate) l4: ProcessState,
+    pub(crate) l4: PlaneState<L4Status>,
+    /// penstock-l7.
+    pub(crate) l7: PlaneState<L7Status>,
     /// penstock-host.
     pub(crate) host: ProcessState,
     /// Addresses that the host had to put on a port whose network they do not belong to.
     pub(crate) off_link: Vec<IpAddr>,
-    /// The layer-4 plane's last report.
-    pub(crate) l4_status: Option<Reported>,
+}
+
+/// A process that forwards.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaneState<S> {
+    /// As the other end of a socket.
+    pub(crate) process: ProcessState,
+    /// Whether what is wanted has anything to do with it.
+    pub(crate) concerned: bool,
+    /// Its last report.
+    pub(crate) report: Option<Reported<S>>,
+}
+
+impl<S> Default for PlaneState<S> {
+    fn default() -> Self {
+        Self { process: ProcessState::default(), concerned: false, report: None }
+    }
+}
+
+impl<S: Clone> PlaneState<S> {
+    /// The last report, unless it is older.
+    pub(crate) fn recent(&self, age: Duration) -> Option<S> {
+        let recent = self.report.as_ref().filter(|report| report.at + age > Instant::now());
+        recent.map(|report| report.status.clone())
+    }
 }
 
 /// A generation that was tried and refused.
@@ -49,9 +75,9 @@ pub(crate) struct ProcessState {
 
 /// A report, and when it came.
 #[derive(Clone, Debug)]
-pub(crate) struct Reported {
+pub(crate) struct Reported<S> {
     /// What was reported.
-    pub(crate) status: L4Status,
+    pub(crate) status: S,
     /// When.
     pub(crate) at: Instant,
 }

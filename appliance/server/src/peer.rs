@@ -12,7 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_link::{Link, LinkError};
-use lb_model::contract::{CONTRACT, Hello, HostAnswer, HostRequest, L4Answer, L4Request};
+use lb_model::contract::{
+    CONTRACT, Hello, HostAnswer, HostRequest, L4Answer, L4Request, L4Status, L7Answer, L7Request, L7Status,
+    PlaneAnswer, PlaneRequest, PlaneStatus,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -46,6 +49,31 @@ impl Contract for L4 {
     type Answer = L4Answer;
     const PROCESS: &'static str = "penstock-l4";
     const STATUS: L4Request = L4Request::Status;
+}
+
+/// The contract with penstock-l7.
+#[derive(Debug)]
+pub(crate) enum L7 {}
+
+impl Contract for L7 {
+    type Request = L7Request;
+    type Answer = L7Answer;
+    const PROCESS: &'static str = "penstock-l7";
+    const STATUS: L7Request = L7Request::Status;
+}
+
+/// A process that forwards: all of them are told and asked in the same way.
+pub(crate) trait Plane: Contract<Request = PlaneRequest, Answer = PlaneAnswer<Self::Status>> {
+    /// What it says of itself.
+    type Status: PlaneStatus + Clone + Send;
+}
+
+impl Plane for L4 {
+    type Status = L4Status;
+}
+
+impl Plane for L7 {
+    type Status = L7Status;
 }
 
 /// The contract with penstock-host.

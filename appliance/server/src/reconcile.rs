@@ -1,24 +1,24 @@
 //! The one way from what is wanted to what is done: wake, read everything, compile, publish, await the acknowledgement.
 //!
-//! A wake carries no data, so nothing is lost when two become one. The plane is told first and the host second: packets
-//! are steered to the plane only when it knows what to do with them. What fails waits for the next tick; the last good
+//! A wake carries no data, so nothing is lost when two become one. The planes are told first and the host second: packets
+//! are steered to a plane only when it knows what to do with them. What fails waits for the next tick; the last good
 //! generation forwards meanwhile, and no write ever waits for any of this.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_compile::{Compiled, compile};
 use lb_link::LinkError;
-use lb_model::contract::{HostAnswer, HostRequest, L4Answer, L4Request};
+use lb_model::contract::{HostAnswer, HostRequest, L4Status, L7Status, PlaneAnswer, PlaneRequest, PlaneStatus};
 use lb_model::{Generation, Health};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::observed::{Failure, Observation, Observed, ProcessState, Reported};
-use crate::peer::{Contract, Host, L4, Peer, PeerError, Watcher};
+use crate::observed::{Failure, Observation, Observed, PlaneState, ProcessState, Reported};
+use crate::peer::{Contract, Host, L4, L7, Peer, PeerError, Plane, Watcher};
 use crate::store::{Store, StoreError};
 
 /// How long something that failed waits before it is tried again, if nothing changes before.
@@ -53,7 +53,21 @@ impl Unsettled {
 /// A generation on its way: sealed for each of those who act on it.
 struct Sealed {
     l4: OwnedFd,
+    l7: OwnedFd,
+    /// Whether the layer-7 plane has anything to do.
+    proxies: bool,
     host: OwnedFd,
+}
+
+/// Where the other processes listen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sockets {
+    /// penstock-l4.
+    pub(crate) l4: PathBuf,
+    /// penstock-l7.
+    pub(crate) l7: PathBuf,
+    /// penstock-host.
+    pub(crate) host: PathBuf,
 }
 
 /// Brings what is done to what is wanted.
@@ -62,6 +76,7 @@ pub(crate) struct Reconciler {
     store: Store,
     wake: Arc<Notify>,
     l4: Peer<L4>,
+    l7: Peer<L7>,
     host: Peer<Host>,
     observed: Arc<watch::Sender<Observed>>,
 }
@@ -71,14 +86,14 @@ impl Reconciler {
     pub(crate) fn start(
         store: Store,
         wake: Arc<Notify>,
-        l4_socket: &Path,
-        host_socket: &Path,
+        sockets: &Sockets,
     ) -> std::io::Result<Self> {
         let observed = Arc::new(watch::Sender::new(Observed::default()));
         let watcher = || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake) };
-        let l4 = Peer::start(l4_socket.to_owned(), watcher())?;
-        let host = Peer::start(host_socket.to_owned(), watcher())?;
-        Ok(Self { store, wake, l4, host, observed })
+        let l4 = Peer::start(sockets.l4.clone(), watcher())?;
+        let l7 = Peer::start(sockets.l7.clone(), watcher())?;
+        let host = Peer::start(sockets.host.clone(), watcher())?;
+        Ok(Self { store, wake, l4, l7, host, observed })
     }
 
     /// Where it is seen what is done.
@@ -89,6 +104,11 @@ impl Reconciler {
     /// The layer-4 plane, for those who ask for numbers.
     pub(crate) fn l4(&self) -> Peer<L4> {
         self.l4.clone()
+    }
+
+    /// The layer-7 plane, for those who ask for numbers.
+    pub(crate) fn l7(&self) -> Peer<L7> {
+        self.l7.clone()
     }
 
     /// Reconciles for ever.
@@ -116,8 +136,15 @@ impl Reconciler {
         let result = async {
             let sealed =
                 tokio::task::spawn_blocking(move || seal(&compile(&want, &Health::default())?)).await??;
-            self.publish(generation, sealed.l4).await?;
-            self.apply(generation, sealed.host).await
+            self.concern(sealed.proxies);
+            let (l4, l7) = tokio::join!(
+                self.publish(&self.l4, generation, sealed.l4),
+                self.publish(&self.l7, generation, sealed.l7)
+            );
+            // Steering is of the layer-4 plane's packets alone: it waits for nobody else.
+            l4?;
+            self.apply(generation, sealed.host).await?;
+            l7
         }
         .await;
         self.observed.send_modify(|observed| match &result {
@@ -133,20 +160,41 @@ impl Reconciler {
         result
     }
 
-    async fn publish(&self, generation: Generation, snapshot: OwnedFd) -> Result<(), Unsettled> {
-        if self.observed.borrow().l4.acknowledged == Some(generation) {
-            return Ok(());
+    /// Notes which planes the generation concerns. One that has nothing to do is told all the same if it is there, so
+    /// that it forgets what it did before; if it is not, nobody waits for it.
+    fn concern(&self, proxies: bool) {
+        self.observed.send_modify(|observed| {
+            observed.l4.concerned = true;
+            observed.l7.concerned = proxies || observed.l7.process.is_connected();
+        });
+    }
+
+    async fn publish<P: Observable>(
+        &self,
+        peer: &Peer<P>,
+        generation: Generation,
+        snapshot: OwnedFd,
+    ) -> Result<(), Unsettled> {
+        {
+            let observed = self.observed.borrow();
+            let plane = P::state(&observed);
+            if !plane.concerned || plane.process.acknowledged == Some(generation) {
+                return Ok(());
+            }
         }
-        match self.l4.ask(L4Request::Publish { generation }, Some(snapshot)).await? {
-            L4Answer::Forwarding { generation: forwarding } if forwarding == generation => {
-                self.observed.send_modify(|observed| observed.l4.acknowledged(generation));
+        match peer.ask(PlaneRequest::Publish { generation }, Some(snapshot)).await? {
+            PlaneAnswer::Forwarding { generation: forwarding } if forwarding == generation => {
+                self.observed.send_modify(|observed| P::state_mut(observed).process.acknowledged(generation));
                 Ok(())
             }
-            L4Answer::Refused { generation: _, reason } => {
-                self.observed.send_modify(|observed| observed.l4.error = Some(reason.clone()));
-                Err(Unsettled::Refused { process: L4::PROCESS, reason })
+            PlaneAnswer::Refused { generation: _, reason } => {
+                let noted = Some(reason.clone());
+                self.observed.send_modify(|observed| P::state_mut(observed).process.error = noted);
+                Err(Unsettled::Refused { process: P::PROCESS, reason })
             }
-            L4Answer::Forwarding { .. } | L4Answer::Status(_) => Err(Unsettled::Confused(L4::PROCESS)),
+            PlaneAnswer::Forwarding { .. } | PlaneAnswer::Status(_) => {
+                Err(Unsettled::Confused(P::PROCESS))
+            }
         }
     }
 
@@ -172,7 +220,12 @@ impl Reconciler {
 }
 
 fn seal(compiled: &Compiled) -> Result<Sealed, Unsettled> {
-    Ok(Sealed { l4: lb_link::seal(&compiled.l4)?, host: lb_link::seal(&compiled.host)? })
+    Ok(Sealed {
+        l4: lb_link::seal(&compiled.l4)?,
+        l7: lb_link::seal(&compiled.l7)?,
+        proxies: !compiled.l7.services.is_empty(),
+        host: lb_link::seal(&compiled.host)?,
+    })
 }
 
 fn tell(failure: Option<&str>) {
@@ -210,21 +263,48 @@ impl Watch {
     }
 }
 
-impl Watcher<L4> for Watch {
+/// A plane, and where it is written down what is known of it.
+trait Observable: Plane {
+    fn state(observed: &Observed) -> &PlaneState<Self::Status>;
+    fn state_mut(observed: &mut Observed) -> &mut PlaneState<Self::Status>;
+}
+
+impl Observable for L4 {
+    fn state(observed: &Observed) -> &PlaneState<L4Status> {
+        &observed.l4
+    }
+
+    fn state_mut(observed: &mut Observed) -> &mut PlaneState<L4Status> {
+        &mut observed.l4
+    }
+}
+
+impl Observable for L7 {
+    fn state(observed: &Observed) -> &PlaneState<L7Status> {
+        &observed.l7
+    }
+
+    fn state_mut(observed: &mut Observed) -> &mut PlaneState<L7Status> {
+        &mut observed.l7
+    }
+}
+
+impl<P: Observable> Watcher<P> for Watch {
     fn connected(&self, version: String) {
-        self.connected(version, |observed| &mut observed.l4);
+        self.connected(version, |observed| &mut P::state_mut(observed).process);
     }
 
     fn lost(&self, error: &PeerError) {
-        self.lost(error, |observed| &mut observed.l4);
+        self.lost(error, |observed| &mut P::state_mut(observed).process);
     }
 
-    fn status(&self, answer: L4Answer) {
-        let L4Answer::Status(status) = answer else { return };
+    fn status(&self, answer: PlaneAnswer<P::Status>) {
+        let PlaneAnswer::Status(status) = answer else { return };
         let mut taken_back = false;
         self.observed.send_modify(|observed| {
-            taken_back = observed.l4.reported(status.generation);
-            observed.l4_status = Some(Reported { status, at: Instant::now() });
+            let plane = P::state_mut(observed);
+            taken_back = plane.process.reported(status.generation());
+            plane.report = Some(Reported { status, at: Instant::now() });
         });
         if taken_back {
             self.wake.notify_one();

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct ApplianceConfig {
     /// The layer-4 plane.
     #[serde(default)]
     pub l4: L4Config,
+    /// The layer-7 plane.
+    #[serde(default)]
+    pub l7: L7Config,
     /// The network ports that the layer-4 plane forwards on.
     #[serde(default, rename = "port")]
     pub ports: Vec<PortConfig>,
@@ -56,6 +60,14 @@ pub struct L4Config {
     pub packet_memory_mib: u32,
     /// Where the flow tables live: a hugetlbfs mount, or any directory in memory.
     pub flow_dir: PathBuf,
+}
+
+/// The layer-7 plane's share of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct L7Config {
+    /// How many workers serve; without a number, one for each core of the machine.
+    pub workers: Option<NonZeroU16>,
 }
 
 /// One network port.
@@ -188,6 +200,11 @@ impl ApplianceConfig {
     /// The socket that `penstock-l4` listens on.
     pub fn l4_socket(&self) -> PathBuf {
         self.run_dir.join("l4.sock")
+    }
+
+    /// The socket that `penstock-l7` listens on.
+    pub fn l7_socket(&self) -> PathBuf {
+        self.run_dir.join("l7.sock")
     }
 
     /// The socket that `penstock-host` listens on.

@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::counters::{Accounting, BackendCounters};
+use crate::l7::{L7MemberCounters, L7ServiceCounters};
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
-use crate::{MemberId, VirtualServiceId};
+use crate::{MemberId, PoolId, VirtualServiceId};
 
 /// The version of this page. It changes when an older peer would misunderstand a newer one.
 pub const CONTRACT: u32 = 2;
@@ -28,10 +29,19 @@ pub struct Hello {
 }
 
 /// What penstockd asks of penstock-l4.
+pub type L4Request = PlaneRequest;
+/// What penstock-l4 answers.
+pub type L4Answer = PlaneAnswer<L4Status>;
+/// What penstockd asks of penstock-l7.
+pub type L7Request = PlaneRequest;
+/// What penstock-l7 answers.
+pub type L7Answer = PlaneAnswer<L7Status>;
+
+/// What penstockd asks of a plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
-pub enum L4Request {
-    /// Forward by the `L4Snapshot` (JSON) in the memory file that comes along.
+pub enum PlaneRequest {
+    /// Forward by the plane's snapshot (JSON) in the memory file that comes along.
     Publish {
         /// Its generation.
         generation: Generation,
@@ -41,14 +51,14 @@ pub enum L4Request {
         /// Who changed.
         delta: HealthDelta,
     },
-    /// Which generation is forwarding, on which ports, and what was counted.
+    /// Which generation is forwarding, and what was counted.
     Status,
 }
 
-/// What penstock-l4 answers.
+/// What a plane answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum L4Answer {
+pub enum PlaneAnswer<S> {
     /// Every worker forwards by this generation.
     Forwarding {
         /// That generation.
@@ -62,7 +72,25 @@ pub enum L4Answer {
         reason: String,
     },
     /// The answer to `Status`.
-    Status(L4Status),
+    Status(S),
+}
+
+/// What a plane says of itself.
+pub trait PlaneStatus {
+    /// What it works by.
+    fn generation(&self) -> Generation;
+}
+
+impl PlaneStatus for L4Status {
+    fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl PlaneStatus for L7Status {
+    fn generation(&self) -> Generation {
+        self.generation
+    }
 }
 
 /// The state of the layer-4 plane.
@@ -80,6 +108,37 @@ pub struct L4Status {
     pub flows_attached: u64,
     /// What each backend was given, summed over the workers.
     pub backends: Vec<BackendStatus>,
+}
+
+/// The state of the layer-7 plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7Status {
+    /// What the workers work by.
+    pub generation: Generation,
+    /// What each service counted.
+    pub services: Vec<L7ServiceStatus>,
+    /// What each member was given, service by service.
+    pub members: Vec<L7MemberStatus>,
+}
+
+/// A service's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7ServiceStatus {
+    /// The virtual service.
+    pub service: VirtualServiceId,
+    /// What it counted.
+    pub counters: L7ServiceCounters,
+}
+
+/// A member's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7MemberStatus {
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// The member.
+    pub member: MemberId,
+    /// What it was given.
+    pub counters: L7MemberCounters,
 }
 
 /// A backend's counters.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::l7::{L7Protocol, L7Timeouts};
 use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
@@ -14,8 +15,10 @@ pub struct DesiredState {
     pub generation: Generation,
     /// Addresses that the appliance answers for.
     pub virtual_ips: Vec<VirtualIp>,
-    /// What is offered on them.
+    /// What is offered on them, packet by packet.
     pub virtual_services: Vec<VirtualService>,
+    /// What the appliance answers itself.
+    pub proxied_services: Vec<ProxiedService>,
     /// Who serves it.
     pub pools: Vec<Pool>,
 }
@@ -48,6 +51,25 @@ pub struct VirtualService {
     pub default_pool_id: Option<PoolId>,
     /// After how many seconds of silence an established connection is forgotten.
     pub idle_timeout_s: u32,
+    /// A disabled service is not offered.
+    pub enabled: bool,
+}
+
+/// A virtual service that the appliance answers itself, asking the members in turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxiedService {
+    /// Its identifier.
+    pub id: VirtualServiceId,
+    /// The virtual IPs it is offered on.
+    pub virtual_ip_ids: Vec<VirtualIpId>,
+    /// What clients speak.
+    pub protocol: L7Protocol,
+    /// The port clients connect to.
+    pub port: L4Port,
+    /// The pool that serves it; without one every request is answered with 503.
+    pub default_pool_id: Option<PoolId>,
+    /// How long each phase of a request may take.
+    pub timeouts: L7Timeouts,
     /// A disabled service is not offered.
     pub enabled: bool,
 }
@@ -88,4 +110,42 @@ pub enum MemberState {
     Drain,
     /// Serves nothing; its connections end.
     Disabled,
+}
+
+/// A protocol of a virtual service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ServiceProtocol {
+    /// Forwarded packet by packet, or as a stream.
+    L4(L4Protocol),
+    /// Understood by the layer-7 plane.
+    L7(L7Protocol),
+}
+
+impl ServiceProtocol {
+    /// What it is carried by: two services of one transport cannot share a port.
+    pub fn transport(self) -> L4Protocol {
+        match self {
+            Self::L4(protocol) => protocol,
+            Self::L7(L7Protocol::Http) => L4Protocol::Tcp,
+        }
+    }
+}
+
+/// How what clients send reaches the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ServiceForwarding {
+    /// As packets.
+    Packets(Forwarding),
+    /// The appliance answers itself, over connections of its own to the members.
+    Proxied(Proxied),
+}
+
+/// The word for [`ServiceForwarding::Proxied`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proxied {
+    /// The only one.
+    Proxy,
 }

@@ -9,11 +9,13 @@ pub mod contract;
 pub mod counters;
 pub mod desired;
 pub mod id;
+pub mod l7;
 pub mod observed;
 pub mod snapshot;
 
 pub use addr::{L4Port, MacAddr, Prefix};
 pub use desired::DesiredState;
 pub use id::{MemberId, PoolId, VirtualIpId, VirtualServiceId};
+pub use l7::L7Snapshot;
 pub use observed::Health;
 pub use snapshot::{Generation, HealthDelta, HostPlan, L4Snapshot};

@@ -33,7 +33,7 @@ use utoipa::openapi::path::{HttpMethod, Operation};
 
 use crate::domain::{Member, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
-use crate::peer::{L4, Peer};
+use crate::peer::{L4, L7, Peer};
 use crate::signin::SignIn;
 use crate::store::Store;
 use describe::Description;
@@ -51,6 +51,7 @@ pub(crate) struct App {
     pub(crate) sign_in: Arc<SignIn>,
     pub(crate) observed: Observation,
     pub(crate) l4: Peer<L4>,
+    pub(crate) l7: Peer<L7>,
 }
 
 /// Who may call a route.

@@ -1,15 +1,18 @@
-//! What the layer-4 plane counted, as it is shown.
+//! What the planes counted, as it is shown.
 
 use std::collections::BTreeMap;
 
-use lb_model::contract::{BackendStatus, L4Status, PortStatus};
+use lb_model::contract::{
+    BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus,
+};
 use lb_model::counters::{Accounting, BackendCounters};
+use lb_model::l7::{L7MemberCounters, L7ServiceCounters};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::schema::Identifier;
 
-/// What the layer-4 plane counted since it was started.
+/// What the planes counted since they were started: the layer-4 plane's numbers, and beside them the layer-7 plane's.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Stats {
     /// The number of the configuration that it works by.
@@ -28,6 +31,73 @@ pub(super) struct Stats {
     /// What each member was given, service by service.
     #[schema(max_items = 1_000_000)]
     backends: Vec<MemberStats>,
+    /// The layer-7 plane's; null while it does not answer.
+    #[schema(required)]
+    l7: Option<ProxyStats>,
+}
+
+/// What the layer-7 plane counted since it was started.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProxyStats {
+    /// The number of the configuration that it works by.
+    #[schema(minimum = 0, example = 7)]
+    generation: u64,
+    /// What each service did.
+    #[schema(max_items = 65536)]
+    services: Vec<ProxyServiceStats>,
+    /// What each member was given.
+    #[schema(max_items = 1_000_000)]
+    members: Vec<ProxyMemberStats>,
+}
+
+/// What a service of the layer-7 plane did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProxyServiceStats {
+    /// The virtual service.
+    #[schema(value_type = Identifier)]
+    virtual_service_id: String,
+    /// Connections that were accepted.
+    #[schema(minimum = 0)]
+    connections: u64,
+    /// Of these, those that are open now.
+    #[schema(minimum = 0)]
+    connections_open: u64,
+    /// Requests.
+    #[schema(minimum = 0)]
+    requests: u64,
+    /// Answers by the class of their code, as `2xx`; only classes that occurred.
+    answers: BTreeMap<String, u64>,
+    /// Bytes from clients, inside of TLS.
+    #[schema(minimum = 0)]
+    bytes_in: u64,
+    /// Bytes to clients, inside of TLS.
+    #[schema(minimum = 0)]
+    bytes_out: u64,
+    /// How requests and connections ended that did not end well, by reason; only reasons that occurred.
+    endings: BTreeMap<String, u64>,
+}
+
+/// What a member was given by the layer-7 plane.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProxyMemberStats {
+    /// The pool it belongs to.
+    #[schema(value_type = Identifier)]
+    pool_id: String,
+    /// The member.
+    #[schema(value_type = Identifier)]
+    member_id: String,
+    /// Connections that were opened to it.
+    #[schema(minimum = 0)]
+    connections: u64,
+    /// Requests that it was given.
+    #[schema(minimum = 0)]
+    requests: u64,
+    /// Of these, those that it has not answered yet.
+    #[schema(minimum = 0)]
+    requests_open: u64,
+    /// Requests that it did not answer: it could not be reached, was too slow or broke off.
+    #[schema(minimum = 0)]
+    failures: u64,
 }
 
 /// A network port of the layer-4 plane.
@@ -100,9 +170,10 @@ pub(super) struct MemberStats {
     bytes_out: u64,
 }
 
-impl From<L4Status> for Stats {
-    fn from(status: L4Status) -> Self {
-        let L4Status { generation, ports, accounting, flows, flows_attached, backends } = status;
+impl Stats {
+    /// What both planes say.
+    pub(super) fn new(l4: L4Status, l7: Option<L7Status>) -> Self {
+        let L4Status { generation, ports, accounting, flows, flows_attached, backends } = l4;
         Self {
             generation: generation.0,
             ports: ports.into_iter().map(PortStats::from).collect(),
@@ -110,6 +181,60 @@ impl From<L4Status> for Stats {
             flows,
             flows_attached,
             backends: backends.into_iter().map(MemberStats::from).collect(),
+            l7: l7.map(ProxyStats::from),
+        }
+    }
+}
+
+impl From<L7Status> for ProxyStats {
+    fn from(L7Status { generation, services, members }: L7Status) -> Self {
+        Self {
+            generation: generation.0,
+            services: services.into_iter().map(ProxyServiceStats::from).collect(),
+            members: members.into_iter().map(ProxyMemberStats::from).collect(),
+        }
+    }
+}
+
+impl From<L7ServiceStatus> for ProxyServiceStats {
+    fn from(L7ServiceStatus { service, counters }: L7ServiceStatus) -> Self {
+        let L7ServiceCounters {
+            connections,
+            connections_open,
+            requests,
+            answers,
+            bytes_in,
+            bytes_out,
+            endings,
+        } = counters;
+        Self {
+            virtual_service_id: service.to_string(),
+            connections,
+            connections_open,
+            requests,
+            answers: by_class(answers),
+            bytes_in,
+            bytes_out,
+            endings,
+        }
+    }
+}
+
+fn by_class(answers: [u64; 5]) -> BTreeMap<String, u64> {
+    let named = (1..).zip(answers).filter(|(_, count)| *count > 0);
+    named.map(|(class, count)| (format!("{class}xx"), count)).collect()
+}
+
+impl From<L7MemberStatus> for ProxyMemberStats {
+    fn from(L7MemberStatus { pool, member, counters }: L7MemberStatus) -> Self {
+        let L7MemberCounters { connections, requests, requests_open, failures } = counters;
+        Self {
+            pool_id: pool.to_string(),
+            member_id: member.to_string(),
+            connections,
+            requests,
+            requests_open,
+            failures,
         }
     }
 }

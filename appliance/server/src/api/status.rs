@@ -1,13 +1,12 @@
-//! How the appliance is: what is wanted, what is done, who is connected, and what the layer-4 plane counted.
+//! How the appliance is: what is wanted, what is done, who is connected, and what the planes counted.
 
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use lb_model::contract::{L4Answer, L4Request};
+use lb_model::contract::{PlaneAnswer, PlaneRequest};
 use serde::Serialize;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa::openapi::path::HttpMethod;
 
@@ -16,6 +15,7 @@ use super::error::Problem;
 use super::stats::Stats;
 use super::{Access, App, ROOT, Route};
 use crate::observed::ProcessState;
+use crate::peer::{Peer, Plane};
 
 const TAG: &str = "status";
 
@@ -54,6 +54,8 @@ pub(super) struct Address(#[expect(dead_code, reason = "a shape for the API's de
 pub(super) struct Processes {
     /// The layer-4 plane.
     l4: Process,
+    /// The layer-7 plane.
+    l7: Process,
     /// The one that holds addresses and steers packets.
     host: Process,
 }
@@ -91,20 +93,32 @@ async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
         observed_generation: observed.generation.0,
         failure: observed.failure.as_ref().map(|failure| failure.reason.clone()),
         off_link: observed.off_link.clone(),
-        processes: Processes { l4: (&observed.l4).into(), host: (&observed.host).into() },
+        processes: Processes {
+            l4: (&observed.l4.process).into(),
+            l7: (&observed.l7.process).into(),
+            host: (&observed.host).into(),
+        },
     }))
 }
 
 async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
-    let last = app.observed.borrow().l4_status.clone();
-    if let Some(last) = last
-        && last.at + FRESH > Instant::now()
-    {
-        return Ok(Json(last.status.into()));
+    let (l4, l7) = {
+        let observed = app.observed.borrow();
+        (observed.l4.recent(FRESH), observed.l7.recent(FRESH))
+    };
+    let (l4, l7) = tokio::join!(numbers(&app.l4, l4), numbers(&app.l7, l7));
+    // What the layer-7 plane counted is shown where there is one.
+    Ok(Json(Stats::new(l4?, l7.ok())))
+}
+
+/// A plane's status, asked for unless there is a recent one.
+async fn numbers<P: Plane>(peer: &Peer<P>, recent: Option<P::Status>) -> Result<P::Status, Problem> {
+    if let Some(status) = recent {
+        return Ok(status);
     }
-    match app.l4.ask(L4Request::Status, None).await {
-        Ok(L4Answer::Status(status)) => Ok(Json(status.into())),
-        Ok(_) => Err(unavailable("penstock-l4 answered another question")),
+    match peer.ask(PlaneRequest::Status, None).await {
+        Ok(PlaneAnswer::Status(status)) => Ok(status),
+        Ok(_) => Err(unavailable(&format!("{} answered another question", P::PROCESS))),
         Err(error) => Err(unavailable(&error.to_string())),
     }
 }
@@ -135,7 +149,7 @@ pub(super) fn routes() -> Vec<Route> {
     let described = Description::new("readStatus", TAG, "How the appliance is")
         .explain("What is wanted and what is done, and which processes are connected.")
         .answer(StatusCode::OK, "This is how it is.", Some("Status"), &[]);
-    let counted = Description::new("readStats", TAG, "What the layer-4 plane counted")
+    let counted = Description::new("readStats", TAG, "What the planes counted")
         .explain(
             "Since it was started. Every frame is counted once on each side: `received + from_twin + originated = \
              sent + punted + consumed + held + the sum of drops`.",

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::schema::Identifier;
 use crate::domain::{Kind, Readiness, Record, Spec, Timestamp};
 use crate::observed::{Observed, ProcessState};
-use crate::peer::{Contract, Host, L4};
+use crate::peer::{Contract, Host, L4, L7};
 
 /// A resource as it is shown.
 #[derive(Debug, Serialize)]
@@ -78,7 +78,8 @@ pub(crate) enum Operating {
 /// How far the last change has come at one process.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Condition {
-    /// `forwarding`: the layer-4 plane works by it; `host_applied`: addresses are held and packets steered.
+    /// `forwarding`: the layer-4 plane works by it; `proxying`: the layer-7 plane does; `host_applied`: addresses are held
+    /// and packets steered.
     #[serde(rename = "type")]
     #[schema(max_length = 64, example = "forwarding")]
     kind: &'static str,
@@ -106,10 +107,7 @@ impl<'a, K: Kind> View<'a, K> {
             provisioning_status,
             operating_status,
             status_reason: undone.or_else(|| idle.map(str::to_owned)),
-            conditions: vec![
-                condition("forwarding", L4::PROCESS, generation.0, &observed.l4),
-                condition("host_applied", Host::PROCESS, generation.0, &observed.host),
-            ],
+            conditions: conditions(generation.0, observed),
             generation: generation.0,
             observed_generation: observed.generation.0,
             created_at: *created_at,
@@ -135,7 +133,8 @@ fn absent(observed: &Observed) -> Option<String> {
     let absent = |process: &'static str, state: &ProcessState| {
         (!state.is_connected()).then(|| format!("{process} is not connected"))
     };
-    absent(L4::PROCESS, &observed.l4).or_else(|| absent(Host::PROCESS, &observed.host))
+    let l7 = || observed.l7.concerned.then(|| absent(L7::PROCESS, &observed.l7.process)).flatten();
+    absent(L4::PROCESS, &observed.l4.process).or_else(l7).or_else(|| absent(Host::PROCESS, &observed.host))
 }
 
 fn operating(readiness: Readiness) -> (Operating, Option<&'static str>) {
@@ -148,6 +147,16 @@ fn operating(readiness: Readiness) -> (Operating, Option<&'static str>) {
         }
         Readiness::Unmonitored => (Operating::Unknown, None),
     }
+}
+
+/// How far the change has come at each process that it concerns.
+fn conditions(generation: u64, observed: &Observed) -> Vec<Condition> {
+    let mut conditions = vec![condition("forwarding", L4::PROCESS, generation, &observed.l4.process)];
+    if observed.l7.concerned {
+        conditions.push(condition("proxying", L7::PROCESS, generation, &observed.l7.process));
+    }
+    conditions.push(condition("host_applied", Host::PROCESS, generation, &observed.host));
+    conditions
 }
 
 fn condition(kind: &'static str, process: &str, generation: u64, state: &ProcessState) -> Condition {

@@ -7,13 +7,15 @@ use utoipa::ToSchema;
 
 use super::Kind;
 use super::fields::{self, Fields};
-use super::virtual_service::PROTOCOLS;
+
+/// What members speak.
+const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp)];
 
 /// Members that serve the same, and how one of them is chosen for a new connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Pool {
     /// What the members speak.
-    #[schema(value_type = super::schema::Protocol, default = "tcp")]
+    #[schema(value_type = super::schema::MemberProtocol, default = "tcp")]
     pub(crate) protocol: L4Protocol,
     /// How a member is chosen.
     #[schema(value_type = super::schema::Algorithm, default = "round_robin")]

@@ -2,21 +2,31 @@
 
 use utoipa::ToSchema;
 
-/// A protocol that is balanced.
+/// What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1, and HTTP/2 by prior knowledge).
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "tcp")]
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Protocol {
     Tcp,
+    Http,
 }
 
-/// How packets reach the members: `nat` rewrites the destination and keeps the client's address; replies come back
-/// through the appliance.
+/// What members speak.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "tcp")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum MemberProtocol {
+    Tcp,
+}
+
+/// How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
+/// replies come back through the appliance. With `proxy` the appliance answers itself, over connections of its own.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "nat")]
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Forwarding {
     Nat,
+    Proxy,
 }
 
 /// How a member is chosen for a new connection: `round_robin` takes one after the other.

@@ -1,5 +1,7 @@
 //! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
 
+use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
+use lb_model::l7::L7Protocol;
 use lb_model::snapshot::{Forwarding, L4Protocol};
 use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,16 @@ use super::Kind;
 use super::fields::{self, Fields};
 
 /// The protocols that are balanced.
-pub(super) const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp)];
+const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
+    ("tcp", ServiceProtocol::L4(L4Protocol::Tcp)),
+    ("http", ServiceProtocol::L7(L7Protocol::Http)),
+];
+
+/// How packets can reach the members.
+const PACKETS: &[(&str, ServiceForwarding)] = &[("nat", ServiceForwarding::Packets(Forwarding::Nat))];
+
+/// How what the appliance answers itself reaches the members.
+const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Proxied(Proxied::Proxy))];
 
 /// The most virtual IPs that one service is offered on.
 const VIRTUAL_IPS_MAX: usize = 64;
@@ -22,13 +33,13 @@ pub(crate) struct VirtualService {
     pub(crate) virtual_ip_ids: Vec<VirtualIpId>,
     /// What clients speak.
     #[schema(value_type = super::schema::Protocol)]
-    pub(crate) protocol: L4Protocol,
+    pub(crate) protocol: ServiceProtocol,
     /// The port clients connect to.
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
     pub(crate) port: L4Port,
-    /// How packets reach the members.
-    #[schema(value_type = super::schema::Forwarding, default = "nat")]
-    pub(crate) forwarding: Forwarding,
+    /// How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`.
+    #[schema(value_type = super::schema::Forwarding)]
+    pub(crate) forwarding: ServiceForwarding,
     /// The pool that serves it; with null, new connections are dropped.
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
@@ -49,6 +60,19 @@ impl Timeouts {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self { idle_s: fields.optional("idle_s", 300, fields::number(1, 86_400))? })
     }
+}
+
+/// What fits the protocol; where that is wrong, anything that there is.
+fn read_forwarding(
+    protocol: Option<ServiceProtocol>,
+    fields: &mut Fields<'_>,
+) -> Option<ServiceForwarding> {
+    let words = match protocol {
+        Some(ServiceProtocol::L7(_)) => PROXIED,
+        Some(ServiceProtocol::L4(_)) | None => PACKETS,
+    };
+    let (_, default) = words.first()?;
+    fields.optional("forwarding", *default, fields::supported(words))
 }
 
 impl Kind for VirtualService {
@@ -74,8 +98,7 @@ impl Kind for VirtualService {
         let virtual_ip_ids = fields.list("virtual_ip_ids", 1..=VIRTUAL_IPS_MAX, fields::id);
         let protocol = fields.required("protocol", fields::supported(PROTOCOLS));
         let port = fields.required("port", fields::port);
-        let forwardings = &[("nat", Forwarding::Nat)];
-        let forwarding = fields.optional("forwarding", Forwarding::Nat, fields::supported(forwardings));
+        let forwarding = read_forwarding(protocol, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", Timeouts::read);
         Some(Self {

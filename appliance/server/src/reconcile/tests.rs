@@ -1,13 +1,13 @@
 //! The reconciler against peers that speak the contract: in this process, over real sockets.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use lb_link::{Link, LinkError, Listener, unseal};
-use lb_model::contract::{CONTRACT, Hello, L4Status};
+use lb_model::contract::{CONTRACT, Hello, L4Answer, L4Request, L4Status};
 use lb_model::{HostPlan, L4Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -100,13 +100,9 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let wake = Arc::new(Notify::new());
         let store = Store::open(&folder.path().join("test.db"), Arc::clone(&wake)).await.unwrap();
-        let reconciler = Reconciler::start(
-            store.clone(),
-            wake,
-            &folder.path().join("l4.sock"),
-            &folder.path().join("host.sock"),
-        )
-        .unwrap();
+        let socket = |name: &str| folder.path().join(name);
+        let sockets = Sockets { l4: socket("l4.sock"), l7: socket("l7.sock"), host: socket("host.sock") };
+        let reconciler = Reconciler::start(store.clone(), wake, &sockets).unwrap();
         let observed = reconciler.observation();
         tokio::spawn(reconciler.run());
         let (asks, asked) = channel();
@@ -142,7 +138,7 @@ async fn the_plane_is_told_first_and_what_is_acknowledged_is_observed() {
 
     let observed = stage.until(|observed| observed.generation == generation).await;
     assert_eq!(observed.failure, None);
-    assert_eq!(observed.l4.version.as_deref(), Some("9.9"));
+    assert_eq!(observed.l4.process.version.as_deref(), Some("9.9"));
 
     let (first, second) = (stage.asked.recv().unwrap(), stage.asked.recv().unwrap());
     assert_eq!(first, Asked::Publish(L4Snapshot { generation, services: vec![] }));
@@ -156,7 +152,7 @@ async fn an_absent_plane_blocks_no_write_and_gets_the_newest_when_it_comes() {
     play_host(&stage.host(), stage.asks.clone());
     stage.create(1).await;
     let newest = stage.create(2).await;
-    let observed = stage.until(|observed| observed.l4.error.is_some()).await;
+    let observed = stage.until(|observed| observed.l4.process.error.is_some()).await;
     assert_eq!((observed.generation, observed.failure), (Generation(0), None));
 
     play_plane(&stage.l4(), stage.asks.clone(), forwards());
@@ -189,7 +185,7 @@ async fn a_refused_generation_is_a_failure_and_the_host_is_not_told() {
 
     let good = stage.create(2).await;
     let observed = stage.until(|observed| observed.generation == good).await;
-    assert_eq!((observed.failure, observed.l4.error), (None, None));
+    assert_eq!((observed.failure, observed.l4.process.error), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,8 +214,8 @@ async fn a_peer_of_another_contract_is_named() {
     let mut stage = Stage::set().await;
     play(&stage.l4(), CONTRACT + 1, |_: L4Request, _| None::<L4Answer>);
     let named = |observed: &Observed| {
-        observed.l4.error.as_ref().is_some_and(|error| error.contains("penstock-played 9.9 speaks version"))
+        observed.l4.process.error.as_ref().is_some_and(|error| error.contains("penstock-played 9.9 speaks version"))
     };
     let observed = stage.until(named).await;
-    assert!(!observed.l4.is_connected());
+    assert!(!observed.l4.process.is_connected());
 }

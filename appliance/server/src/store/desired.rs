@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use lb_model::desired::{self, DesiredState, MemberState};
+use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
+use lb_model::l7::L7Timeouts;
 use lb_model::{L4Port, MemberId, PoolId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -21,10 +22,18 @@ impl Store {
         let services = all::<VirtualService>(&mut transaction).await?;
         let pools = all::<Pool>(&mut transaction).await?;
         let mut members = members_by_pool(&mut transaction).await?;
+        let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
+        for record in services {
+            match offered(record)? {
+                Offered::Packets(service) => virtual_services.push(service),
+                Offered::Proxied(service) => proxied_services.push(service),
+            }
+        }
         Ok(DesiredState {
             generation,
             virtual_ips: virtual_ips.into_iter().map(virtual_ip).collect(),
-            virtual_services: services.into_iter().map(virtual_service).collect(),
+            virtual_services,
+            proxied_services,
             pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
         })
     }
@@ -40,19 +49,45 @@ fn virtual_ip(record: Record<VirtualIp>) -> desired::VirtualIp {
     desired::VirtualIp { id: record.id, address: IpAddr::V4(address), enabled: meta.enabled }
 }
 
-fn virtual_service(record: Record<VirtualService>) -> desired::VirtualService {
+/// A service, by who serves it.
+enum Offered {
+    Packets(desired::VirtualService),
+    Proxied(desired::ProxiedService),
+}
+
+fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts } = own;
     let Timeouts { idle_s } = timeouts;
-    desired::VirtualService {
-        id: record.id,
-        virtual_ip_ids,
-        protocol,
-        port,
-        forwarding,
-        default_pool_id,
-        idle_timeout_s: idle_s,
-        enabled: meta.enabled,
+    let (id, enabled) = (record.id, meta.enabled);
+    match (protocol, forwarding) {
+        (ServiceProtocol::L4(protocol), ServiceForwarding::Packets(forwarding)) => {
+            Ok(Offered::Packets(desired::VirtualService {
+                id,
+                virtual_ip_ids,
+                protocol,
+                port,
+                forwarding,
+                default_pool_id,
+                idle_timeout_s: idle_s,
+                enabled,
+            }))
+        }
+        (ServiceProtocol::L7(protocol), ServiceForwarding::Proxied(_)) => {
+            Ok(Offered::Proxied(desired::ProxiedService {
+                id,
+                virtual_ip_ids,
+                protocol,
+                port,
+                default_pool_id,
+                timeouts: L7Timeouts { idle_s, request_s: 10, connect_s: 5, response_s: 60 },
+                enabled,
+            }))
+        }
+        (protocol, forwarding) => {
+            let detail = format!("virtual service {id}: {protocol:?} cannot be carried by {forwarding:?}");
+            Err(StoreError::Database(sqlx::Error::Decode(detail.into())))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of virtual services and of the virtual IPs that they are offered on.
 
-use lb_model::snapshot::{Forwarding, L4Protocol};
+use lb_model::desired::{ServiceForwarding, ServiceProtocol};
 use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -14,10 +14,10 @@ use crate::domain::{Timeouts, VirtualService};
 pub(crate) struct VirtualServiceRow {
     #[sqlx(json)]
     virtual_ip_ids: Vec<VirtualIpId>,
-    protocol: Word<L4Protocol>,
+    protocol: Word<ServiceProtocol>,
     #[sqlx(try_from = "u16")]
     port: L4Port,
-    forwarding: Word<Forwarding>,
+    forwarding: Word<ServiceForwarding>,
     default_pool_id: Option<Text<PoolId>>,
     idle_timeout_s: u32,
 }
@@ -124,7 +124,7 @@ impl Table for VirtualService {
             .bind(Text(id))
             .bind(Text(virtual_ip))
             .bind(position)
-            .bind(Word(self.protocol))
+            .bind(Word(self.protocol.transport()))
             .bind(self.port.get())
             .execute(&mut *connection)
             .await?;
@@ -148,7 +148,7 @@ impl VirtualService {
              WHERE i.virtual_ip_id = ? AND i.protocol = ? AND i.port = ? AND s.id <> ?",
         )
         .bind(Text(virtual_ip))
-        .bind(Word(self.protocol))
+        .bind(Word(self.protocol.transport()))
         .bind(self.port.get())
         .bind(Text(this))
         .fetch_optional(connection)

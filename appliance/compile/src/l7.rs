@@ -1,0 +1,65 @@
+//! What the layer-7 plane is told: proxied services on their enabled addresses, and the pools that they name.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService};
+use lb_model::l7::{L7Member, L7Pool, L7Service};
+use lb_model::snapshot::{Endpoint, L4Protocol};
+use lb_model::{Health, L7Snapshot, PoolId};
+
+use crate::{CompileError, Judge, Offer, addresses};
+
+pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot, CompileError> {
+    let virtual_ips: HashMap<_, _> = want.virtual_ips.iter().map(|ip| (ip.id, ip)).collect();
+    let pools: HashMap<_, _> = want.pools.iter().map(|pool| (pool.id, pool)).collect();
+    let mut services = Vec::new();
+    let mut named = BTreeMap::new();
+    for wanted in want.proxied_services.iter().filter(|service| service.enabled) {
+        let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, timeouts, enabled: _ } =
+            wanted;
+        let mut on = addresses(*id, virtual_ip_ids, &virtual_ips)?;
+        if on.is_empty() {
+            continue;
+        }
+        on.sort_unstable();
+        if let Some(pool) = default_pool_id {
+            let missing = CompileError::NoPool { service: *id, pool: *pool };
+            named.insert(*pool, *pools.get(pool).ok_or(missing)?);
+        }
+        services.push(L7Service {
+            id: *id,
+            addresses: on,
+            port: *port,
+            protocol: *protocol,
+            pool: *default_pool_id,
+            timeouts: *timeouts,
+        });
+    }
+    services.sort_unstable_by_key(|service| service.id);
+    let pools = named.into_iter().map(|(id, of)| pool(id, of, seen)).collect();
+    Ok(L7Snapshot { generation: want.generation, services, pools })
+}
+
+/// Every end that is offered.
+pub(crate) fn offers(snapshot: &L7Snapshot) -> impl Iterator<Item = Offer> {
+    snapshot.services.iter().flat_map(|service| {
+        service.addresses.iter().map(|address| {
+            (service.id, Endpoint { address: *address, port: service.port, protocol: L4Protocol::Tcp })
+        })
+    })
+}
+
+fn pool(id: PoolId, of: &Pool, seen: &Health) -> L7Pool {
+    let serving: &[Member] = if of.enabled { &of.members } else { &[] };
+    let judge = Judge::of(of, seen);
+    let members = serving.iter().filter_map(|member| self::member(member, judge)).collect();
+    L7Pool { id, scheduler: of.algorithm, members }
+}
+
+fn member(of: &Member, judge: Judge<'_>) -> Option<L7Member> {
+    let Member { id, address, port, state } = of;
+    if *state == MemberState::Disabled {
+        return None;
+    }
+    Some(L7Member { id: *id, address: *address, port: *port, takes_new: judge.takes_new(of) })
+}

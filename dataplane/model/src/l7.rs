@@ -1,0 +1,173 @@
+//! What the layer-7 plane works by: services that it answers itself, and the pools it asks in turn.
+//!
+//! A service names its pools; the plane resolves the names once, when it takes the snapshot, so that a request meets
+//! pointers only.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{Generation, Scheduler};
+use crate::{L4Port, MemberId, PoolId, VirtualServiceId};
+
+/// A protocol that the layer-7 plane speaks with clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum L7Protocol {
+    /// HTTP/1.1, and HTTP/2 by prior knowledge.
+    Http,
+}
+
+/// What the layer-7 plane works by: every service with its pools.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Snapshot {
+    /// The configuration this was compiled from.
+    pub generation: Generation,
+    /// The services, each once with all its addresses.
+    pub services: Vec<L7Service>,
+    /// The pools that they name.
+    pub pools: Vec<L7Pool>,
+}
+
+/// A virtual service that the plane answers itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Service {
+    /// The virtual service.
+    pub id: VirtualServiceId,
+    /// The addresses of its virtual IPs.
+    pub addresses: Vec<IpAddr>,
+    /// The port.
+    pub port: L4Port,
+    /// What clients speak.
+    pub protocol: L7Protocol,
+    /// Who serves it; without one every request is answered with 503.
+    pub pool: Option<PoolId>,
+    /// How long each phase may take.
+    pub timeouts: L7Timeouts,
+}
+
+/// How long each phase of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Timeouts {
+    /// Seconds without a byte after which a connection is closed, at either side.
+    pub idle_s: u32,
+    /// Seconds that a client has for the whole head of a request, from its first byte on.
+    pub request_s: u32,
+    /// Seconds in which a member must accept a connection.
+    pub connect_s: u32,
+    /// Seconds in which a member must begin to answer.
+    pub response_s: u32,
+}
+
+/// Members that serve the same, and how one of them is chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Pool {
+    /// The pool.
+    pub id: PoolId,
+    /// How a member is chosen for a request.
+    pub scheduler: Scheduler,
+    /// The members, in the order they were added.
+    pub members: Vec<L7Member>,
+}
+
+/// A member as the layer-7 plane sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Member {
+    /// The member.
+    pub id: MemberId,
+    /// Its address.
+    pub address: IpAddr,
+    /// The port it serves on.
+    pub port: L4Port,
+    /// Whether it is given new requests.
+    pub takes_new: bool,
+}
+
+/// What a service did since the plane was started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7ServiceCounters {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Of these, those that are open now.
+    pub connections_open: u64,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Answers by the first digit of their code: 1xx to 5xx.
+    pub answers: [u64; 5],
+    /// Bytes from clients, inside of TLS.
+    pub bytes_in: u64,
+    /// Bytes to clients, inside of TLS.
+    pub bytes_out: u64,
+    /// How requests and connections ended that did not end well, by [`Ending::as_str`]; only what occurred.
+    pub endings: BTreeMap<String, u64>,
+}
+
+/// What a member was given since the plane knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7MemberCounters {
+    /// Connections that were opened to it.
+    pub connections: u64,
+    /// Requests that it was given.
+    pub requests: u64,
+    /// Of these, those that it has not answered yet.
+    pub requests_open: u64,
+    /// Requests that it did not answer: it could not be reached, was too slow or broke off.
+    pub failures: u64,
+}
+
+macro_rules! endings {
+    ($($(#[doc = $doc:literal])+ $name:ident => $text:literal),+ $(,)?) => {
+        /// How a request or connection ended that did not end well.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Ending {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Ending {
+            /// All of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word used in records, in the API and in metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+endings! {
+    /// The client sent what is no request, or one that could be read in two ways.
+    BadRequest => "bad_request",
+    /// The head of a request is larger than any may be.
+    HeadTooLarge => "head_too_large",
+    /// The client took too long to send its request.
+    ClientTimeout => "client_timeout",
+    /// The client went away before it had its answer.
+    ClientGone => "client_gone",
+    /// No pool, or no member that takes new requests.
+    NoMember => "no_member",
+    /// No connection to a member could be made.
+    ConnectFailed => "connect_failed",
+    /// The member did not begin to answer in time.
+    MemberTimeout => "member_timeout",
+    /// The member closed the connection before it answered.
+    MemberClosed => "member_closed",
+    /// The member's answer is no HTTP.
+    MemberProtocol => "member_protocol",
+    /// The member broke off its answer.
+    MemberCut => "member_cut",
+}
+
+impl Ending {
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+}
