@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_compile::{CompileError, compile, standings};
-use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService};
+use lb_model::l7::{L7Protocol, L7Timeouts};
 use lb_model::observed::Liveness;
 use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
@@ -194,4 +195,42 @@ fn health_never_lifts_what_the_operator_wants() {
     let want = example();
     let all_up: Health = want.pools[0].members.iter().map(|member| (member.id, Liveness::Up)).collect();
     assert_eq!(compile(&want, &all_up), compile(&want, &Health::default()));
+}
+
+fn proxied(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> ProxiedService {
+    ProxiedService {
+        id: VirtualServiceId(uuid(number)),
+        virtual_ip_ids: on.iter().map(|ip| VirtualIpId(uuid(*ip))).collect(),
+        protocol: L7Protocol::Http,
+        port: port(listen),
+        default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
+        timeouts: L7Timeouts { idle_s: 60, request_s: 10, connect_s: 5, response_s: 60 },
+        enabled: true,
+    }
+}
+
+#[test]
+fn what_the_appliance_answers_itself_is_not_steered() {
+    let mut want = example();
+    want.virtual_services.clear();
+    want.proxied_services = vec![proxied(11, &[2, 1], 8080, Some(20))];
+    let compiled = compile(&want, &Health::default()).unwrap();
+    assert_eq!((compiled.host.services, compiled.host.members), (vec![], vec![]));
+    assert_eq!(compiled.host.addresses, [address(1), address(2)]);
+    assert_eq!(compiled.l4.services, []);
+
+    assert_eq!(compiled.l7.generation, Generation(7));
+    assert_eq!(compiled.l7.services[0].addresses, [address(1), address(2)]);
+    let members = compiled.l7.pools[0].members.iter().map(|member| (member.address, member.takes_new));
+    assert_eq!(members.collect::<Vec<_>>(), [(address(900), true), (address(700), false)]);
+}
+
+#[test]
+fn both_planes_share_an_address_and_no_port() {
+    let mut want = example();
+    want.proxied_services = vec![proxied(11, &[1], 8080, None)];
+    let compiled = compile(&want, &Health::default()).unwrap();
+    assert_eq!((compiled.l4.services.len(), compiled.l7.services.len()), (2, 1));
+    want.proxied_services = vec![proxied(11, &[1], 80, None)];
+    assert!(matches!(compile(&want, &Health::default()), Err(CompileError::Clash { .. })));
 }

@@ -65,7 +65,13 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 enabled,
             };
         let virtual_services = wishes.into_iter().map(service).collect();
-        DesiredState { generation: Generation(generation), virtual_ips, virtual_services, proxied_services: vec![], pools }
+        DesiredState {
+            generation: Generation(generation),
+            virtual_ips,
+            virtual_services,
+            proxied_services: vec![],
+            pools,
+        }
     })
 }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use lb_compile::{Compiled, compile};
 use lb_link::LinkError;
-use lb_model::contract::{HostAnswer, HostRequest, L4Status, L7Status, PlaneAnswer, PlaneRequest, PlaneStatus};
+use lb_model::contract::{
+    HostAnswer, HostRequest, L4Status, L7Status, PlaneAnswer, PlaneRequest, PlaneStatus,
+};
 use lb_model::{Generation, Health};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
@@ -83,11 +85,7 @@ pub(crate) struct Reconciler {
 
 impl Reconciler {
     /// Connects to the processes that listen at these sockets. `wake` is notified when there may be something to do.
-    pub(crate) fn start(
-        store: Store,
-        wake: Arc<Notify>,
-        sockets: &Sockets,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(store: Store, wake: Arc<Notify>, sockets: &Sockets) -> std::io::Result<Self> {
         let observed = Arc::new(watch::Sender::new(Observed::default()));
         let watcher = || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake) };
         let l4 = Peer::start(sockets.l4.clone(), watcher())?;
@@ -192,9 +190,7 @@ impl Reconciler {
                 self.observed.send_modify(|observed| P::state_mut(observed).process.error = noted);
                 Err(Unsettled::Refused { process: P::PROCESS, reason })
             }
-            PlaneAnswer::Forwarding { .. } | PlaneAnswer::Status(_) => {
-                Err(Unsettled::Confused(P::PROCESS))
-            }
+            PlaneAnswer::Forwarding { .. } | PlaneAnswer::Status(_) => Err(Unsettled::Confused(P::PROCESS)),
         }
     }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_model::contract::{
-    BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus,
-};
+use lb_model::contract::{BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus};
 use lb_model::counters::{Accounting, BackendCounters};
 use lb_model::l7::{L7MemberCounters, L7ServiceCounters};
 use serde::Serialize;

@@ -138,3 +138,18 @@ fn a_patch_changes_what_it_names_and_null_brings_back_the_default() {
     let expected = [("/colour", "unknown_field"), ("/generation", "read_only"), ("/port", "required")];
     assert_eq!(codes, pairs(expected));
 }
+
+#[test]
+fn what_is_understood_is_always_proxied() {
+    let http = with(service(), "protocol", json!("http"));
+    let spec = read::<VirtualService>(&http).unwrap();
+    assert_eq!(spec.document()["forwarding"], "proxy");
+    assert_eq!(
+        faults::<VirtualService>(&with(http, "forwarding", json!("nat"))),
+        pairs([("/forwarding", "unsupported")])
+    );
+    assert_eq!(
+        faults::<VirtualService>(&with(service(), "forwarding", json!("proxy"))),
+        pairs([("/forwarding", "unsupported")])
+    );
+}

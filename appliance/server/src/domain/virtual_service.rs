@@ -11,10 +11,8 @@ use super::Kind;
 use super::fields::{self, Fields};
 
 /// The protocols that are balanced.
-const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
-    ("tcp", ServiceProtocol::L4(L4Protocol::Tcp)),
-    ("http", ServiceProtocol::L7(L7Protocol::Http)),
-];
+const PROTOCOLS: &[(&str, ServiceProtocol)] =
+    &[("tcp", ServiceProtocol::L4(L4Protocol::Tcp)), ("http", ServiceProtocol::L7(L7Protocol::Http))];
 
 /// How packets can reach the members.
 const PACKETS: &[(&str, ServiceForwarding)] = &[("nat", ServiceForwarding::Packets(Forwarding::Nat))];
@@ -63,10 +61,7 @@ impl Timeouts {
 }
 
 /// What fits the protocol; where that is wrong, anything that there is.
-fn read_forwarding(
-    protocol: Option<ServiceProtocol>,
-    fields: &mut Fields<'_>,
-) -> Option<ServiceForwarding> {
+fn read_forwarding(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<ServiceForwarding> {
     let words = match protocol {
         Some(ServiceProtocol::L7(_)) => PROXIED,
         Some(ServiceProtocol::L4(_)) | None => PACKETS,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use lb_link::{Link, LinkError, Listener, unseal};
-use lb_model::contract::{CONTRACT, Hello, L4Answer, L4Request, L4Status};
+use lb_model::contract::{CONTRACT, Hello, L4Answer, L4Request, L4Status, L7Answer, L7Request};
 use lb_model::{HostPlan, L4Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -214,8 +214,35 @@ async fn a_peer_of_another_contract_is_named() {
     let mut stage = Stage::set().await;
     play(&stage.l4(), CONTRACT + 1, |_: L4Request, _| None::<L4Answer>);
     let named = |observed: &Observed| {
-        observed.l4.process.error.as_ref().is_some_and(|error| error.contains("penstock-played 9.9 speaks version"))
+        observed
+            .l4
+            .process
+            .error
+            .as_ref()
+            .is_some_and(|error| error.contains("penstock-played 9.9 speaks version"))
     };
     let observed = stage.until(named).await;
     assert!(!observed.l4.process.is_connected());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plane_with_nothing_to_do_is_waited_for_only_while_it_is_there() {
+    let mut stage = Stage::set().await;
+    let first = stage.create(1).await;
+    play_plane(&stage.l4(), stage.asks.clone(), forwards());
+    play_host(&stage.host(), stage.asks.clone());
+    let observed = stage.until(|observed| observed.generation == first).await;
+    assert!(!observed.l7.concerned);
+
+    let (told, tell) = channel();
+    play(&stage.folder.path().join("l7.sock"), CONTRACT, move |question: L7Request, _| match question {
+        L7Request::Publish { generation } => {
+            told.send(generation).unwrap();
+            Some(L7Answer::Forwarding { generation })
+        }
+        L7Request::Status | L7Request::Health { .. } => None,
+    });
+    let observed = stage.until(|observed| observed.l7.process.acknowledged == Some(first)).await;
+    assert!(observed.l7.concerned);
+    assert_eq!(tell.recv().unwrap(), first);
 }
