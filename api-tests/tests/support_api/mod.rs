@@ -97,6 +97,11 @@ impl Server {
 
     /// Asks it to stop (SIGTERM), and says how it ended.
     pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
+        self.stop()
+    }
+
+    /// The same, and its files stay.
+    pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.process.wait().unwrap()

@@ -5,6 +5,7 @@
 mod api;
 mod config;
 mod domain;
+mod events;
 mod observed;
 mod peer;
 mod private_file;
@@ -47,12 +48,15 @@ struct Arguments {
 enum Command {
     /// Prints the description of the API (OpenAPI 3.1) and ends.
     Openapi,
+    /// Checks that no line of the audit log was changed or removed, and ends.
+    VerifyAudit,
 }
 
 fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
     let done = match command {
         Some(Command::Openapi) => print_description(),
+        Some(Command::VerifyAudit) => verify_audit(&config),
         None => run(&config),
     };
     match done {
@@ -67,6 +71,19 @@ fn main() -> ExitCode {
 
 fn print_description() -> anyhow::Result<()> {
     std::io::stdout().write_all(api::description().as_bytes()).context("cannot print the description")
+}
+
+/// Reads the database beside a penstockd that may run; says what was found, and fails if it is not well.
+fn verify_audit(config: &Path) -> anyhow::Result<()> {
+    let database = config::read(config)?.state_dir.join("penstock.db");
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let found = runtime.block_on(async {
+        let store = Store::open(&database, Arc::new(Notify::new())).await?;
+        anyhow::Ok(store.verify_audit().await?)
+    })?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&found)?)?;
+    anyhow::ensure!(found.is_intact(), "the audit log is not as it was written");
+    Ok(())
 }
 
 fn run(config: &Path) -> anyhow::Result<()> {
@@ -90,8 +107,10 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let wake = Arc::new(Notify::new());
     let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
     let sign_in = SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?;
+    let (events, writing) = events::queue(store.clone());
+    let writing = tokio::spawn(writing);
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
-    let reconciler = Reconciler::start(store.clone(), wake, &sockets)?;
+    let reconciler = Reconciler::start(store.clone(), wake, events, &sockets)?;
     let app = App {
         store: store.clone(),
         sign_in: Arc::new(sign_in),
@@ -112,6 +131,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     })
     .await;
     reconciling.abort();
+    writing.abort();
     store.close().await;
     Ok(())
 }

@@ -19,6 +19,8 @@ use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::domain::NewEvent;
+use crate::events::Events;
 use crate::observed::{Failure, Observation, Observed, PlaneState, ProcessState, Reported};
 use crate::peer::{Contract, Host, L4, L7, Peer, PeerError, Plane, Watcher};
 use crate::store::{Store, StoreError};
@@ -81,17 +83,24 @@ pub(crate) struct Reconciler {
     l7: Peer<L7>,
     host: Peer<Host>,
     observed: Arc<watch::Sender<Observed>>,
+    events: Events,
 }
 
 impl Reconciler {
     /// Connects to the processes that listen at these sockets. `wake` is notified when there may be something to do.
-    pub(crate) fn start(store: Store, wake: Arc<Notify>, sockets: &Sockets) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Store,
+        wake: Arc<Notify>,
+        events: Events,
+        sockets: &Sockets,
+    ) -> std::io::Result<Self> {
         let observed = Arc::new(watch::Sender::new(Observed::default()));
-        let watcher = || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake) };
+        let watcher =
+            || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake), events: events.clone() };
         let l4 = Peer::start(sockets.l4.clone(), watcher())?;
         let l7 = Peer::start(sockets.l7.clone(), watcher())?;
         let host = Peer::start(sockets.host.clone(), watcher())?;
-        Ok(Self { store, wake, l4, l7, host, observed })
+        Ok(Self { store, wake, l4, l7, host, observed, events })
     }
 
     /// Where it is seen what is done.
@@ -113,10 +122,15 @@ impl Reconciler {
     pub(crate) async fn run(self) {
         let mut told = None;
         loop {
-            let failure = self.reconcile().await.err().map(|error| chain(&error));
+            let error = self.reconcile().await.err();
+            let failure = error.as_ref().map(|error| chain(error));
             // The same failure at every tick is one line, not thousands.
             if failure != told {
                 tell(failure.as_deref());
+                if let (Some(reason), true) = (&failure, error.is_some_and(|error| error.is_failure())) {
+                    let message = format!("what is wanted cannot be done: {reason}");
+                    self.events.append(NewEvent::error("configuration.refused", message));
+                }
             }
             if failure.is_some() {
                 // Whichever is first: a change, a peer that came back, or the tick.
@@ -242,20 +256,29 @@ fn chain(error: &dyn std::error::Error) -> String {
 struct Watch {
     observed: Arc<watch::Sender<Observed>>,
     wake: Arc<Notify>,
+    events: Events,
 }
 
 impl Watch {
-    fn connected(&self, version: String, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+    fn connected<C: Contract>(&self, version: String, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+        let event = NewEvent::info("process.connected", format!("{} {version} is connected", C::PROCESS));
         self.observed.send_modify(|observed| process(observed).connected(version));
+        self.events.append(event);
         self.wake.notify_one();
     }
 
-    fn lost(&self, error: &PeerError, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+    fn lost<C: Contract>(&self, error: &PeerError, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+        let mut was_connected = false;
         self.observed.send_if_modified(|observed| {
             let before = process(observed).clone();
+            was_connected = before.is_connected();
             process(observed).lost(chain(error));
             *process(observed) != before
         });
+        if was_connected {
+            let message = format!("{} is not connected any more: {}", C::PROCESS, chain(error));
+            self.events.append(NewEvent::warning("process.lost", message));
+        }
     }
 }
 
@@ -287,11 +310,11 @@ impl Observable for L7 {
 
 impl<P: Observable> Watcher<P> for Watch {
     fn connected(&self, version: String) {
-        self.connected(version, |observed| &mut P::state_mut(observed).process);
+        self.connected::<P>(version, |observed| &mut P::state_mut(observed).process);
     }
 
     fn lost(&self, error: &PeerError) {
-        self.lost(error, |observed| &mut P::state_mut(observed).process);
+        self.lost::<P>(error, |observed| &mut P::state_mut(observed).process);
     }
 
     fn status(&self, answer: PlaneAnswer<P::Status>) {
@@ -310,11 +333,11 @@ impl<P: Observable> Watcher<P> for Watch {
 
 impl Watcher<Host> for Watch {
     fn connected(&self, version: String) {
-        self.connected(version, |observed| &mut observed.host);
+        self.connected::<Host>(version, |observed| &mut observed.host);
     }
 
     fn lost(&self, error: &PeerError) {
-        self.lost(error, |observed| &mut observed.host);
+        self.lost::<Host>(error, |observed| &mut observed.host);
     }
 
     fn status(&self, answer: HostAnswer) {

@@ -1,10 +1,11 @@
 //! HTTPS: accepts, greets with TLS, and hands each connection to the router; HTTP/1.1 and HTTP/2.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -23,6 +24,10 @@ const CONNECTIONS: usize = 1024;
 /// A pause when the system has no more descriptors: accepting would fail again at once.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(pub(crate) IpAddr);
+
 /// Serves until `stop` is ready, then lets running requests finish.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -39,8 +44,8 @@ pub(crate) async fn serve(
             () = &mut stop => break,
         };
         match accepted {
-            Ok((socket, seat)) => {
-                let served = connection(socket, tls.clone(), router.clone(), running.watcher());
+            Ok((socket, source, seat)) => {
+                let served = connection(socket, source, tls.clone(), router.clone(), running.watcher());
                 tokio::spawn(async move {
                     served.await;
                     drop(seat);
@@ -59,14 +64,15 @@ pub(crate) async fn serve(
 async fn accept(
     listener: &TcpListener,
     seats: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Source, OwnedSemaphorePermit)> {
     let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
-    let (socket, _) = listener.accept().await?;
-    Ok((socket, seat))
+    let (socket, peer) = listener.accept().await?;
+    Ok((socket, Source(peer.ip()), seat))
 }
 
 async fn connection(
     socket: TcpStream,
+    source: Source,
     tls: TlsAcceptor,
     router: Router,
     running: hyper_util::server::graceful::Watcher,
@@ -75,7 +81,7 @@ async fn connection(
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(GREETING);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(GREETING);
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(router.layer(Extension(source)));
     let serving = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = running.watch(serving).await {
         tracing::debug!(error, "a connection ended early");

@@ -1,11 +1,14 @@
 //! Who may come in: the guard before every route, claiming the appliance, and signing in.
 
-use axum::Json;
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -18,6 +21,7 @@ use super::session::{self, CONSOLE};
 use super::{Access, App, ROOT, Route};
 use crate::domain::Fields;
 use crate::domain::fields::text;
+use crate::serve::Source;
 use crate::signin::{Caller, Carrier, LIFETIME_S, cookie};
 
 const TAG: &str = "sign-in";
@@ -103,36 +107,38 @@ pub(super) async fn guard(
         return Err(Problem::unclaimed());
     }
     if access == Access::SignedIn {
-        let caller = caller(&app, &request)?;
-        request.extensions_mut().insert(caller);
+        let (mut parts, body) = request.into_parts();
+        let caller = caller(&app, &parts).await?;
+        parts.extensions.insert(caller);
+        request = Request::from_parts(parts, body);
     }
     Ok(next.run(request).await)
 }
 
 /// Who calls: by the header where there is one, else by the cookie.
-fn caller(app: &App, request: &Request) -> Result<Caller, Problem> {
-    let (token, carrier) = match (bearer(request), in_cookie(request)) {
+async fn caller(app: &App, request: &Parts) -> Result<Caller, Problem> {
+    let (token, carrier) = match (bearer(&request.headers), in_cookie(&request.headers)) {
         (Some(token), _) => (token, Carrier::Program),
         (None, Some(token)) => (token, Carrier::Browser),
         (None, None) => return Err(Problem::unauthenticated("send a token: Authorization: Bearer …")),
     };
-    let caller = app.sign_in.caller(token, carrier);
+    let source = request.extensions.get::<Source>().map(|Source(address)| *address);
+    let caller = app.sign_in.caller(token, carrier, source).await?;
     let caller = caller.ok_or(Problem::unauthenticated("the token is not good, or no longer"))?;
-    if carrier == Carrier::Browser && changes(request.method()) && !from_console(request.headers()) {
+    if carrier == Carrier::Browser && changes(&request.method) && !from_console(&request.headers) {
         return Err(Problem::not_from_console());
     }
     Ok(caller)
 }
 
-fn bearer(request: &Request) -> Option<&str> {
-    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn in_cookie(request: &Request) -> Option<&str> {
+fn in_cookie(headers: &HeaderMap) -> Option<&str> {
     // HTTP/2 may send each cookie in a header of its own (RFC 9113, 8.2.3).
-    let headers = request.headers().get_all(COOKIE).into_iter();
-    headers.filter_map(|header| header.to_str().ok()).find_map(cookie::token)
+    headers.get_all(COOKIE).into_iter().filter_map(|header| header.to_str().ok()).find_map(cookie::token)
 }
 
 fn changes(method: &Method) -> bool {
@@ -144,12 +150,17 @@ fn from_console(headers: &HeaderMap) -> bool {
     headers.get(&CONSOLE).is_some_and(|value| value == "1")
 }
 
+fn address(source: Option<Extension<Source>>) -> Option<IpAddr> {
+    source.map(|Extension(Source(address))| address)
+}
+
 fn carrier(headers: &HeaderMap) -> Carrier {
     if from_console(headers) { Carrier::Browser } else { Carrier::Program }
 }
 
 async fn claim(
     State(app): State<App>,
+    source: Option<Extension<Source>>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
@@ -158,18 +169,19 @@ async fn claim(
     }
     let Claim { code, username, password } = Claim::read(&document)?;
     let carrier = carrier(&headers);
-    let token = app.sign_in.claim(&code, &username, &password, carrier).await?;
+    let token = app.sign_in.claim(&code, &username, &password, carrier, address(source)).await?;
     Ok(given(token, carrier))
 }
 
 async fn sign_in(
     State(app): State<App>,
+    source: Option<Extension<Source>>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let Credentials { username, password } = Credentials::read(&document)?;
     let carrier = carrier(&headers);
-    let token = app.sign_in.sign_in(&username, &password, carrier).await?;
+    let token = app.sign_in.sign_in(&username, &password, carrier, address(source)).await?;
     Ok(given(token, carrier))
 }
 

@@ -66,7 +66,11 @@ pub(crate) fn parse<K: Table>(uri: &Uri) -> Result<ListQuery, Vec<FieldError>> {
 /// The address of the page that begins at `cursor`: `uri` with everything else unchanged.
 pub(crate) fn next_link(uri: &Uri, query: &ListQuery, cursor: Cursor) -> Result<String, serde_json::Error> {
     let opaque = Opaque { sort: name(query.sort), after: cursor };
-    let cursor = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&opaque)?);
+    Ok(link_with(uri, &URL_SAFE_NO_PAD.encode(serde_json::to_vec(&opaque)?)))
+}
+
+/// `uri` with this cursor and everything else unchanged.
+pub(super) fn link_with(uri: &Uri, cursor: &str) -> String {
     let mut link = format!("{}?", uri.path());
     for part in uri.query().unwrap_or_default().split('&') {
         if !part.is_empty() && part.split('=').next() != Some("cursor") {
@@ -75,13 +79,13 @@ pub(crate) fn next_link(uri: &Uri, query: &ListQuery, cursor: Cursor) -> Result<
         }
     }
     link.push_str("cursor=");
-    link.push_str(&cursor);
-    Ok(link)
+    link.push_str(cursor);
+    link
 }
 
-type Fault = (&'static str, String);
+pub(super) type Fault = (&'static str, String);
 
-fn limit(value: &str) -> Result<u32, Fault> {
+pub(super) fn limit(value: &str) -> Result<u32, Fault> {
     let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| ("out_of_range", format!("want a whole number from 1 to {LIMIT_MAX}")))
 }
@@ -129,7 +133,7 @@ fn filter<K: Table>(key: &str, value: String) -> Result<(Filter, FilterValue), F
     Ok((filter, value))
 }
 
-fn pairs(uri: &Uri) -> Vec<(String, String)> {
+pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     // Every text is some list of pairs (WHATWG URL, application/x-www-form-urlencoded parsing).
     axum::extract::Query::try_from_uri(uri).map(|axum::extract::Query(pairs)| pairs).unwrap_or_default()
 }

@@ -3,19 +3,24 @@
 //! Handlers extract, call and reply; what is right is decided in `domain`, `store` and `signin`. A route says in the
 //! table who may call it, so none can be open by accident.
 
+mod audit;
 mod auth;
+mod author;
 mod body;
 mod console;
 mod describe;
 mod docs;
 mod error;
 mod etag;
+mod events;
 mod json;
 mod list;
+mod log;
 mod members;
 mod openapi;
 mod pools;
 mod resource;
+mod revisions;
 mod session;
 mod stats;
 mod status;
@@ -110,6 +115,9 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<VirtualService>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
+    routes.extend(revisions::routes());
+    routes.extend(events::routes());
+    routes.extend(audit::routes());
     routes.extend(status::routes());
     routes.extend(docs::routes());
     routes

@@ -20,12 +20,14 @@ use super::auth::{Claim, Credentials, Session};
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
 use super::resource::Resource;
+use super::revisions::RevisionView;
 use super::session::CurrentSession;
 use super::stats::Stats;
 use super::status::{Health, Status};
 use super::view::{Identified, State};
 use super::{Route, routes};
 use crate::domain::{Member, Meta, Pool, VirtualIp, VirtualService};
+use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
 const WORDS: &str = "Everything that the Penstock appliance does is done through this API.
 
@@ -59,6 +61,7 @@ fn document() -> OpenApi {
             tag("virtual-ips", "Addresses that the appliance answers for."),
             tag("virtual-services", "What is offered on them."),
             tag("pools", "Who serves it: pools and their members."),
+            tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
             tag("description", "This description."),
         ]))
@@ -107,6 +110,11 @@ fn schemas() -> Vec<Named> {
     resource::<VirtualService>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
+    log::<Event>(&mut schemas);
+    log::<AuditEntry>(&mut schemas);
+    log::<RevisionEntry>(&mut schemas);
+    with_parts::<RevisionView>(&mut schemas);
+    with_parts::<Verification>(&mut schemas);
     with_parts::<ProblemBody>(&mut schemas);
     with_parts::<Claim>(&mut schemas);
     with_parts::<Credentials>(&mut schemas);
@@ -138,6 +146,12 @@ fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     for collect in [Meta::schemas, R::schemas, Identified::schemas, State::schemas] {
         collect(schemas);
     }
+}
+
+/// A line of a log, and a list of them.
+fn log<L: Log>(schemas: &mut Vec<Named>) {
+    with_parts::<L>(schemas);
+    schemas.push((format!("{}List", L::name()), Schema::Object(list(&L::name())).into()));
 }
 
 /// The schema of a struct.

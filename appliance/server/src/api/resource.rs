@@ -2,7 +2,7 @@
 //! one only say what each resource is called.
 
 use axum::Json;
-use axum::extract::{Extension, FromRequestParts, RawPathParams, State};
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -13,6 +13,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::author::comment_parameter;
 use super::body::JsonBody;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
@@ -21,8 +22,7 @@ use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
 use super::view::View;
 use super::{Access, App, Route};
 use crate::domain::revision::fingerprint;
-use crate::domain::{FieldError, Record, Revision, Spec};
-use crate::signin::Caller;
+use crate::domain::{Author, FieldError, Record, Revision, Spec};
 use crate::store::{FilterKind, Place, Repeatable, Table};
 
 /// The header that makes a POST safe to repeat.
@@ -107,15 +107,15 @@ async fn list_all<R: Resource>(
 
 async fn create<R: Resource>(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    author: Author,
     Collection(parent): Collection<R>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let collection = R::collection(parent);
-    let repeatable = repeatable(&headers, caller, &collection, &Value::Object(document.clone()))?;
+    let repeatable = repeatable(&headers, &author, &collection, &Value::Object(document.clone()))?;
     let spec = Spec::read(&document).map_err(Problem::invalid)?;
-    let record = app.store.create::<R>(parent, spec, repeatable).await?;
+    let record = app.store.create::<R>(&author, parent, spec, repeatable).await?;
     let location = [(LOCATION, format!("{collection}/{}", record.id))];
     Ok((StatusCode::CREATED, location, shown(&record, &app)).into_response())
 }
@@ -135,30 +135,34 @@ async fn read<R: Resource>(
 
 async fn replace<R: Resource>(
     State(app): State<App>,
+    author: Author,
     Item(place): Item<R>,
     IfMatch(expected): IfMatch,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
-    let record = app.store.change(place, &expected, |_| Spec::read(&document)).await?;
+    let record = app.store.change(&author, place, &expected, |_| Spec::read(&document)).await?;
     Ok(shown(&record, &app))
 }
 
 async fn patch<R: Resource>(
     State(app): State<App>,
+    author: Author,
     Item(place): Item<R>,
     IfMatch(expected): IfMatch,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
-    let record = app.store.change(place, &expected, |spec: &Spec<R>| spec.patched(&document)).await?;
+    let record =
+        app.store.change(&author, place, &expected, |spec: &Spec<R>| spec.patched(&document)).await?;
     Ok(shown(&record, &app))
 }
 
 async fn delete<R: Resource>(
     State(app): State<App>,
+    author: Author,
     Item(place): Item<R>,
     IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, Problem> {
-    app.store.delete(place, &expected).await?;
+    app.store.delete(&author, place, &expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -169,7 +173,7 @@ fn shown<R: Resource>(record: &Record<R>, app: &App) -> Response {
 
 fn repeatable(
     headers: &HeaderMap,
-    caller: Caller,
+    author: &Author,
     collection: &str,
     body: &Value,
 ) -> Result<Option<Repeatable>, Problem> {
@@ -179,7 +183,8 @@ fn repeatable(
         Problem::invalid(vec![FieldError::new(IDEMPOTENCY_KEY, "invalid", detail)])
     })?;
     let fingerprint = fingerprint(&[collection, &body.to_string()]);
-    Ok(Some(Repeatable { key: format!("{}/{key}", caller.user), fingerprint }))
+    let user = author.id.unwrap_or_default();
+    Ok(Some(Repeatable { key: format!("{user}/{key}"), fingerprint }))
 }
 
 /// The routes of one resource.
@@ -255,6 +260,7 @@ fn describe_create<R: Resource>() -> Description {
              forwarded by.",
         )
         .parameter(parameter(IDEMPOTENCY_KEY, ParameterIn::Header, string(255), key))
+        .parameter(comment_parameter())
         .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
         .answer(StatusCode::CREATED, "It was created.", Some(&view::<R>()), &[ETAG, location])
         .fails(&[409])
@@ -272,6 +278,7 @@ fn describe_replace<R: Resource>() -> Description {
     one::<R>("replace", "Replace")
         .explain("What the body does not name gets its default.")
         .parameter(if_match())
+        .parameter(comment_parameter())
         .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
         .answer(StatusCode::OK, "It is replaced.", Some(&view::<R>()), &[ETAG])
         .fails(&[409, 412, 428])
@@ -283,6 +290,7 @@ fn describe_patch<R: Resource>() -> Description {
             "A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.",
         )
         .parameter(if_match())
+        .parameter(comment_parameter())
         .body(
             JSON_PATCH,
             &format!("{}Patch", R::NAME),
@@ -295,6 +303,7 @@ fn describe_patch<R: Resource>() -> Description {
 fn describe_delete<R: Resource>() -> Description {
     one::<R>("delete", "Delete")
         .parameter(if_match())
+        .parameter(comment_parameter())
         .answer(StatusCode::NO_CONTENT, "It is deleted.", None, &[])
         .fails(&[409, 412, 428])
 }

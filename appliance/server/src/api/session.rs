@@ -50,17 +50,15 @@ pub(super) fn console_header() -> Parameter {
     parameter("X-Penstock-Console", ParameterIn::Header, string(1), text).build()
 }
 
-async fn read(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
-    Ok(([(CACHE_CONTROL, "no-store")], Json(current(&app, &caller).await?)).into_response())
+async fn read(Extension(caller): Extension<Caller>) -> Response {
+    ([(CACHE_CONTROL, "no-store")], Json(current(&caller))).into_response()
 }
 
 async fn renew(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
-    if caller.carrier == Carrier::Program {
+    if caller.ticket.carrier == Carrier::Program {
         let detail = "only the console's session is renewed: sign in again for another token";
         return Err(Problem::new(StatusCode::CONFLICT, "not_renewable", detail));
     }
-    // Whoever is no user any more gets no other token.
-    current(&app, &caller).await?;
     let token = app.sign_in.renew(&caller)?;
     Ok(cookie(StatusCode::NO_CONTENT, &cookie::holding(&token)))
 }
@@ -69,14 +67,14 @@ async fn sign_out(Extension(_caller): Extension<Caller>) -> Response {
     cookie(StatusCode::NO_CONTENT, &cookie::removal())
 }
 
-async fn current(app: &App, caller: &Caller) -> Result<CurrentSession, Problem> {
-    let username = app.sign_in.username(caller).await?;
-    let username = username.ok_or(Problem::unauthenticated("this user is gone"))?;
-    let session_ends_in = match caller.carrier {
-        Carrier::Browser => caller.session_remaining_s(),
-        Carrier::Program => caller.remaining_s(),
+fn current(caller: &Caller) -> CurrentSession {
+    let ticket = &caller.ticket;
+    let session_ends_in = match ticket.carrier {
+        Carrier::Browser => ticket.session_remaining_s(),
+        Carrier::Program => ticket.remaining_s(),
     };
-    Ok(CurrentSession { username, expires_in: caller.remaining_s(), session_ends_in })
+    let username = caller.username.to_string();
+    CurrentSession { username, expires_in: ticket.remaining_s(), session_ends_in }
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -71,6 +71,10 @@ impl Pointer {
     pub(super) fn field(&self, key: &str) -> Self {
         Self(format!("{}/{}", self.0, key.replace('~', "~0").replace('/', "~1")))
     }
+
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
 }
 
 /// What is wrong with a value, wherever it stands.

@@ -5,6 +5,9 @@
 //! patch are the same document, read by the same code. References to other resources are checked by the store,
 //! inside the transaction that writes.
 
+mod author;
+mod delta;
+mod event;
 pub(crate) mod fields;
 mod member;
 mod merge;
@@ -25,6 +28,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub(crate) use author::Author;
+pub(crate) use delta::{Action, Change, Delta};
+pub(crate) use event::{NewEvent, Severity};
 pub(crate) use fields::{FieldError, Fields};
 pub(crate) use member::Member;
 use merge::merge_patch;
@@ -42,7 +48,7 @@ pub(crate) trait Kind:
     /// What identifies one.
     type Id: Copy + Debug + Display + FromStr + PartialEq + Serialize + DeserializeOwned + Send + Sync + Unpin;
     /// What it belongs to: a pool, or nothing.
-    type Parent: Copy + Debug + Send + Sync;
+    type Parent: Copy + Debug + Serialize + DeserializeOwned + Send + Sync;
 
     /// What one is called in a sentence.
     const NOUN: &'static str;

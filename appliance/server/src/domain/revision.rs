@@ -36,6 +36,11 @@ impl Expected {
     }
 }
 
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
 /// A short text that differs where one of `parts` differs.
 pub(crate) fn fingerprint(parts: &[&str]) -> String {
     let hash = digest(&SHA256, parts.join("\n").as_bytes());

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Spec, VirtualIp};
+use crate::domain::{Author, Spec, VirtualIp};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -102,7 +102,8 @@ impl Stage {
         let store = Store::open(&folder.path().join("test.db"), Arc::clone(&wake)).await.unwrap();
         let socket = |name: &str| folder.path().join(name);
         let sockets = Sockets { l4: socket("l4.sock"), l7: socket("l7.sock"), host: socket("host.sock") };
-        let reconciler = Reconciler::start(store.clone(), wake, &sockets).unwrap();
+        let events = crate::events::queue(store.clone()).0;
+        let reconciler = Reconciler::start(store.clone(), wake, events, &sockets).unwrap();
         let observed = reconciler.observation();
         tokio::spawn(reconciler.run());
         let (asks, asked) = channel();
@@ -120,7 +121,7 @@ impl Stage {
     async fn create(&self, last: u8) -> Generation {
         let document = json!({ "name": format!("ip-{last}"), "address": format!("192.0.2.{last}") });
         let spec = Spec::<VirtualIp>::read(document.as_object().unwrap()).unwrap();
-        self.store.create((), spec, None).await.unwrap().generation
+        self.store.create(&Author::appliance(""), (), spec, None).await.unwrap().generation
     }
 
     async fn until(&mut self, wanted: impl FnMut(&Observed) -> bool) -> Observed {

@@ -9,20 +9,23 @@ mod throttle;
 mod token;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
-use crate::domain::FieldError;
+use crate::domain::{Author, FieldError};
 use crate::private_file;
-use crate::store::{Store, StoreError, User};
+use crate::store::{Outcome, Store, StoreError, User};
 use claim::ClaimCode;
 use throttle::Throttle;
 
-pub(crate) use token::{Caller, Carrier, LIFETIME_S, Tokens};
+pub(crate) use token::{Carrier, LIFETIME_S, Ticket, Tokens};
 
 /// Hashing a password takes 19 MiB and a core for a while: strangers get no more than this many at once.
 const HASHES_AT_ONCE: usize = 2;
@@ -67,6 +70,24 @@ pub(crate) enum Denied {
     /// The password could not be hashed, or the token not be signed.
     #[error("sign-in failed: {0}")]
     Failed(String),
+}
+
+/// Somebody who presented a good token.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// What the token says.
+    pub(crate) ticket: Ticket,
+    /// What they are called.
+    pub(crate) username: Arc<str>,
+    /// Where they are.
+    source: Option<IpAddr>,
+}
+
+impl Caller {
+    /// As the author of a change.
+    pub(crate) fn author(&self, comment: String) -> Author {
+        Author { id: Some(self.ticket.user), name: self.username.to_string(), source: self.source, comment }
+    }
 }
 
 /// Lets people in.
@@ -117,6 +138,7 @@ impl SignIn {
         username: &str,
         password: &str,
         carrier: Carrier,
+        source: Option<IpAddr>,
     ) -> Result<String, Denied> {
         let Some(hash) = self.store.claim_code_hash().await? else {
             return Err(StoreError::AlreadyClaimed.into());
@@ -132,6 +154,7 @@ impl SignIn {
             tracing::warn!(%error, "the used claim code could not be removed from {}", self.code_file.display());
         }
         tracing::info!(user = %user.id, "the appliance is claimed");
+        self.note("claim", Some(user.id), username, source, Outcome::Succeeded).await?;
         self.issue(&user, carrier)
     }
 
@@ -141,6 +164,7 @@ impl SignIn {
         username: &str,
         password: &str,
         carrier: Carrier,
+        source: Option<IpAddr>,
     ) -> Result<String, Denied> {
         self.throttle.attempt(username, Instant::now()).map_err(Denied::TooMany)?;
         let user = self.store.user(username).await?;
@@ -151,25 +175,43 @@ impl SignIn {
         match user {
             Some(user) if right => {
                 self.throttle.forgive(username);
+                self.note("session.create", Some(user.id), username, source, Outcome::Succeeded).await?;
                 self.issue(&user, carrier)
             }
-            _ => Err(Denied::Wrong("name or password")),
+            _ => {
+                self.note("session.create", None, username, source, Outcome::Denied).await?;
+                Err(Denied::Wrong("name or password"))
+            }
         }
     }
 
-    /// Who presents this token.
-    pub(crate) fn caller(&self, token: &str, carrier: Carrier) -> Option<Caller> {
-        self.tokens.verify(token, carrier)
+    /// Who presents this token, from `source`; nobody if the token is not good or the user is gone.
+    pub(crate) async fn caller(
+        &self,
+        token: &str,
+        carrier: Carrier,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Caller>, StoreError> {
+        let Some(ticket) = self.tokens.verify(token, carrier) else { return Ok(None) };
+        let username = self.store.username(ticket.user).await?;
+        Ok(username.map(|username| Caller { ticket, username: username.into(), source }))
     }
 
     /// Another token for the session of `caller`.
     pub(crate) fn renew(&self, caller: &Caller) -> Result<String, Denied> {
-        self.tokens.renew(caller).map_err(|error| Denied::Failed(error.to_string()))
+        self.tokens.renew(&caller.ticket).map_err(|error| Denied::Failed(error.to_string()))
     }
 
-    /// What `caller` is called; `None` if they are no user any more.
-    pub(crate) async fn username(&self, caller: &Caller) -> Result<Option<String>, Denied> {
-        Ok(self.store.username(caller.user).await?)
+    async fn note(
+        &self,
+        action: &str,
+        id: Option<Uuid>,
+        username: &str,
+        source: Option<IpAddr>,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        let author = Author { id, name: username.to_owned(), source, comment: String::new() };
+        self.store.audit(&author, action, outcome, serde_json::json!({})).await
     }
 
     fn issue(&self, user: &User, carrier: Carrier) -> Result<String, Denied> {

@@ -36,9 +36,9 @@ impl Carrier {
     }
 }
 
-/// Somebody who presented a good token.
+/// What a good token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
+pub(crate) struct Ticket {
     /// The user.
     pub(crate) user: Uuid,
     /// Who carried the token.
@@ -49,7 +49,7 @@ pub(crate) struct Caller {
     pub(crate) expires: u64,
 }
 
-impl Caller {
+impl Ticket {
     /// Seconds for which the token is still good.
     pub(crate) fn remaining_s(&self) -> u64 {
         self.expires.saturating_sub(now())
@@ -125,8 +125,8 @@ impl Tokens {
     }
 
     /// Another token for the same session. It never outlives the session.
-    pub(super) fn renew(&self, caller: &Caller) -> Result<String, jsonwebtoken::errors::Error> {
-        self.issue_at(caller.user, caller.carrier, caller.since, now())
+    pub(super) fn renew(&self, ticket: &Ticket) -> Result<String, jsonwebtoken::errors::Error> {
+        self.issue_at(ticket.user, ticket.carrier, ticket.since, now())
     }
 
     fn issue_at(
@@ -142,11 +142,11 @@ impl Tokens {
     }
 
     /// Whose token this is, if it is good for this carrier.
-    pub(super) fn verify(&self, token: &str, carrier: Carrier) -> Option<Caller> {
+    pub(super) fn verify(&self, token: &str, carrier: Carrier) -> Option<Ticket> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let Claims { sub: user, aud, exp: expires, auth_time: since, .. } = data.claims;
         let good = data.header.kid == self.header.kid && aud == carrier.audience();
-        good.then_some(Caller { user, carrier, since, expires })
+        good.then_some(Ticket { user, carrier, since, expires })
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     fn a_token_is_good_until_it_expires_and_only_here() {
         let (ours, user) = (tokens(), Uuid::now_v7());
         let issue = |tokens: &Tokens, at| tokens.issue_at(user, Carrier::Program, at, at).unwrap();
-        let who = |token: &str| ours.verify(token, Carrier::Program).map(|caller| caller.user);
+        let who = |token: &str| ours.verify(token, Carrier::Program).map(|ticket| ticket.user);
         assert_eq!(who(&issue(&ours, now())), Some(user));
         assert_eq!(who(&issue(&ours, now() - LIFETIME_S - 1)), None);
         assert_eq!(who(&issue(&tokens(), now())), None);
@@ -188,8 +188,8 @@ mod tests {
     fn renewing_keeps_a_session_for_so_long_and_no_longer() {
         let (ours, user, now) = (tokens(), Uuid::now_v7(), now());
         let renewed = |since| {
-            let caller = Caller { user, carrier: Carrier::Browser, since, expires: now + 1 };
-            ours.verify(&ours.renew(&caller).unwrap(), Carrier::Browser)
+            let ticket = Ticket { user, carrier: Carrier::Browser, since, expires: now + 1 };
+            ours.verify(&ours.renew(&ticket).unwrap(), Carrier::Browser)
         };
         let early = renewed(now - 60).unwrap();
         assert_eq!(early.since, now - 60);

@@ -149,7 +149,7 @@ fn page_query<K: Table>(parent: K::Parent, query: &ListQuery) -> QueryBuilder<Sq
     sql
 }
 
-fn push_filter(filter: Filter, value: &FilterValue, sql: &mut QueryBuilder<Sqlite>) {
+pub(super) fn push_filter(filter: Filter, value: &FilterValue, sql: &mut QueryBuilder<Sqlite>) {
     let (before, after) = filter.sql.split_once('?').unwrap_or((filter.sql, ""));
     sql.push(before);
     match value {

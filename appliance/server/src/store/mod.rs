@@ -5,12 +5,18 @@
 //! resources share is in `table.rs`, written once over the trait `Table`; what is one's own is in its file.
 
 mod accounts;
+mod audit;
 mod columns;
 mod desired;
+mod edit;
+mod events;
 mod idempotency;
+mod kinds;
 mod list;
+mod log;
 mod members;
 mod pools;
+mod revisions;
 mod table;
 mod virtual_ips;
 mod virtual_services;
@@ -25,15 +31,19 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::FieldError;
 
 pub(crate) use accounts::User;
+pub(crate) use audit::{AuditEntry, Outcome, Verification};
+pub(crate) use events::Event;
 pub(crate) use idempotency::Repeatable;
 pub(crate) use list::{
     COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,
 };
+pub(crate) use log::{Log, LogQuery};
+pub(crate) use revisions::RevisionEntry;
 pub(crate) use table::{Place, Table};
 
 /// How many connections read at once.
@@ -96,6 +106,8 @@ pub(crate) struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     changed: Arc<Notify>,
+    /// The number of the last event.
+    events: Arc<watch::Sender<i64>>,
 }
 
 impl Store {
@@ -119,7 +131,8 @@ impl Store {
             .max_connections(READERS)
             .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
             .await?;
-        Ok(Self { writer, readers, changed })
+        let last = events::last(&mut *readers.acquire().await?).await?;
+        Ok(Self { writer, readers, changed, events: Arc::new(watch::Sender::new(last)) })
     }
 
     /// Ends all connections; what was acknowledged is on disk already.
@@ -137,22 +150,9 @@ impl Store {
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
-
-    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
-        transaction.commit().await?;
-        self.changed.notify_one();
-        Ok(())
-    }
 }
 
 async fn current_generation(connection: &mut SqliteConnection) -> Result<Generation, StoreError> {
     let current: i64 = sqlx::query_scalar("SELECT current FROM generation").fetch_one(connection).await?;
     Ok(Generation(current.unsigned_abs()))
-}
-
-async fn raise_generation(connection: &mut SqliteConnection) -> Result<Generation, StoreError> {
-    let raised: i64 = sqlx::query_scalar("UPDATE generation SET current = current + 1 RETURNING current")
-        .fetch_one(connection)
-        .await?;
-    Ok(Generation(raised.unsigned_abs()))
 }

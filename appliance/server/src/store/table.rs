@@ -10,8 +10,8 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use super::columns::{Text, Word};
 use super::idempotency::{self, Repeatable};
 use super::list::Filter;
-use super::{Store, StoreError, raise_generation};
-use crate::domain::{Expected, FieldError, Kind, Meta, Readiness, Record, Revision, Spec, Timestamp};
+use super::{Store, StoreError};
+use crate::domain::{Author, Expected, FieldError, Kind, Meta, Readiness, Record, Revision, Spec, Timestamp};
 
 /// Values on their way into a statement, in the order of the columns.
 pub(crate) type Values<'q> = Separated<'q, Sqlite, &'static str>;
@@ -22,6 +22,8 @@ pub(crate) trait Table: Kind {
     const TABLE: &'static str;
     /// The column that names what one belongs to, if anything.
     const PARENT: Option<&'static str> = None;
+    /// Whether the planes work by it: a change raises the generation, and is kept as a revision.
+    const CONFIGURATION: bool = true;
     /// The columns that only this kind has, in the order of `bind`.
     const COLUMNS: &'static str;
     /// What is selected for `Self::Row`.
@@ -147,66 +149,49 @@ impl Store {
     /// Creates one. A repeated request gets what the first one created.
     pub(crate) async fn create<K: Table>(
         &self,
+        author: &Author,
         parent: K::Parent,
         spec: Spec<K>,
         repeatable: Option<Repeatable>,
     ) -> Result<Record<K>, StoreError> {
-        let mut transaction = self.write().await?;
+        let mut edit = self.edit().await?;
         if let Some(repeatable) = &repeatable
-            && let Some(first) = idempotency::recall(repeatable, &mut transaction).await?
+            && let Some(first) = idempotency::recall(repeatable, edit.connection()).await?
         {
             return Ok(first);
         }
-        K::check_parent(parent, &mut transaction).await?;
-        let place = Place { parent, id: K::new_id() };
-        check(&place, &spec, &mut transaction).await?;
-        let generation = raise_generation(&mut transaction).await?;
-        insert(&place, &spec, generation, &mut transaction).await?;
-        spec.own.relate(place.id, &mut transaction).await?;
-        let record = find(&place, &mut transaction).await?;
+        let record = edit.create(Place { parent, id: K::new_id() }, &spec).await?;
         if let Some(repeatable) = &repeatable {
-            idempotency::remember(repeatable, &record, &mut transaction).await?;
+            idempotency::remember(repeatable, &record, edit.connection()).await?;
         }
-        self.commit(transaction).await?;
+        edit.commit(self, author).await?;
         Ok(record)
     }
 
     /// Replaces what is written of the one at `place` by what `change` makes of it.
     pub(crate) async fn change<K: Table>(
         &self,
+        author: &Author,
         place: Place<K>,
         expected: &Expected,
         change: impl FnOnce(&Spec<K>) -> Result<Spec<K>, Vec<FieldError>> + Send,
     ) -> Result<Record<K>, StoreError> {
-        let mut transaction = self.write().await?;
-        let before = expect(&place, expected, &mut transaction).await?;
-        let spec = change(&before.spec).map_err(StoreError::Invalid)?;
-        // Nothing to do for the planes, and no reason for others to read again.
-        if spec == before.spec {
-            return Ok(before);
-        }
-        check(&place, &spec, &mut transaction).await?;
-        let generation = raise_generation(&mut transaction).await?;
-        update(&place, &spec, generation, &mut transaction).await?;
-        spec.own.relate(place.id, &mut transaction).await?;
-        let record = find(&place, &mut transaction).await?;
-        self.commit(transaction).await?;
+        let mut edit = self.edit().await?;
+        let record = edit.change(place, expected, change).await?;
+        edit.commit(self, author).await?;
         Ok(record)
     }
 
     /// Deletes the one at `place`.
     pub(crate) async fn delete<K: Table>(
         &self,
+        author: &Author,
         place: Place<K>,
         expected: &Expected,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        let record = expect(&place, expected, &mut transaction).await?;
-        K::check_unused(&record, &mut transaction).await?;
-        let mut delete = QueryBuilder::<Sqlite>::new(format!("DELETE FROM {} WHERE id = ", K::TABLE));
-        delete.push_bind(Text(place.id)).build().execute(&mut *transaction).await?;
-        raise_generation(&mut transaction).await?;
-        self.commit(transaction).await
+        let mut edit = self.edit().await?;
+        edit.delete(place, expected).await?;
+        edit.commit(self, author).await
     }
 }
 
@@ -249,7 +234,7 @@ pub(super) fn record<K: Table>(row: &SqliteRow) -> Result<Record<K>, StoreError>
     Ok(Record { id, spec: Spec { meta, own }, generation, created_at, updated_at, readiness })
 }
 
-async fn find<K: Table>(
+pub(super) async fn find<K: Table>(
     place: &Place<K>,
     connection: &mut SqliteConnection,
 ) -> Result<Record<K>, StoreError> {
@@ -262,7 +247,7 @@ async fn find<K: Table>(
     }
 }
 
-async fn expect<K: Table>(
+pub(super) async fn expect<K: Table>(
     place: &Place<K>,
     expected: &Expected,
     connection: &mut SqliteConnection,
@@ -271,7 +256,7 @@ async fn expect<K: Table>(
     if expected.admits(&Revision::of(&record)) { Ok(record) } else { Err(StoreError::Stale) }
 }
 
-async fn check<K: Table>(
+pub(super) async fn check<K: Table>(
     place: &Place<K>,
     spec: &Spec<K>,
     connection: &mut SqliteConnection,
@@ -287,7 +272,7 @@ async fn check<K: Table>(
     faults.into_result()
 }
 
-async fn insert<K: Table>(
+pub(super) async fn insert<K: Table>(
     place: &Place<K>,
     spec: &Spec<K>,
     generation: Generation,
@@ -311,7 +296,7 @@ async fn insert<K: Table>(
     Ok(())
 }
 
-async fn update<K: Table>(
+pub(super) async fn update<K: Table>(
     place: &Place<K>,
     spec: &Spec<K>,
     generation: Generation,
