@@ -95,10 +95,16 @@ pub(super) fn routes() -> Vec<Route> {
         .parameter(parameter(LAST_EVENT_ID, ParameterIn::Header, string(20), last))
         .answer_text("text/event-stream", "Events, as long as you listen.")
         .fails(&[422]);
-    let list = format!("{ROOT}/events");
+    let collection = format!("{ROOT}/events");
     vec![
-        Route::new(HttpMethod::Get, list.clone(), Access::SignedIn, log::list::<Event>, listing),
-        Route::new(HttpMethod::Get, format!("{list}/stream"), Access::SignedIn, stream, streaming),
-        Route::new(HttpMethod::Get, format!("{list}/{{id}}"), Access::SignedIn, log::read::<Event>, one),
+        Route::new(HttpMethod::Get, collection.clone(), Access::SignedIn, log::list::<Event>, listing),
+        Route::new(HttpMethod::Get, format!("{collection}/stream"), Access::SignedIn, stream, streaming),
+        Route::new(
+            HttpMethod::Get,
+            format!("{collection}/{{id}}"),
+            Access::SignedIn,
+            log::read::<Event>,
+            one,
+        ),
     ]
 }

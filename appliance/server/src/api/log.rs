@@ -10,9 +10,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::App;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
-use super::list::{LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs};
+use super::list::{Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs};
 use crate::domain::FieldError;
-use crate::store::{FilterValue, Log, LogQuery};
+use crate::store::{Filter, FilterValue, Log, LogQuery};
 
 /// A part of a log.
 #[derive(Debug, Serialize)]
@@ -53,22 +53,21 @@ fn parse<L: Log>(uri: &Uri) -> Result<LogQuery, Vec<FieldError>> {
                 }
                 Err(_) => Err(("invalid", "this is no cursor of this list".to_owned())),
             },
-            key => match L::FILTERS.iter().find(|filter| filter.key == key) {
-                Some(filter) => {
-                    query.filters.push((*filter, FilterValue::Text(value)));
-                    Ok(())
-                }
-                None => {
-                    let keys = L::FILTERS.iter().map(|filter| filter.key).collect::<Vec<_>>().join(", ");
-                    Err(("unknown_parameter", format!("want limit, cursor, or one of {keys}")))
-                }
-            },
+            key => filter::<L>(key, value).map(|filter| query.filters.push(filter)),
         };
         if let Err((code, detail)) = parsed {
             faults.push(FieldError::new(format!("?{key}"), code, detail));
         }
     }
     if faults.is_empty() { Ok(query) } else { Err(faults) }
+}
+
+fn filter<L: Log>(key: &str, value: String) -> Result<(Filter, FilterValue), Fault> {
+    let Some(filter) = L::FILTERS.iter().find(|filter| filter.key == key) else {
+        let keys = L::FILTERS.iter().map(|filter| filter.key).collect::<Vec<_>>().join(", ");
+        return Err(("unknown_parameter", format!("want limit, cursor, or one of {keys}")));
+    };
+    Ok((*filter, FilterValue::Text(value)))
 }
 
 /// The description of the list of a log.
@@ -94,7 +93,6 @@ pub(super) fn describe_list<L: Log>(described: Description, schema: &str) -> Des
 
 /// The number of a line, in the address.
 pub(super) fn number(name: &str, text: &str) -> utoipa::openapi::path::Parameter {
-    let schema =
-        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(i64::MAX as isize));
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(isize::MAX));
     parameter(name, ParameterIn::Path, schema.build(), text).build()
 }

@@ -19,6 +19,7 @@ pub(crate) struct Author {
 
 impl Author {
     /// The appliance itself.
+    #[cfg(test)]
     pub(crate) fn appliance(comment: impl Into<String>) -> Self {
         Self { id: None, name: "penstock".to_owned(), source: None, comment: comment.into() }
     }
