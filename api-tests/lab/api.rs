@@ -73,6 +73,12 @@ impl Api {
         Ok(self.post(path, body)?.expect_status(201)?.body)
     }
 
+    /// `PATCH` of whatever version there is now.
+    pub fn change(&self, path: &str, patch: &Value) -> Result<Value> {
+        let etag = self.get(path)?.expect_status(200)?.etag.context("the resource has no ETag")?;
+        Ok(self.patch(path, &etag, patch)?.expect_status(200)?.body)
+    }
+
     /// Deletes whatever version there is now.
     pub fn remove(&self, path: &str) -> Result<()> {
         let etag = self.get(path)?.expect_status(200)?.etag.context("the resource has no ETag")?;

@@ -46,6 +46,11 @@ fn bad_input_is_refused_and_changes_nothing() -> Result<()> {
         let reply = api.post(&members, &json!({ "address": "198.18.2.13", "port": port }))?;
         assert_refused("a member's port", &reply, 422, "/port")?;
     }
+    for (field, value) in [("weight", json!(257)), ("connection_limit", json!(0)), ("backup", json!("yes"))] {
+        let mut member = json!({ "address": "198.18.2.13", "port": 80 });
+        member[field] = value;
+        assert_refused("a member's own field", &api.post(&members, &member)?, 422, &format!("/{field}"))?;
+    }
     let nobody = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
     let reply = service(json!({ "default_pool_id": nobody }))?;
     assert_refused("a pool that does not exist", &reply, 422, "/default_pool_id")?;

@@ -6,6 +6,7 @@ mod checksums;
 mod idle;
 mod owned;
 mod restarts;
+mod scheduling;
 mod stage;
 mod workers;
 

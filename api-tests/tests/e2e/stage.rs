@@ -99,9 +99,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Removes a member (0 is the first) from the pool.
+    /// Where a member (0 is the first) is in the API.
+    pub(crate) fn member_path(&self, member: usize) -> String {
+        format!("/pools/{}/members/{}", self.pool, self.members[member])
+    }
+
+    /// Removes a member from the pool.
     pub(crate) fn remove_member(&self, member: usize) -> Result<()> {
-        self.api.remove(&format!("/pools/{}/members/{}", self.pool, self.members[member]))?;
+        self.api.remove(&self.member_path(member))?;
         self.await_forwarding()
     }
 

@@ -138,11 +138,19 @@ impl Served {
 }
 
 fn backend(member: &Member, judge: Judge<'_>) -> Option<L4Backend> {
-    let Member { id, address, port, state } = member;
+    let Member { id, address, port, state, weight, backup, connection_limit } = member;
     if *state == MemberState::Disabled {
         return None;
     }
-    Some(L4Backend { member: *id, address: *address, port: *port, takes_new: judge.takes_new(member) })
+    Some(L4Backend {
+        member: *id,
+        address: *address,
+        port: *port,
+        takes_new: judge.takes_new(member),
+        weight: *weight,
+        backup: *backup,
+        connection_limit: *connection_limit,
+    })
 }
 
 /// Whether each member takes new connections: all that a change of health can change.

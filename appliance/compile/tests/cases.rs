@@ -9,7 +9,7 @@ use lb_compile::{CompileError, compile, standings};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService};
 use lb_model::l7::{L7Protocol, L7Timeouts};
 use lb_model::observed::Liveness;
-use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
+use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
 
@@ -44,7 +44,15 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
 }
 
 fn member(number: usize, state: MemberState) -> Member {
-    Member { id: MemberId(uuid(number)), address: address(number), port: port(8080), state }
+    Member {
+        id: MemberId(uuid(number)),
+        address: address(number),
+        port: port(8080),
+        state,
+        weight: Weight::default(),
+        backup: false,
+        connection_limit: None,
+    }
 }
 
 fn pool(number: usize, members: Vec<Member>) -> Pool {

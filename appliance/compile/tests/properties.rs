@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use lb_compile::{CompileError, compile};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
-use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler};
+use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -24,6 +24,9 @@ fn member() -> impl Strategy<Value = Member> {
         address: IpAddr::V4(Ipv4Addr::from_bits(address)),
         port: L4Port::new(port).unwrap(),
         state,
+        weight: Weight::default(),
+        backup: false,
+        connection_limit: None,
     })
 }
 

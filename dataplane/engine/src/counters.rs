@@ -36,6 +36,8 @@ impl Counter {
 pub struct BackendCell {
     /// Connections given to it.
     pub connections: Counter,
+    /// Connections that it has now.
+    pub active: Counter,
     /// Packets and bytes of each direction: from clients, to clients.
     pub packets: [Counter; 2],
     /// Bytes of the IP packets.
@@ -47,6 +49,7 @@ impl BackendCell {
     pub fn read(&self) -> BackendCounters {
         BackendCounters {
             connections: self.connections.get(),
+            active: self.active.get(),
             packets_in: self.packets[0].get(),
             bytes_in: self.bytes[0].get(),
             packets_out: self.packets[1].get(),

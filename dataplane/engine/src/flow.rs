@@ -95,6 +95,8 @@ pub struct NewFlow {
     pub member: (u32, u16),
     /// What the rewrite adds to the checksums.
     pub deltas: [[u16; 2]; 2],
+    /// The slot of the backend, in tables of this epoch.
+    pub backend: (u32, u32),
     /// Now.
     pub now: u32,
     /// How long the first answer may take.
@@ -167,7 +169,7 @@ impl FlowTable {
 
     /// Enters a flow that is not in the table; nothing if there is no room for it.
     pub fn insert(&mut self, flow: &NewFlow) -> Option<Found> {
-        let entry = self.take_entry(flow.now)?;
+        let entry = self.take_entry()?;
         let (member, member_port) = flow.member;
         let client = ipv4::low(flow.from_client.addresses);
         let client_port = crate::wire::tcp::low(flow.from_client.ports);
@@ -184,8 +186,9 @@ impl FlowTable {
         conn.protocol = from_member.protocol;
         conn.deltas = flow.deltas;
         (conn.last_seen, conn.timeout) = (flow.now, flow.timeout);
-        // To be looked up when the first packet passes: no tables have this epoch.
-        (conn.backend, conn.next_hops, conn.epoch) = (NOBODY, [NOBODY; 2], NO_EPOCH);
+        (conn.backend, conn.epoch) = flow.backend;
+        // To be looked up when the first packet passes.
+        conn.next_hops = [NOBODY; 2];
         conn.flags = 0;
         compiler_fence(Ordering::SeqCst);
         let reply = add_slot(buckets, places[1], entry | DIRECTION);
@@ -204,13 +207,13 @@ impl FlowTable {
         Some(Found(entry))
     }
 
-    /// Forgets a flow.
-    pub fn remove(&mut self, found: Found) {
+    /// Forgets a flow, and returns what it was.
+    pub fn remove(&mut self, found: Found) -> Option<Conn> {
         let entry = found.entry();
-        let Some(keys) = self.keys(entry) else { return };
-        let places = keys.map(|key| self.place(key));
+        let places = self.keys(entry)?.map(|key| self.place(key));
         let FlowParts { header, buckets, conns } = self.file.parts();
-        let Some(conn) = conns.get_mut(entry as usize).filter(|conn| conn.state != FREE) else { return };
+        let conn = conns.get_mut(entry as usize).filter(|conn| conn.state != FREE)?;
+        let removed = conn.clone();
         header.in_doubt = entry;
         compiler_fence(Ordering::SeqCst);
         conn.state = FREE;
@@ -218,26 +221,25 @@ impl FlowTable {
         remove_slot(buckets, places[1], entry | DIRECTION);
         header.live -= 1;
         give_back(header, conns, entry);
+        Some(removed)
     }
 
-    /// Looks at the next `count` entries and forgets those that were silent for too long. Returns how many.
-    pub fn expire(&mut self, now: u32, count: u32) -> u32 {
-        let mut expired = 0;
-        for _ in 0..count {
-            let FlowParts { header, conns, .. } = self.file.parts();
-            if self.sweep >= header.untouched {
-                self.sweep = 0;
-            }
-            let Some(conn) = conns.get(self.sweep as usize) else { return expired };
-            let over = conn.state != FREE && now.wrapping_sub(conn.last_seen) > conn.timeout;
-            let found = Found(self.sweep);
-            self.sweep += 1;
-            if over {
-                self.remove(found);
-                expired += 1;
-            }
+    /// The next entry of an endless round over all that were ever used, if it holds a flow.
+    pub(crate) fn next_in_round(&mut self) -> Option<(Found, &mut Conn)> {
+        let FlowParts { header, conns, .. } = self.file.parts();
+        if self.sweep >= header.untouched {
+            self.sweep = 0;
         }
-        expired
+        let at = self.sweep;
+        self.sweep += 1;
+        let conn = conns.get_mut(at as usize).filter(|conn| conn.state != FREE)?;
+        Some((Found(at), conn))
+    }
+
+    /// Whether a flow can be entered without another one giving way.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let FlowParts { header, conns, .. } = self.file.parts();
+        header.free != NOBODY || (header.untouched as usize) < conns.len()
     }
 
     /// Entries that were ever used: what a full sweep has to look at.
@@ -255,10 +257,9 @@ impl FlowTable {
     }
 
     /// A free entry, already in doubt.
-    fn take_entry(&mut self, now: u32) -> Option<u32> {
-        let header = self.file.parts().header;
-        if header.free == NOBODY && header.untouched as usize == self.file.parts().conns.len() {
-            self.evict(now)?;
+    fn take_entry(&mut self) -> Option<u32> {
+        if !self.has_room() {
+            return None;
         }
         let FlowParts { header, conns, .. } = self.file.parts();
         let entry = if header.free == NOBODY { header.untouched } else { header.free };
@@ -272,8 +273,8 @@ impl FlowTable {
         Some(entry)
     }
 
-    /// Makes room by forgetting an unfinished handshake, or a flow that is over anyway.
-    fn evict(&mut self, now: u32) -> Option<()> {
+    /// Makes room by forgetting an unfinished handshake, or a flow that is over anyway; returns what it was.
+    pub(crate) fn evict(&mut self, now: u32) -> Option<Conn> {
         for _ in 0..EVICTION_SEARCH {
             let conns = self.file.parts().conns;
             let at = self.evict as usize % conns.len();
@@ -281,9 +282,8 @@ impl FlowTable {
             let conn = conns.get(at)?;
             let silent = now.wrapping_sub(conn.last_seen) > conn.timeout;
             if conn.state == OPENING || (conn.state != FREE && silent) {
-                self.remove(Found(u32::try_from(at).ok()?));
                 self.evicted += 1;
-                return Some(());
+                return self.remove(Found(u32::try_from(at).ok()?));
             }
         }
         None
@@ -303,8 +303,13 @@ impl FlowTable {
         }
         let FlowParts { header, conns, .. } = self.file.parts();
         header.in_doubt = NOBODY;
-        let used = &conns[..(header.untouched as usize).min(conns.len())];
-        header.live = u32::try_from(used.iter().filter(|conn| conn.state != FREE).count()).unwrap_or(0);
+        let used = header.untouched.min(conns.len() as u32) as usize;
+        header.live = 0;
+        for conn in conns[..used].iter_mut().filter(|conn| conn.state != FREE) {
+            // The slots of the process before mean nothing to this one.
+            (conn.backend, conn.epoch) = (NOBODY, NO_EPOCH);
+            header.live += 1;
+        }
     }
 }
 

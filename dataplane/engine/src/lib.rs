@@ -10,10 +10,12 @@
 
 pub mod counters;
 pub mod flow;
+mod loads;
 pub mod network;
 mod pick;
 pub mod pipeline;
 mod rewrite;
+mod schedule;
 pub mod tables;
 mod tcp_state;
 pub mod verdict;

@@ -1,26 +1,137 @@
 //! Choosing a backend for a new flow.
 
-use crate::tables::Service;
+use std::sync::Arc;
 
-/// What schedulers remember from one flow to the next: one word a service, each worker its own.
-#[derive(Debug, Default)]
+use lb_model::counters::DropReason;
+
+use crate::counters::WorkerCounters;
+use crate::flow::Key;
+use crate::loads::{Loads, compare};
+use crate::schedule::{Cost, Hashed, How, Schedule, mix};
+use crate::tables::Tables;
+use crate::wire::{ipv4, tcp};
+
+/// A turn that was not taken yet.
+const NOT_BEGUN: u32 = u32::MAX;
+
+/// What schedulers remember from one flow to the next: each worker its own.
+#[derive(Debug)]
 pub(crate) struct Picker {
+    /// By slot of the service.
     turns: Vec<u32>,
+    random: u64,
+    /// Every worker's counters, this one's included.
+    workers: Box<[Arc<WorkerCounters>]>,
+    worker: u16,
 }
 
 impl Picker {
+    pub(crate) fn new(workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
+        Self { turns: Vec::new(), random: mix(u64::from(worker) + 1) | 1, workers, worker }
+    }
+
     /// Room for `services` slots; what is remembered of the others stays.
     pub(crate) fn grow(&mut self, services: usize) {
         if self.turns.len() < services {
-            self.turns.resize(services, 0);
+            self.turns.resize(services, NOT_BEGUN);
         }
     }
 
-    /// The backend slot whose turn it is; none if no backend takes new flows.
-    pub(crate) fn round_robin(&mut self, slot: u32, service: &Service) -> Option<u32> {
-        let turn = self.turns.get_mut(slot as usize)?;
-        let at = (*turn as usize).checked_rem(service.takers.len())?;
-        *turn = u32::try_from(at + 1).unwrap_or(0);
-        service.takers.get(at).copied()
+    /// The slot of the backend that a service's scheduler gives a new flow to, or why there is none.
+    pub(crate) fn pick(
+        &mut self,
+        tables: &Tables,
+        service: u32,
+        loads: &Loads,
+        key: Key,
+    ) -> Result<u32, DropReason> {
+        let schedule = &**tables.schedules.get(service as usize).ok_or(DropReason::NoMember)?;
+        let place = self.first_choice(service, schedule, loads, key).ok_or(DropReason::NoMember)?;
+        let taker = schedule.takers.get(place as usize).ok_or(DropReason::NoMember)?;
+        if self.has_room(tables, taker.slot) {
+            return Ok(taker.slot);
+        }
+        self.second_choice(tables, schedule, loads, place).ok_or(DropReason::MembersFull)
     }
+
+    /// The place in `takers` that the scheduler would choose if all had room.
+    fn first_choice(&mut self, service: u32, schedule: &Schedule, loads: &Loads, key: Key) -> Option<u32> {
+        match &schedule.how {
+            How::Turns(order) => self.next_turn(service, order),
+            How::First => Some(0),
+            How::Least(_) => loads.least(service),
+            How::TwoDrawn(sums) => {
+                let (a, b) = (self.draw(sums)?, self.draw(sums)?);
+                let with_load = |place: u32| {
+                    let taker = schedule.takers.get(place as usize)?;
+                    Some((taker, loads.of(taker.slot)))
+                };
+                Some(if compare(Cost::Delay, with_load(a)?, with_load(b)?).is_le() { a } else { b })
+            }
+            How::Table(table, hashed) => {
+                let at = scale(hash(*hashed, key), table.len() as u32);
+                table.get(at as usize).copied()
+            }
+        }
+    }
+
+    /// Workers begin in different places, so that the first of a pool is not everybody's first.
+    fn next_turn(&mut self, service: u32, order: &[u32]) -> Option<u32> {
+        let turn = self.turns.get_mut(service as usize)?;
+        if *turn == NOT_BEGUN {
+            *turn = (order.len() * usize::from(self.worker) / self.workers.len().max(1)) as u32;
+        }
+        let at = (*turn as usize).checked_rem(order.len())?;
+        *turn = at as u32 + 1;
+        order.get(at).copied()
+    }
+
+    fn draw(&mut self, sums: &[u32]) -> Option<u32> {
+        // Marsaglia, "Xorshift RNGs", 2003.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let drawn = scale(self.random, *sums.last()?);
+        Some(sums.partition_point(|sum| *sum <= drawn) as u32)
+    }
+
+    /// Who takes the flow instead of a full one: of the others the least loaded if the scheduler looks at loads, else the next
+    /// in the order of the pool.
+    #[cold]
+    fn second_choice(&self, tables: &Tables, schedule: &Schedule, loads: &Loads, full: u32) -> Option<u32> {
+        let takers = &schedule.takers;
+        let (before, after) = takers.split_at_checked(full as usize)?;
+        let mut others = after.iter().chain(before).filter(|taker| self.has_room(tables, taker.slot));
+        let cost = match schedule.how {
+            How::Least(cost) => cost,
+            How::TwoDrawn(_) => Cost::Delay,
+            How::Turns(_) | How::First | How::Table(..) => return others.next().map(|taker| taker.slot),
+        };
+        let loaded = others.map(|taker| (taker, loads.of(taker.slot)));
+        loaded.min_by(|a, b| compare(cost, *a, *b)).map(|(taker, _)| taker.slot)
+    }
+
+    /// Whether a backend's member may have another connection. Other workers' counts are read as they are now.
+    fn has_room(&self, tables: &Tables, backend: u32) -> bool {
+        let Some(limit) = tables.limit(backend) else { return true };
+        let of_worker = |worker: &Arc<WorkerCounters>| -> u64 {
+            let cells = limit.backends.iter().filter_map(|slot| worker.backends.get(*slot as usize));
+            cells.map(|cell| cell.active.get()).sum()
+        };
+        self.workers.iter().map(of_worker).sum::<u64>() < u64::from(limit.most.get())
+    }
+}
+
+fn hash(hashed: Hashed, key: Key) -> u64 {
+    let source = u64::from(ipv4::low(key.addresses));
+    match hashed {
+        Hashed::Source => mix(source),
+        Hashed::SourcePort => mix(source | u64::from(tcp::low(key.ports)) << 32),
+        Hashed::All => mix(mix(key.addresses) ^ (u64::from(key.ports) | u64::from(key.protocol) << 32)),
+    }
+}
+
+/// A hash as a number below `size`.
+fn scale(hash: u64, size: u32) -> u32 {
+    (((hash >> 32) * u64::from(size)) >> 32) as u32
 }

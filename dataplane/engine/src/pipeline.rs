@@ -9,13 +9,15 @@ use lb_mem::{Conn, NOBODY};
 use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
+use lb_model::snapshot::Generation;
 
 use crate::counters::WorkerCounters;
-use crate::flow::{Direction, FlowTable, Found, Key, NewFlow, Place};
+use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place};
+use crate::loads::{self, Loads};
 use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
 use crate::rewrite::{Onward, deltas, sum_segment};
-use crate::tables::{Backend, Endpoint, Service, Tables};
+use crate::tables::{Backend, Endpoint, Tables};
 use crate::tcp_state;
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::eth;
@@ -59,6 +61,7 @@ pub trait Burst {
 #[derive(Debug)]
 pub struct Engine {
     flows: FlowTable,
+    loads: Loads,
     picker: Picker,
     counters: Arc<WorkerCounters>,
     worker: u16,
@@ -124,15 +127,48 @@ impl Packet {
 }
 
 impl Engine {
-    /// The engine of worker number `worker` of `workers`, counted from 0.
-    pub fn new(flows: FlowTable, counters: Arc<WorkerCounters>, worker: u16, workers: u16) -> Self {
-        let packets = Box::new([Packet::default(); MAX_BURST]);
-        Self { flows, picker: Picker::default(), counters, worker, workers: workers.max(1), packets }
+    /// The engine of one worker: the one at `worker`, counted from 0, of those whose counters these are.
+    ///
+    /// # Panics
+    /// Without counters of its own.
+    pub fn new(flows: FlowTable, workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
+        let counters = Arc::clone(&workers[usize::from(worker)]);
+        Self {
+            flows,
+            loads: Loads::new(Arc::clone(&counters)),
+            counters,
+            worker,
+            workers: u16::try_from(workers.len()).unwrap_or(u16::MAX),
+            picker: Picker::new(workers, worker),
+            packets: Box::new([Packet::default(); MAX_BURST]),
+        }
     }
 
     /// Prepares for tables that were not used before.
     pub fn adopt(&mut self, tables: &Tables) {
-        self.picker.grow(tables.services.len());
+        self.picker.grow(tables.schedules.len());
+        self.loads.adopt(&tables.schedules);
+    }
+
+    /// Looks at the next `count` entries of the flow table and forgets those that were silent for too long, and those whose
+    /// member is gone. Returns how many.
+    pub fn expire(&mut self, tables: &Tables, now: u32, count: u32) -> u32 {
+        let mut expired = 0;
+        for _ in 0..count {
+            let Some((found, conn)) = self.flows.next_in_round() else { continue };
+            let silent = now.wrapping_sub(conn.last_seen) > conn.timeout;
+            if silent || is_orphan(tables, &mut self.loads, conn) {
+                self.forget(found);
+                expired += 1;
+            }
+        }
+        expired
+    }
+
+    fn forget(&mut self, found: Found) {
+        if let Some(conn) = self.flows.remove(found) {
+            self.loads.forget(&conn);
+        }
     }
 
     /// The flows.
@@ -240,7 +276,7 @@ impl Engine {
         let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place);
         if found != Found::NOTHING && tcp_state::asks(packet.flags) && self.is_superseded(tables, found) {
-            self.flows.remove(found);
+            self.forget(found);
             found = Found::NOTHING;
         }
         if found == Found::NOTHING {
@@ -249,25 +285,29 @@ impl Engine {
         let from = found.direction();
         let mut view = self.flows.view();
         let conn = view.confirm(found, packet.key).ok_or(Verdict::Drop(DropReason::NoFlow))?;
-        let backend = backend_of(tables, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let backend =
+            backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let counted = loads::counts(conn);
         tcp_state::advance(conn, from, packet.flags, backend.idle);
+        if counted && !loads::counts(conn) {
+            self.loads.end(conn.backend);
+        }
         pass(&self.counters, scene, frame, packet, conn, from)
     }
 
     /// Whether a client's SYN finds a flow that is over, or whose member is gone.
     fn is_superseded(&mut self, tables: &Tables, found: Found) -> bool {
         found.direction() == Direction::FromClient
-            && self
-                .flows
-                .conn(found)
-                .is_some_and(|conn| tcp_state::is_over(conn.state) || backend_of(tables, conn).is_none())
+            && self.flows.conn(found).is_some_and(|conn| {
+                tcp_state::is_over(conn.state) || backend_of(tables, &mut self.loads, conn).is_none()
+            })
     }
 
     /// Begins a flow, if the packet may and is ours.
     fn begin(&mut self, scene: &Scene, packet: &Packet) -> Result<Found, Verdict> {
         let Scene { tables, now, strangers, .. } = *scene;
         let (source, destination) = (packet.source(), packet.destination());
-        let Some((slot, service)) = tables.service(destination) else {
+        let Some(service) = tables.service(destination) else {
             if !tables.is_member(source) || tables.is_local(destination.address) {
                 return Err(strangers);
             }
@@ -279,7 +319,7 @@ impl Engine {
         if !tcp_state::asks(packet.flags) {
             return Err(Verdict::Drop(DropReason::NoFlow));
         }
-        self.open(tables, now, packet, (slot, service)).map_err(Verdict::Drop)
+        self.open(tables, now, packet, service).map_err(Verdict::Drop)
     }
 
     fn open(
@@ -287,19 +327,25 @@ impl Engine {
         tables: &Tables,
         now: u32,
         packet: &Packet,
-        (slot, service): (u32, &Service),
+        service: u32,
     ) -> Result<Found, DropReason> {
-        let chosen = self.picker.round_robin(slot, service).ok_or(DropReason::NoMember)?;
-        let backend = tables.backends.get(chosen as usize).ok_or(DropReason::NoMember)?;
+        let chosen = self.picker.pick(tables, service, &self.loads, packet.key)?;
+        let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (packet.destination(), backend.endpoint);
         let flow = NewFlow {
             from_client: packet.key,
             member: (member.address, member.port),
             deltas: deltas(offered, member),
+            backend: (chosen, tables.epoch),
             now,
             timeout: tcp_state::OPENING_TIMEOUT,
         };
+        if !self.flows.has_room() {
+            let evicted = self.flows.evict(now).ok_or(DropReason::FlowTableFull)?;
+            self.loads.forget(&evicted);
+        }
         let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
+        self.loads.begin(chosen);
         if let Some(cell) = self.counters.backends.get(chosen as usize) {
             cell.connections.add(1);
         }
@@ -434,7 +480,11 @@ fn on_last_hop(tables: &Tables, ip: &Ipv4, ports: u32, strangers: Verdict) -> Ve
 
 /// The backend of a flow. If the tables are others than when it was last looked up, it is looked up again, and the next hops
 /// have to be.
-fn backend_of<'tables>(tables: &'tables Tables, conn: &mut Conn) -> Option<&'tables Backend> {
+fn backend_of<'tables>(
+    tables: &'tables Tables,
+    loads: &mut Loads,
+    conn: &mut Conn,
+) -> Option<&'tables Backend> {
     if conn.epoch != tables.epoch {
         let protocol = conn.protocol;
         let (offered, member) = (
@@ -442,9 +492,22 @@ fn backend_of<'tables>(tables: &'tables Tables, conn: &mut Conn) -> Option<&'tab
             Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol },
         );
         let slot = tables.backend_slot(offered, member)?;
-        (conn.backend, conn.next_hops, conn.epoch) = (slot, [NOBODY; 2], tables.epoch);
+        if conn.backend != slot {
+            loads.forget(conn);
+            conn.backend = slot;
+            if loads::counts(conn) {
+                loads.begin(slot);
+            }
+        }
+        (conn.next_hops, conn.epoch) = ([NOBODY; 2], tables.epoch);
     }
-    tables.backends.get(conn.backend as usize)
+    tables.backend(conn.backend)
+}
+
+/// Whether the member of a flow was removed or disabled. As long as nothing was published, nobody was.
+fn is_orphan(tables: &Tables, loads: &mut Loads, conn: &mut Conn) -> bool {
+    let older = conn.epoch == NO_EPOCH || conn.epoch.wrapping_sub(tables.backends_since).cast_signed() < 0;
+    older && tables.generation != Generation::default() && backend_of(tables, loads, conn).is_none()
 }
 
 /// Rewrites a packet of a flow and finds its next hop.

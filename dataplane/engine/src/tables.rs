@@ -6,13 +6,17 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use lb_mem::NOBODY;
 use lb_model::snapshot::{Generation, L4Backend, L4Service, L4Snapshot};
 use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
 use crate::TICKS_PER_SECOND;
 use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
+use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::verdict::{Awaited, PortIndex};
 
 /// How many virtual services the plane has room for.
@@ -31,24 +35,15 @@ pub struct Tables {
     pub ports: Vec<PortView>,
     /// Changes when what flows remember of backends and next hops may be wrong. Never 0.
     pub epoch: u32,
-    pub(crate) services: Vec<Service>,
-    pub(crate) backends: Vec<Backend>,
+    /// The epoch since which no backend has gone.
+    pub(crate) backends_since: u32,
+    /// By slot of the service.
+    pub(crate) schedules: Arc<Vec<Arc<Schedule>>>,
+    configured: Arc<Configured>,
     pub(crate) next_hops: Vec<NextHop>,
-    by_endpoint: FastMap<Endpoint, u32>,
-    by_backend: FastMap<(Endpoint, Endpoint), u32>,
-    members: FastSet<Endpoint>,
-    service_addresses: FastSet<u32>,
-    member_addresses: FastSet<u32>,
     locals: FastSet<u32>,
     by_neighbour: FastMap<Awaited, u32>,
     routes: RouteTable,
-}
-
-/// A virtual service on one address.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Service {
-    /// Slots of the backends that take new flows, in the order of the pool.
-    pub(crate) takers: Vec<u32>,
 }
 
 /// A member of a service's pool.
@@ -57,6 +52,16 @@ pub struct Backend {
     /// The timeout of its established flows.
     pub(crate) idle: u32,
     pub(crate) endpoint: Endpoint,
+    /// Where `limits` has its member's, or [`NOBODY`].
+    limit: u32,
+}
+
+/// How many connections a member may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) most: NonZeroU32,
+    /// The slots of its backends, over all services.
+    pub(crate) backends: Vec<u32>,
 }
 
 /// An address and port with their protocol, as they lie in memory.
@@ -100,27 +105,37 @@ pub enum TablesError {
 }
 
 impl Tables {
-    /// The service that offers an endpoint.
+    /// The slot of the service that offers an endpoint.
     #[inline]
-    pub(crate) fn service(&self, endpoint: Endpoint) -> Option<(u32, &Service)> {
-        let slot = *self.by_endpoint.get(&endpoint)?;
-        Some((slot, self.services.get(slot as usize)?))
+    pub(crate) fn service(&self, endpoint: Endpoint) -> Option<u32> {
+        self.configured.by_endpoint.get(&endpoint).copied()
     }
 
     /// The slot of a member within a service, if it still serves it.
     pub(crate) fn backend_slot(&self, service: Endpoint, member: Endpoint) -> Option<u32> {
-        self.by_backend.get(&(service, member)).copied()
+        self.configured.by_backend.get(&(service, member)).copied()
+    }
+
+    /// The backend in a slot.
+    #[inline]
+    pub(crate) fn backend(&self, slot: u32) -> Option<&Backend> {
+        self.configured.backends.get(slot as usize)
+    }
+
+    /// The limit of a backend's member, if it has one.
+    pub(crate) fn limit(&self, backend: u32) -> Option<&Limit> {
+        self.configured.limits.get(self.backend(backend)?.limit as usize)
     }
 
     /// Whether replies of members come from there.
     pub(crate) fn is_member(&self, endpoint: Endpoint) -> bool {
-        self.members.contains(&endpoint)
+        self.configured.members.contains(&endpoint)
     }
 
     /// Whether a piece of a packet between these addresses can be one of a service's.
     pub(crate) fn may_be_ours(&self, source: u32, destination: u32) -> bool {
-        self.service_addresses.contains(&destination)
-            || (self.member_addresses.contains(&source) && !self.is_local(destination))
+        self.configured.service_addresses.contains(&destination)
+            || (self.configured.member_addresses.contains(&source) && !self.is_local(destination))
     }
 
     /// Whether the host itself has this address.
@@ -149,16 +164,19 @@ pub struct Planner {
     backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint)>,
     next_hops: Slots<Awaited>,
     epoch: u32,
+    backends_since: u32,
     last_routes: RouteTable,
-    configured: Configured,
+    configured: Arc<Configured>,
+    schedules: Arc<Vec<Arc<Schedule>>>,
 }
 
 /// The part of the tables that only a publication changes.
 #[derive(Clone, Debug, Default)]
 struct Configured {
     generation: Generation,
-    services: Vec<Service>,
     backends: Vec<Backend>,
+    limits: Vec<Limit>,
+    limit_of: FastMap<MemberId, u32>,
     by_endpoint: FastMap<Endpoint, u32>,
     by_backend: FastMap<(Endpoint, Endpoint), u32>,
     members: FastSet<Endpoint>,
@@ -169,7 +187,7 @@ struct Configured {
 impl Planner {
     /// A planner whose first epoch is `epoch`: other than that of the process before, whose flows are attached.
     pub fn new(epoch: u32) -> Self {
-        Self { epoch: epoch.max(1), ..Self::default() }
+        Self { epoch: epoch.max(1), backends_since: epoch.max(1), ..Self::default() }
     }
 
     fn next_epoch(&mut self) {
@@ -180,44 +198,64 @@ impl Planner {
     pub fn publish(&mut self, snapshot: &L4Snapshot) -> Result<(), TablesError> {
         check(snapshot)?;
         let mut next = Configured { generation: snapshot.generation, ..Configured::default() };
+        let mut schedules = Vec::new();
         self.services.begin();
         self.backends.begin();
         for service in &snapshot.services {
-            self.place_service(&mut next, service)?;
+            let (slot, schedule) = self.place_service(&mut next, service)?;
+            put(&mut schedules, slot, schedule, Arc::default);
         }
         self.services.end();
         if self.backends.end() {
             // Flows of a backend that is gone must notice.
             self.next_epoch();
+            self.backends_since = self.epoch;
         }
-        self.configured = next;
+        (self.configured, self.schedules) = (Arc::new(next), Arc::new(schedules));
         Ok(())
     }
 
     /// Takes a service of the last publication again, whose backends are the same and stand otherwise. Flows keep
     /// theirs: nothing that they remember has changed.
     pub fn restate(&mut self, service: &L4Service) -> Result<(), TablesError> {
-        let mut configured = std::mem::take(&mut self.configured);
-        let placed = self.place_service(&mut configured, service);
-        self.configured = configured;
-        placed
+        let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
+        let Some(slot) = self.configured.by_endpoint.get(&offered).copied() else { return Ok(()) };
+        let mut placed = Vec::with_capacity(service.backends.len());
+        for backend in &service.backends {
+            let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
+            placed.push(self.configured.by_backend.get(&(offered, member)).copied().unwrap_or(NOBODY));
+        }
+        let schedule = self.schedule(slot, service, &placed);
+        put(Arc::make_mut(&mut self.schedules), slot, schedule, Arc::default);
+        Ok(())
     }
 
-    fn place_service(&mut self, next: &mut Configured, service: &L4Service) -> Result<(), TablesError> {
+    fn place_service(
+        &mut self,
+        next: &mut Configured,
+        service: &L4Service,
+    ) -> Result<(u32, Arc<Schedule>), TablesError> {
         let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
         let slot = self.services.keep((service.id, offered));
         let idle = service.idle_timeout_s.saturating_mul(TICKS_PER_SECOND);
-        let mut takers = Vec::with_capacity(service.backends.len());
+        let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            let at = self.place_backend(next, service, offered, backend, idle)?;
-            if backend.takes_new {
-                takers.push(at);
-            }
+            placed.push(self.place_backend(next, service, offered, backend, idle)?);
         }
-        put(&mut next.services, slot, Service { takers }, Service::default);
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
-        Ok(())
+        Ok((slot, self.schedule(slot, service, &placed)))
+    }
+
+    /// The schedule of a service, whose backends were given these slots: the one it has, if that is still right.
+    fn schedule(&self, slot: u32, service: &L4Service, placed: &[u32]) -> Arc<Schedule> {
+        let weights = service.backends.iter().map(|backend| u32::from(backend.weight.get()));
+        let size = table_size(weights);
+        let takers = takers(&service.backends, placed);
+        match self.schedules.get(slot as usize) {
+            Some(before) if before.is_of(service.scheduler, size, &takers) => Arc::clone(before),
+            _ => Arc::new(Schedule::new(service.scheduler, size, takers)),
+        }
     }
 
     fn place_backend(
@@ -230,7 +268,8 @@ impl Planner {
     ) -> Result<u32, TablesError> {
         let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
         let slot = self.backends.keep((service.id, backend.member, offered, member));
-        put(&mut next.backends, slot, Backend { idle, endpoint: member }, Backend::nobody);
+        let limit = backend.connection_limit.map_or(NOBODY, |most| next.limit(backend.member, most, slot));
+        put(&mut next.backends, slot, Backend { idle, endpoint: member, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
         next.members.insert(member);
         next.member_addresses.insert(member.address);
@@ -245,19 +284,14 @@ impl Planner {
             self.next_epoch();
             self.last_routes = routes.clone();
         }
-        let configured = self.configured.clone();
         Tables {
-            generation: configured.generation,
+            generation: self.configured.generation,
             ports: network.ports.clone(),
             epoch: self.epoch,
-            services: configured.services,
-            backends: configured.backends,
+            backends_since: self.backends_since,
+            schedules: Arc::clone(&self.schedules),
+            configured: Arc::clone(&self.configured),
             next_hops,
-            by_endpoint: configured.by_endpoint,
-            by_backend: configured.by_backend,
-            members: configured.members,
-            service_addresses: configured.service_addresses,
-            member_addresses: configured.member_addresses,
             locals: network.locals.iter().map(|address| raw(*address)).collect(),
             by_neighbour: self.next_hops.by_key.clone(),
             routes,
@@ -301,10 +335,49 @@ impl Planner {
     }
 }
 
+impl Configured {
+    /// The number of a member's limit, which this backend has a part in.
+    fn limit(&mut self, member: MemberId, most: NonZeroU32, backend: u32) -> u32 {
+        let at = *self.limit_of.entry(member).or_insert_with(|| {
+            self.limits.push(Limit { most, backends: Vec::new() });
+            self.limits.len() as u32 - 1
+        });
+        self.limits[at as usize].backends.push(backend);
+        at
+    }
+}
+
 impl Backend {
     fn nobody() -> Self {
-        Self { idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 } }
+        Self { idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 }, limit: NOBODY }
     }
+}
+
+/// Who takes new flows: of all that may and have a weight those that are no backups, or if there are none the backups.
+fn takers(backends: &[L4Backend], slots: &[u32]) -> Vec<Taker> {
+    let willing = |backup: bool| {
+        let of_rank = move |(backend, _): &(&L4Backend, &u32)| {
+            backend.takes_new && backend.weight.get() > 0 && backend.backup == backup
+        };
+        let taker = |(backend, slot): (&L4Backend, &u32)| Taker {
+            slot: *slot,
+            weight: u32::from(backend.weight.get()),
+            seed: seed(backend),
+        };
+        backends.iter().zip(slots).filter(of_rank).map(taker).collect::<Vec<_>>()
+    };
+    let first = willing(false);
+    if first.is_empty() { willing(true) } else { first }
+}
+
+/// The same number for the same address and port on every appliance.
+fn seed(backend: &L4Backend) -> u64 {
+    let address = match backend.address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    let (low, high) = (address as u64, (address >> 64) as u64);
+    mix(mix(low ^ mix(high)) ^ u64::from(backend.port.get()))
 }
 
 impl NextHop {

@@ -37,8 +37,7 @@ pub(crate) fn run(config: &ApplianceConfig) -> anyhow::Result<()> {
 
     let mut threads = Vec::new();
     for (number, ((flows, _), ways)) in engines.into_iter().zip(ways).enumerate() {
-        let counters = Arc::clone(&shared.workers[number].counters);
-        let engine = Engine::new(flows, counters, u16::try_from(number)?, u16::try_from(workers)?);
+        let engine = Engine::new(flows, shared.counters(), u16::try_from(number)?);
         let (shared, mirror) = (Arc::clone(&shared), Some(Arc::clone(&mirror)));
         let worker = Worker::new(number, engine, ways, pool, eal.cycles_per_second(), shared, mirror);
         threads.push(start_worker(eal, config.l4.cores[number], worker)?);

@@ -34,6 +34,11 @@ impl Shared {
         }
     }
 
+    /// Every worker's counters.
+    pub(crate) fn counters(&self) -> Box<[Arc<WorkerCounters>]> {
+        self.workers.iter().map(|worker| Arc::clone(&worker.counters)).collect()
+    }
+
     /// Makes tables the ones to forward by, from each worker's next burst on. Returns their version.
     pub(crate) fn publish(&self, tables: Tables) -> u64 {
         self.tables.store(Arc::new(tables));

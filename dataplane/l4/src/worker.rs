@@ -310,7 +310,12 @@ impl Worker {
         }
         let step = due.min(SWEEP_STEP.max(used >> 10));
         self.swept_at = if step == due { self.swept_at + due * per_entry } else { cycles };
-        self.engine.flows().expire(now, u32::try_from(step).unwrap_or(u32::MAX));
+        self.expire(now, u32::try_from(step).unwrap_or(u32::MAX));
+    }
+
+    /// Looks at so many flows and forgets those that are over.
+    pub(crate) fn expire(&mut self, now: u32, count: u32) {
+        self.engine.expire(&self.tables, now, count);
     }
 }
 

@@ -46,6 +46,8 @@ drop_reasons! {
     NoFlow => "no_flow",
     /// The service has no member that takes new connections.
     NoMember => "no_member",
+    /// Every member that takes new connections has as many as it may.
+    MembersFull => "members_full",
     /// The member of this flow was removed or disabled.
     MemberGone => "member_gone",
     /// The flow table has no room and nothing in it may be evicted.
@@ -106,6 +108,8 @@ impl Accounting {
 pub struct BackendCounters {
     /// Connections that were given to it.
     pub connections: u64,
+    /// Connections that it has now.
+    pub active: u64,
     /// Packets from clients.
     pub packets_in: u64,
     /// Bytes from clients, as IP packets.
@@ -119,19 +123,21 @@ pub struct BackendCounters {
 impl BackendCounters {
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-        let Self { connections, packets_in, bytes_in, packets_out, bytes_out } = other;
+        let Self { connections, active, packets_in, bytes_in, packets_out, bytes_out } = other;
         self.connections += connections;
+        self.active += active;
         self.packets_in += packets_in;
         self.bytes_in += bytes_in;
         self.packets_out += packets_out;
         self.bytes_out += bytes_out;
     }
 
-    /// What was counted after `before`.
+    /// What was counted after `before`; what is now stays.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
             connections: self.connections.wrapping_sub(before.connections),
+            active: self.active,
             packets_in: self.packets_in.wrapping_sub(before.packets_in),
             bytes_in: self.bytes_in.wrapping_sub(before.bytes_in),
             packets_out: self.packets_out.wrapping_sub(before.packets_out),

@@ -1,11 +1,12 @@
 //! What the operator wants, validated: the input of the compiler.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use crate::l7::{L7Protocol, L7Timeouts};
-use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler};
+use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
@@ -98,6 +99,12 @@ pub struct Member {
     pub port: L4Port,
     /// Whether it takes new connections, and keeps its old ones.
     pub state: MemberState,
+    /// Its share of new connections.
+    pub weight: Weight,
+    /// Whether it takes new connections only when no other member does.
+    pub backup: bool,
+    /// How many connections it may have at a time.
+    pub connection_limit: Option<NonZeroU32>,
 }
 
 /// What the operator wants of a member.

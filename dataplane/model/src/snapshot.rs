@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::{L4Port, MemberId, VirtualServiceId};
 
@@ -50,6 +52,71 @@ pub enum Forwarding {
 pub enum Scheduler {
     /// One after the other.
     RoundRobin,
+    /// One after the other, each as often as its weight says, spread evenly.
+    WeightedRoundRobin,
+    /// The one with the fewest connections.
+    LeastConnections,
+    /// The one with the fewest connections for its weight.
+    WeightedLeastConnections,
+    /// The one that would have the fewest connections for its weight with this one.
+    ShortestExpectedDelay,
+    /// One without connections; if all have some, the shortest expected delay.
+    NeverQueue,
+    /// By the client's address: the same client always has the same member.
+    SourceHash,
+    /// By the client's address and port.
+    SourcePortHash,
+    /// By the addresses and ports of both ends, in a table that changes little with the pool (Maglev, NSDI 2016).
+    Maglev,
+    /// Two are drawn, each as likely as its weight; the one with fewer connections for its weight.
+    PowerOfTwo,
+    /// The one with the highest weight, and the next one only when that has no room.
+    Ordered,
+}
+
+/// The share of new connections that a member is to have, beside the others': 0 (none) to 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+pub struct Weight(u16);
+
+/// More than 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a weight of {0} is too large: want 0 to 256")]
+pub struct WeightTooLarge(u16);
+
+impl Weight {
+    /// The largest.
+    pub const MAX: u16 = 256;
+
+    /// Checks `weight`.
+    pub fn new(weight: u16) -> Result<Self, WeightTooLarge> {
+        if weight <= Self::MAX { Ok(Self(weight)) } else { Err(WeightTooLarge(weight)) }
+    }
+
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl TryFrom<u16> for Weight {
+    type Error = WeightTooLarge;
+
+    fn try_from(weight: u16) -> Result<Self, WeightTooLarge> {
+        Self::new(weight)
+    }
+}
+
+impl From<Weight> for u16 {
+    fn from(weight: Weight) -> Self {
+        weight.get()
+    }
 }
 
 /// What the layer-4 plane forwards by: every service with its backends.
@@ -96,6 +163,15 @@ pub struct L4Backend {
     pub port: L4Port,
     /// Whether it is given new connections; one that is not keeps those it has.
     pub takes_new: bool,
+    /// Its share of new connections.
+    #[serde(default)]
+    pub weight: Weight,
+    /// Whether it is given new connections only when no other member takes any.
+    #[serde(default)]
+    pub backup: bool,
+    /// How many connections it may have at a time, over all services; none: as many as come.
+    #[serde(default)]
+    pub connection_limit: Option<NonZeroU32>,
 }
 
 /// A change of health alone: members that stand otherwise than in the snapshot of this generation, or than in the delta

@@ -154,6 +154,9 @@ pub(super) struct MemberStats {
     /// Connections that were given to it.
     #[schema(minimum = 0)]
     connections: u64,
+    /// Connections that it has now.
+    #[schema(minimum = 0)]
+    active: u64,
     /// Packets from clients.
     #[schema(minimum = 0)]
     packets_in: u64,
@@ -252,11 +255,12 @@ impl From<Accounting> for FrameStats {
 
 impl From<BackendStatus> for MemberStats {
     fn from(BackendStatus { service, member, counters }: BackendStatus) -> Self {
-        let BackendCounters { connections, packets_in, bytes_in, packets_out, bytes_out } = counters;
+        let BackendCounters { connections, active, packets_in, bytes_in, packets_out, bytes_out } = counters;
         Self {
             virtual_service_id: service.to_string(),
             member_id: member.to_string(),
             connections,
+            active,
             packets_in,
             bytes_in,
             packets_out,

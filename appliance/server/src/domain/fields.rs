@@ -3,10 +3,12 @@
 //! A derived deserialiser stops at the first fault; a person filling a form wants all of them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use lb_model::L4Port;
 use lb_model::addr::check_host_address;
+use lb_model::snapshot::Weight;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -274,6 +276,21 @@ pub(crate) fn port(value: &Value) -> Result<L4Port, Fault> {
     let number = number(1, u32::from(u16::MAX))(value)?;
     let port = u16::try_from(number).ok().and_then(|number| L4Port::new(number).ok());
     port.ok_or_else(|| Fault::new("out_of_range", "want a whole number from 1 to 65535"))
+}
+
+/// A member's weight.
+pub(crate) fn weight(value: &Value) -> Result<Weight, Fault> {
+    let number = number(0, u32::from(Weight::MAX))(value)?;
+    let weight = u16::try_from(number).ok().and_then(|number| Weight::new(number).ok());
+    weight.ok_or_else(|| Fault::new("out_of_range", "want a whole number from 0 to 256"))
+}
+
+/// How many there may be: at least one, at most `high`.
+pub(crate) fn limit(high: u32) -> impl Fn(&Value) -> Result<NonZeroU32, Fault> {
+    move |value| {
+        let limit = NonZeroU32::new(number(1, high)(value)?);
+        limit.ok_or_else(|| Fault::new("out_of_range", format!("want a whole number from 1 to {high}")))
+    }
 }
 
 /// The address of one host. IPv6 is recognised, and said to be unsupported.

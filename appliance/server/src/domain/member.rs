@@ -1,8 +1,10 @@
 //! A member: one server of a pool.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 
 use lb_model::desired::MemberState;
+use lb_model::snapshot::Weight;
 use lb_model::{L4Port, MemberId, PoolId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,6 +28,16 @@ pub(crate) struct Member {
     /// member with `enabled: false`.
     #[schema(value_type = super::schema::MemberState, default = "enabled")]
     pub(crate) state: MemberState,
+    /// Its share of new connections beside the others', for algorithms that heed weights. With 0 it takes none, whatever
+    /// the algorithm, and keeps those it has.
+    #[schema(value_type = u16, minimum = 0, maximum = 256, default = 1, example = 10)]
+    pub(crate) weight: Weight,
+    /// A backup takes new connections only while no other member takes any.
+    #[schema(default = false)]
+    pub(crate) backup: bool,
+    /// How many connections it may have at a time, over all services; with null, as many as come.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000_000, example = 1000)]
+    pub(crate) connection_limit: Option<NonZeroU32>,
 }
 
 impl Kind for Member {
@@ -43,7 +55,17 @@ impl Kind for Member {
         let address = fields.required("address", fields::host_address);
         let port = fields.required("port", fields::port);
         let state = fields.optional("state", MemberState::Enabled, fields::word(STATES));
-        Some(Self { address: address?, port: port?, state: state? })
+        let weight = fields.optional("weight", Weight::default(), fields::weight);
+        let backup = fields.optional("backup", false, fields::boolean);
+        let connection_limit = fields.nullable("connection_limit", fields::limit(100_000_000));
+        Some(Self {
+            address: address?,
+            port: port?,
+            state: state?,
+            weight: weight?,
+            backup: backup?,
+            connection_limit: connection_limit?,
+        })
     }
 
     fn default_name(own: Option<&Self>) -> Option<String> {

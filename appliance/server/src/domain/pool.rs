@@ -11,6 +11,20 @@ use super::fields::{self, Fields};
 /// What members speak.
 const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp)];
 
+const ALGORITHMS: &[(&str, Scheduler)] = &[
+    ("round_robin", Scheduler::RoundRobin),
+    ("weighted_round_robin", Scheduler::WeightedRoundRobin),
+    ("least_connections", Scheduler::LeastConnections),
+    ("weighted_least_connections", Scheduler::WeightedLeastConnections),
+    ("shortest_expected_delay", Scheduler::ShortestExpectedDelay),
+    ("never_queue", Scheduler::NeverQueue),
+    ("source_hash", Scheduler::SourceHash),
+    ("source_port_hash", Scheduler::SourcePortHash),
+    ("maglev", Scheduler::Maglev),
+    ("power_of_two", Scheduler::PowerOfTwo),
+    ("ordered", Scheduler::Ordered),
+];
+
 /// Members that serve the same, and how one of them is chosen for a new connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Pool {
@@ -35,8 +49,7 @@ impl Kind for Pool {
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::supported(PROTOCOLS));
-        let algorithms = &[("round_robin", Scheduler::RoundRobin)];
-        let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::supported(algorithms));
+        let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::supported(ALGORITHMS));
         Some(Self { protocol: protocol?, algorithm: algorithm? })
     }
 }

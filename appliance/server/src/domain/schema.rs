@@ -29,12 +29,36 @@ pub(crate) enum Forwarding {
     Proxy,
 }
 
-/// How a member is chosen for a new connection: `round_robin` takes one after the other.
+/// How a member is chosen for a new connection.
+///
+/// * `round_robin`: one after the other.
+/// * `weighted_round_robin`: one after the other, each as often as its weight says, spread evenly.
+/// * `least_connections`: the one with the fewest connections; `weighted_least_connections`: for its weight.
+/// * `shortest_expected_delay`: the one that would have the fewest connections for its weight with this one.
+/// * `never_queue`: one without connections; if all have some, as `shortest_expected_delay`.
+/// * `source_hash`: by the client's address: the same client always has the same member; `source_port_hash`: by its
+///   port too.
+/// * `maglev`: by addresses and ports of both ends, in a table that changes little when members come and go.
+/// * `power_of_two`: two are drawn, each as likely as its weight; the one with fewer connections for its weight.
+/// * `ordered`: the one with the highest weight (of equal ones the first added), and the next one only when that has
+///   reached its `connection_limit` or takes no new connections.
+///
+/// Connections are counted by each worker for itself, so the algorithms that look at them balance each worker's.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "round_robin")]
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Algorithm {
     RoundRobin,
+    WeightedRoundRobin,
+    LeastConnections,
+    WeightedLeastConnections,
+    ShortestExpectedDelay,
+    NeverQueue,
+    SourceHash,
+    SourcePortHash,
+    Maglev,
+    PowerOfTwo,
+    Ordered,
 }
 
 /// Whether a member takes new connections and keeps its old ones.

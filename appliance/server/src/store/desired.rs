@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::L7Timeouts;
+use lb_model::snapshot::Weight;
 use lb_model::{L4Port, MemberId, PoolId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -108,22 +110,30 @@ struct MemberOfPool {
     port: L4Port,
     state: Word<MemberState>,
     enabled: bool,
+    #[sqlx(try_from = "u16")]
+    weight: Weight,
+    backup: bool,
+    connection_limit: Option<u32>,
 }
 
 async fn members_by_pool(
     connection: &mut SqliteConnection,
 ) -> Result<HashMap<PoolId, Vec<desired::Member>>, StoreError> {
     // Identifiers sort by the time they were made: this is the order in which members were added.
-    let rows: Vec<MemberOfPool> =
-        sqlx::query_as("SELECT id, pool_id, address, port, state, enabled FROM members ORDER BY id")
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<MemberOfPool> = sqlx::query_as(
+        "SELECT id, pool_id, address, port, state, enabled, weight, backup, connection_limit
+        FROM members ORDER BY id",
+    )
+    .fetch_all(connection)
+    .await?;
     let mut pools: HashMap<PoolId, Vec<desired::Member>> = HashMap::new();
     for row in rows {
-        let MemberOfPool { id: Text(id), pool_id: Text(pool), address: Text(address), port, state, enabled } =
-            row;
+        let MemberOfPool { id: Text(id), pool_id: Text(pool), address: Text(address), port, .. } = row;
+        let MemberOfPool { state, enabled, weight, backup, connection_limit, .. } = row;
         let state = if enabled { state.0 } else { MemberState::Disabled };
-        let member = desired::Member { id, address: IpAddr::V4(address), port, state };
+        let connection_limit = connection_limit.and_then(NonZeroU32::new);
+        let address = IpAddr::V4(address);
+        let member = desired::Member { id, address, port, state, weight, backup, connection_limit };
         pools.entry(pool).or_default().push(member);
     }
     Ok(pools)

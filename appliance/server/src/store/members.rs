@@ -1,8 +1,10 @@
 //! The table of members.
 
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 
 use lb_model::desired::MemberState;
+use lb_model::snapshot::Weight;
 use lb_model::{L4Port, PoolId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -18,18 +20,22 @@ pub(crate) struct MemberRow {
     #[sqlx(try_from = "u16")]
     port: L4Port,
     state: Word<MemberState>,
+    #[sqlx(try_from = "u16")]
+    weight: Weight,
+    backup: bool,
+    connection_limit: Option<u32>,
 }
 
 impl Table for Member {
     const TABLE: &'static str = "members";
     const PARENT: Option<&'static str> = Some("pool_id");
-    const COLUMNS: &'static str = "address, port, state";
-    const SELECT: &'static str = "t.address, t.port, t.state";
+    const COLUMNS: &'static str = "address, port, state, weight, backup, connection_limit";
+    const SELECT: &'static str = "t.address, t.port, t.state, t.weight, t.backup, t.connection_limit";
     const READINESS: &'static str = "CASE
         WHEN NOT t.enabled OR t.state = 'disabled' THEN 'disabled'
-        WHEN t.state = 'drain' THEN 'draining'
+        WHEN t.state = 'drain' OR t.weight = 0 THEN 'draining'
         ELSE 'unmonitored' END";
-    const SORTS: &'static [&'static str] = &["port"];
+    const SORTS: &'static [&'static str] = &["port", "weight"];
     const FILTERS: &'static [Filter] = &[
         Filter { key: "address", kind: FilterKind::Text, sql: "t.address = ?" },
         Filter { key: "port", kind: FilterKind::Number, sql: "t.port = ?" },
@@ -38,13 +44,17 @@ impl Table for Member {
 
     type Row = MemberRow;
 
-    fn from_row(MemberRow { address: Text(address), port, state: Word(state) }: MemberRow) -> Self {
-        Self { address, port, state }
+    fn from_row(row: MemberRow) -> Self {
+        let MemberRow { address: Text(address), port, state: Word(state), weight, backup, connection_limit } =
+            row;
+        let connection_limit = connection_limit.and_then(NonZeroU32::new);
+        Self { address, port, state, weight, backup, connection_limit }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
-        let Self { address, port, state } = self;
+        let Self { address, port, state, weight, backup, connection_limit } = self;
         values.push_bind(Text(*address)).push_bind(port.get()).push_bind(Word(state));
+        values.push_bind(weight.get()).push_bind(*backup).push_bind(connection_limit.map(NonZeroU32::get));
     }
 
     fn parent_id(parent: PoolId) -> Option<String> {

@@ -21,7 +21,8 @@ impl Table for Pool {
     const SELECT: &'static str = "t.protocol, t.algorithm";
     const READINESS: &'static str = "CASE
         WHEN NOT t.enabled THEN 'disabled'
-        WHEN EXISTS (SELECT 1 FROM members m WHERE m.pool_id = t.id AND m.enabled AND m.state = 'enabled')
+        WHEN EXISTS (SELECT 1 FROM members m WHERE m.pool_id = t.id AND m.enabled AND m.state = 'enabled'
+                AND m.weight > 0)
             THEN 'unmonitored'
         ELSE 'no_member' END";
     const FILTERS: &'static [Filter] = &[

@@ -35,7 +35,8 @@ impl Table for VirtualService {
         WHEN t.default_pool_id IS NULL THEN 'no_pool'
         WHEN EXISTS (
             SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
-            WHERE p.id = t.default_pool_id AND p.enabled AND m.enabled AND m.state = 'enabled')
+            WHERE p.id = t.default_pool_id AND p.enabled AND m.enabled AND m.state = 'enabled'
+                AND m.weight > 0)
             THEN 'unmonitored'
         ELSE 'no_member' END";
     const SORTS: &'static [&'static str] = &["port"];

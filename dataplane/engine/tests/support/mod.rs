@@ -19,7 +19,9 @@ use lb_engine::wire::checksum;
 use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
-use lb_model::snapshot::{Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler};
+use lb_model::snapshot::{
+    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Weight,
+};
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 use uuid::Uuid;
 
@@ -151,13 +153,23 @@ impl Lb {
     }
 
     pub fn with_capacity(snapshot: &L4Snapshot, capacity: u32) -> Self {
-        let file = FlowFile::anonymous(capacity, [0x1234_5678_9abc_def1, 0x0fed_cba9_8765_4321]).unwrap();
+        let file = FlowFile::anonymous(capacity, [0x9e37_79b9_7f4a_7c15, 0x517c_c1b7_2722_0a95]).unwrap();
         Self::on_file(snapshot, file)
     }
 
     pub fn on_file(snapshot: &L4Snapshot, file: FlowFile) -> Self {
-        let counters = Arc::new(WorkerCounters::default());
-        let engine = Engine::new(FlowTable::attach(file), Arc::clone(&counters), 0, 1);
+        Self::on_file_as(snapshot, file, 0, 1)
+    }
+
+    /// One of several workers, alone.
+    pub fn as_worker(snapshot: &L4Snapshot, worker: u16, workers: usize) -> Self {
+        Self::on_file_as(snapshot, FlowFile::anonymous(4096, [3, 5]).unwrap(), worker, workers)
+    }
+
+    fn on_file_as(snapshot: &L4Snapshot, file: FlowFile, worker: u16, workers: usize) -> Self {
+        let all: Box<[Arc<WorkerCounters>]> = (0..workers).map(|_| Arc::default()).collect();
+        let counters = Arc::clone(&all[usize::from(worker)]);
+        let engine = Engine::new(FlowTable::attach(file), all, worker);
         let tables = Tables::default();
         let mut lb =
             Self { planner: Planner::new(1), network: network(), tables, engine, counters, now: 1000 };
@@ -212,7 +224,7 @@ impl Lb {
     /// Looks at every entry once.
     pub fn sweep(&mut self) -> u32 {
         let used = self.engine.flows().used();
-        self.engine.flows().expire(self.now, used)
+        self.engine.expire(&self.tables, self.now, used)
     }
 }
 
@@ -238,7 +250,12 @@ pub fn network() -> Network {
             ((FRONT, CLIENT), MacAddr([2, 0, 0, 1, 1, 9])),
             ((BACK, MEMBER_1), MacAddr([2, 0, 0, 2, 2, 11])),
             ((BACK, MEMBER_2), MacAddr([2, 0, 0, 2, 2, 12])),
-        ]),
+        ])
+        .into_iter()
+        .chain(
+            (1..=100).map(|last| ((BACK, Ipv4Addr::new(198, 18, 2, last)), MacAddr([2, 0, 0, 2, 2, last]))),
+        )
+        .collect(),
         locals: HashSet::from([HOST, VIP]),
     }
 }
@@ -249,6 +266,9 @@ pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
         address: address.into(),
         port: L4Port::new(port).unwrap(),
         takes_new: true,
+        weight: Weight::default(),
+        backup: false,
+        connection_limit: None,
     }
 }
 

@@ -10,7 +10,9 @@ use lb_engine::tables::Planner;
 use lb_engine::{Engine, FlowTable, PortIndex};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
-use lb_model::snapshot::{Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler};
+use lb_model::snapshot::{
+    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Weight,
+};
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
 use super::stopwatch::Stopwatch;
@@ -66,7 +68,7 @@ impl Stage {
         let capacity = flows.next_power_of_two().clamp(1024, (1 << 24) - 1);
         let table =
             FlowTable::attach(FlowFile::anonymous(capacity, [0x9e37_79b9_7f4a_7c15, 0x517c_c1b7_2722_0a95])?);
-        let engine = Engine::new(table, Arc::clone(&shared.workers[0].counters), 0, 1);
+        let engine = Engine::new(table, shared.counters(), 0);
         let mut ports = Vec::new();
         for port in [FRONT, BACK] {
             let inlets = vec![Inlet::Generator(Box::new(Generator::new(pool, scene)))];
@@ -93,7 +95,7 @@ impl Stage {
         let now = self.worker.clock.at(cycles());
         let watch = Stopwatch::start(self.eal);
         while self.worker.engine.flows().live() > 0 {
-            self.worker.engine.flows().expire(now, 64);
+            self.worker.expire(now, 64);
         }
         watch.cycles()
     }
@@ -177,6 +179,9 @@ fn snapshot() -> L4Snapshot {
             address: (*address).into(),
             port: port(8080)?,
             takes_new: true,
+            weight: Weight::default(),
+            backup: false,
+            connection_limit: None,
         })
     });
     let services = port(80).map(|port| L4Service {
