@@ -57,7 +57,7 @@ fn pool(id: PoolId, of: &Pool, seen: &Health) -> L7Pool {
 }
 
 fn member(of: &Member, judge: Judge<'_>) -> Option<L7Member> {
-    let Member { id, address, port, state } = of;
+    let Member { id, address, port, state, weight: _, backup: _, connection_limit: _ } = of;
     if *state == MemberState::Disabled {
         return None;
     }
