@@ -74,9 +74,9 @@ impl Api {
     }
 
     /// `PATCH` of whatever version there is now.
-    pub fn change(&self, path: &str, patch: &Value) -> Result<Value> {
+    pub fn change(&self, path: &str, body: &Value) -> Result<Value> {
         let etag = self.get(path)?.expect_status(200)?.etag.context("the resource has no ETag")?;
-        Ok(self.patch(path, &etag, patch)?.expect_status(200)?.body)
+        Ok(self.patch(path, &etag, body)?.expect_status(200)?.body)
     }
 
     /// Deletes whatever version there is now.

@@ -207,10 +207,10 @@ impl Contest {
             self.clock += 1;
             *when = self.clock;
         }
-        let mut node = (self.leaves + place) / 2;
-        while node > 0 {
-            self.decide(node, counters);
+        let mut node = self.leaves + place;
+        while node > 1 {
             node /= 2;
+            self.decide(node, counters);
         }
     }
 }

@@ -205,7 +205,7 @@ fn fill(size: u32, mut permutations: Vec<(u32, u32, u32)>) -> Box<[u32]> {
     Box::default()
 }
 
-/// Spreads what differs in any bit over all bits (the finalizer of MurmurHash3, with the constants of SplitMix64).
+/// Spreads what differs in any bit over all bits (the finalizer of `MurmurHash3`, with the constants of `SplitMix64`).
 /// It is no secret, and the same everywhere: appliances that share a virtual IP choose alike.
 pub(crate) fn mix(word: u64) -> u64 {
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -221,9 +221,11 @@ mod tests {
         (0..count).map(|slot| Taker { slot, weight: 1, seed: mix(u64::from(slot) + 1) }).collect()
     }
 
-    fn shares(table: &[u32], takers: usize) -> Vec<usize> {
+    fn shares(table: &[u32], takers: usize) -> Vec<u32> {
         let mut shares = vec![0; takers];
-        table.iter().for_each(|taker| shares[*taker as usize] += 1);
+        for taker in table {
+            shares[*taker as usize] += 1;
+        }
         shares
     }
 
@@ -256,8 +258,8 @@ mod tests {
         let size = table_size(all.iter().map(|taker| taker.weight));
         let shares = shares(&maglev(size, &all), 3);
         for (taker, share) in all.iter().zip(shares) {
-            let wanted = f64::from(size) * f64::from(taker.weight) / 357.0;
-            assert!((share as f64 - wanted).abs() <= 2.0, "{taker:?} has {share} of {wanted}");
+            let wanted = size * taker.weight / 357;
+            assert!(share.abs_diff(wanted) <= 2, "{taker:?} has {share} of {wanted}");
         }
     }
 
@@ -274,7 +276,9 @@ mod tests {
         let weights: Vec<u32> = (1..=40).collect();
         let turns = smooth_turns(&weights);
         let mut counts = vec![0; weights.len()];
-        turns.iter().for_each(|at| counts[*at as usize] += 1);
+        for at in &turns {
+            counts[*at as usize] += 1;
+        }
         assert_eq!(counts, weights);
     }
 
