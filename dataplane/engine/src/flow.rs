@@ -2,14 +2,21 @@
 //!
 //! The index has a cache line for each bucket: seven signatures of 32 bits and where their entries are. A key that
 //! finds its bucket full goes to the next one and is counted in those it passed, so that a search knows when to stop.
-//! A connection has one entry of one cache line, found by the keys of both directions.
+//! A connection has one entry of one cache line, found by the keys of both directions; with IPv6 it has two, side by side.
+
+mod room;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use lb_mem::{Bucket, Conn, FlowFile, FlowParts, NOBODY, SLOTS, matching_slots, prefetch};
+use lb_mem::{
+    Bucket, Conn, FlowFile, FlowParts, NOBODY, PAIR, SLOTS, WIDE, Wide, matching_slots, pair, prefetch,
+};
+
+use self::room::Room;
 
 use crate::tcp_state::{FREE, OPENING};
-use crate::wire::ipv4;
 
 /// How many buckets a key may be away from its own.
 const REACH: usize = 16;
@@ -45,13 +52,16 @@ impl Direction {
 /// What a packet is looked up by: addresses, ports and protocol as they lie in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
-    /// Source and destination address.
+    /// Source and destination address; of IPv6 a digest of them, see [`FlowTable::wide_key`].
     pub addresses: u64,
     /// Source and destination port.
     pub ports: u32,
-    /// The transport protocol.
+    /// The transport protocol, with [`WIDE`] in IPv6.
     pub protocol: u8,
 }
+
+/// Source and destination address of an IPv6 packet, as they lie in memory.
+pub type WideAddresses = [u64; 4];
 
 /// Where a key is to be found: its bucket and its signature there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +96,13 @@ impl Found {
     }
 }
 
-/// A new flow's two ends.
+/// A new flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewFlow {
-    /// The key of packets from the client.
-    pub from_client: Key,
-    /// The member's address and port, as they lie in memory.
-    pub member: (u32, u16),
+    /// The keys of packets from the client, and of packets from the member.
+    pub keys: [Key; 2],
+    /// Their addresses, where they are IPv6.
+    pub wide: Option<Wide>,
     /// What the rewrite adds to the checksums.
     pub deltas: [[u16; 2]; 2],
     /// The slot of the backend, in tables of this epoch.
@@ -109,6 +119,7 @@ pub struct FlowTable {
     file: FlowFile,
     mask: u32,
     secret: [u64; 2],
+    room: Room,
     sweep: u32,
     evict: u32,
     /// Opening flows that had to make room.
@@ -121,9 +132,10 @@ impl FlowTable {
         let parts = file.parts();
         let mask = u32::try_from(parts.buckets.len() - 1).unwrap_or(u32::MAX);
         let secret = parts.header.secret;
-        let mut table = Self { file, mask, secret, sweep: 0, evict: 0, evicted: 0 };
-        table.repair();
-        table
+        repair(parts, secret, mask);
+        let parts = file.parts();
+        let room = Room::survey(parts.conns, parts.header.untouched);
+        Self { file, mask, secret, room, sweep: 0, evict: 0, evicted: 0 }
     }
 
     /// Live flows.
@@ -144,9 +156,10 @@ impl FlowTable {
         self.file.bytes_per_connection()
     }
 
-    /// Where a key is to be found.
-    fn place(&self, key: Key) -> Place {
-        place(key, self.secret, self.mask)
+    /// The key of an IPv6 packet.
+    #[inline]
+    pub fn wide_key(&self, addresses: &WideAddresses, ports: u32, protocol: u8) -> Key {
+        wide_key(addresses, ports, protocol, self.secret)
     }
 
     /// The parts, for a burst.
@@ -156,10 +169,10 @@ impl FlowTable {
         View { buckets, conns, mask: self.mask, secret: self.secret }
     }
 
-    /// Looks a key up.
-    pub fn find(&mut self, key: Key) -> Found {
-        let place = self.place(key);
-        self.view().find(key, place)
+    /// Looks a key up, and the addresses that it stands for in IPv6.
+    pub fn find(&mut self, key: Key, wide: Option<&WideAddresses>) -> Found {
+        let place = place(key, self.secret, self.mask);
+        self.view().find(key, place, wide)
     }
 
     /// The flow that was found.
@@ -167,60 +180,49 @@ impl FlowTable {
         self.file.parts().conns.get_mut(found.entry() as usize)
     }
 
+    /// The IPv6 addresses of the flow that was found.
+    pub fn wide(&mut self, found: Found) -> Option<Wide> {
+        let (conn, wide) = pair(self.file.parts().conns, found.entry() as usize)?;
+        is_wide(conn).then_some(*wide)
+    }
+
     /// Enters a flow that is not in the table; nothing if there is no room for it.
     pub fn insert(&mut self, flow: &NewFlow) -> Option<Found> {
-        let entry = self.take_entry()?;
-        let (member, member_port) = flow.member;
-        let client = ipv4::low(flow.from_client.addresses);
-        let client_port = crate::wire::tcp::low(flow.from_client.ports);
-        let from_member = Key {
-            addresses: ipv4::pair(member, client),
-            ports: crate::wire::tcp::pair(member_port, client_port),
-            protocol: flow.from_client.protocol,
-        };
-        let places = [self.place(flow.from_client), self.place(from_member)];
+        let is_pair = flow.wide.is_some();
         let FlowParts { header, buckets, conns } = self.file.parts();
-        let conn = conns.get_mut(entry as usize)?;
-        conn.addresses = [flow.from_client.addresses, from_member.addresses];
-        conn.ports = [flow.from_client.ports, from_member.ports];
-        conn.protocol = from_member.protocol;
-        conn.deltas = flow.deltas;
-        (conn.last_seen, conn.timeout) = (flow.now, flow.timeout);
-        (conn.backend, conn.epoch) = flow.backend;
-        // To be looked up when the first packet passes.
-        conn.next_hops = [NOBODY; 2];
-        conn.flags = 0;
+        let entry = self.room.take(conns, &mut header.untouched, is_pair)?;
+        header.in_doubt = if is_pair { entry | PAIR } else { entry };
         compiler_fence(Ordering::SeqCst);
-        let reply = add_slot(buckets, places[1], entry | DIRECTION);
-        let entered = reply && add_slot(buckets, places[0], entry);
-        if !entered {
-            if reply {
-                remove_slot(buckets, places[1], entry | DIRECTION);
-            }
-            give_back(header, conns, entry);
-            return None;
+        write(conns, entry, flow);
+        compiler_fence(Ordering::SeqCst);
+        let entered = add_slots(buckets, flow.keys.map(|key| place(key, self.secret, self.mask)), entry);
+        if entered {
+            conns[entry as usize].state = OPENING;
+            header.live += 1;
+        } else {
+            self.room.give_back(conns, entry, is_pair);
         }
-        conns[entry as usize].state = OPENING;
-        header.live += 1;
         compiler_fence(Ordering::SeqCst);
         header.in_doubt = NOBODY;
-        Some(Found(entry))
+        entered.then_some(Found(entry))
     }
 
     /// Forgets a flow, and returns what it was.
     pub fn remove(&mut self, found: Found) -> Option<Conn> {
         let entry = found.entry();
-        let places = self.keys(entry)?.map(|key| self.place(key));
         let FlowParts { header, buckets, conns } = self.file.parts();
         let conn = conns.get_mut(entry as usize).filter(|conn| conn.state != FREE)?;
-        let removed = conn.clone();
-        header.in_doubt = entry;
+        let (removed, is_pair) = (conn.clone(), is_wide(conn));
+        header.in_doubt = if is_pair { entry | PAIR } else { entry };
         compiler_fence(Ordering::SeqCst);
         conn.state = FREE;
-        remove_slot(buckets, places[0], entry);
-        remove_slot(buckets, places[1], entry | DIRECTION);
+        let [first, second] = keys(conn).map(|key| place(key, self.secret, self.mask));
+        remove_slot(buckets, first, entry);
+        remove_slot(buckets, second, entry | DIRECTION);
         header.live -= 1;
-        give_back(header, conns, entry);
+        self.room.give_back(conns, entry, is_pair);
+        compiler_fence(Ordering::SeqCst);
+        header.in_doubt = NOBODY;
         Some(removed)
     }
 
@@ -232,14 +234,14 @@ impl FlowTable {
         }
         let at = self.sweep;
         self.sweep += 1;
-        let conn = conns.get_mut(at as usize).filter(|conn| conn.state != FREE)?;
+        let conn = flow_at(conns, at)?;
         Some((Found(at), conn))
     }
 
     /// Whether a flow can be entered without another one giving way.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self, wide: bool) -> bool {
         let FlowParts { header, conns, .. } = self.file.parts();
-        header.free != NOBODY || (header.untouched as usize) < conns.len()
+        self.room.is_left(conns, header.untouched, wide)
     }
 
     /// Entries that were ever used: what a full sweep has to look at.
@@ -247,70 +249,104 @@ impl FlowTable {
         self.file.parts().header.untouched
     }
 
-    fn keys(&mut self, entry: u32) -> Option<[Key; 2]> {
-        let conn = self.file.parts().conns.get(entry as usize)?;
-        Some([0, 1].map(|way| Key {
-            addresses: conn.addresses[way],
-            ports: conn.ports[way],
-            protocol: conn.protocol,
-        }))
-    }
-
-    /// A free entry, already in doubt.
-    fn take_entry(&mut self) -> Option<u32> {
-        if !self.has_room() {
-            return None;
-        }
-        let FlowParts { header, conns, .. } = self.file.parts();
-        let entry = if header.free == NOBODY { header.untouched } else { header.free };
-        header.in_doubt = entry;
-        compiler_fence(Ordering::SeqCst);
-        if header.free == NOBODY {
-            header.untouched += 1;
-        } else {
-            header.free = conns.get(entry as usize)?.link;
-        }
-        Some(entry)
-    }
-
-    /// Makes room by forgetting an unfinished handshake, or a flow that is over anyway; returns what it was.
-    pub(crate) fn evict(&mut self, now: u32) -> Option<Conn> {
-        for _ in 0..EVICTION_SEARCH {
-            let conns = self.file.parts().conns;
-            let at = self.evict as usize % conns.len();
-            self.evict = self.evict.wrapping_add(1);
-            let conn = conns.get(at)?;
-            let silent = now.wrapping_sub(conn.last_seen) > conn.timeout;
-            if conn.state == OPENING || (conn.state != FREE && silent) {
-                self.evicted += 1;
-                return self.remove(Found(u32::try_from(at).ok()?));
+    /// Makes room by forgetting an unfinished handshake or a flow that is over anyway, or two that are neighbours; `gone` is
+    /// told what they were. Says whether there is room now.
+    pub(crate) fn evict(&mut self, now: u32, wide: bool, mut gone: impl FnMut(&Conn)) -> bool {
+        let (step, search) = if wide { (2, EVICTION_SEARCH / 2) } else { (1, EVICTION_SEARCH) };
+        for _ in 0..search {
+            let FlowParts { header, conns, .. } = self.file.parts();
+            let at = self.evict.checked_rem(header.untouched).unwrap_or(0) / step * step;
+            self.evict = at + step;
+            let mut stay = (at..at + step).filter_map(|at| Some(!may_go(flow_at(conns, at)?, now)));
+            if stay.any(|stays| stays) {
+                continue;
+            }
+            for at in at..at + step {
+                if let Some(conn) = self.remove(Found(at)) {
+                    self.evicted += 1;
+                    gone(&conn);
+                }
+            }
+            if self.has_room(wide) {
+                return true;
             }
         }
-        None
+        false
     }
+}
 
-    fn repair(&mut self) {
-        let entry = self.file.parts().header.in_doubt;
-        if let Some(keys) = self.keys(entry) {
-            let [first, second] = keys.map(|key| self.place(key));
-            let FlowParts { header, buckets, conns } = self.file.parts();
-            clear_slot(buckets, first, entry);
-            clear_slot(buckets, second, entry | DIRECTION);
-            conns[entry as usize].state = FREE;
-            if header.free != entry && entry < header.untouched {
-                give_back(header, conns, entry);
-            }
+/// Undoes what was in doubt when the last process died.
+fn repair(parts: FlowParts, secret: [u64; 2], mask: u32) {
+    let FlowParts { header, buckets, conns } = parts;
+    // An odd one was never used.
+    header.untouched = (header.untouched & !1).min(u32::try_from(conns.len()).unwrap_or(NOBODY) & !1);
+    let doubt = std::mem::replace(&mut header.in_doubt, NOBODY);
+    let entry = doubt & !PAIR;
+    if doubt != NOBODY
+        && let Some(conn) = conns.get_mut(entry as usize)
+    {
+        let [first, second] = keys(conn).map(|key| place(key, secret, mask));
+        clear_slot(buckets, first, entry);
+        clear_slot(buckets, second, entry | DIRECTION);
+        conn.state = FREE;
+        if doubt & PAIR != 0
+            && let Some(second) = conns.get_mut(entry as usize + 1)
+        {
+            second.state = FREE;
         }
-        let FlowParts { header, conns, .. } = self.file.parts();
-        header.in_doubt = NOBODY;
-        let used = header.untouched.min(conns.len() as u32) as usize;
-        header.live = 0;
-        for conn in conns[..used].iter_mut().filter(|conn| conn.state != FREE) {
+    }
+    header.live = 0;
+    for at in 0..header.untouched {
+        if let Some(conn) = flow_at(conns, at) {
             // The slots of the process before mean nothing to this one.
             (conn.backend, conn.epoch) = (NOBODY, NO_EPOCH);
             header.live += 1;
         }
     }
+}
+
+/// The flow whose entry this is; none if it is free, or the second of a pair.
+fn flow_at(conns: &mut [Conn], at: u32) -> Option<&mut Conn> {
+    let at = at as usize;
+    let second = at % 2 == 1 && conns.get(at - 1).is_some_and(is_wide);
+    conns.get_mut(at).filter(|conn| !second && conn.state != FREE)
+}
+
+/// Whether a flow has two entries.
+fn is_wide(conn: &Conn) -> bool {
+    conn.state != FREE && (conn.protocols[0] | conn.protocols[1]) & WIDE != 0
+}
+
+fn may_go(conn: &Conn, now: u32) -> bool {
+    conn.state == OPENING || now.wrapping_sub(conn.last_seen) > conn.timeout
+}
+
+fn keys(conn: &Conn) -> [Key; 2] {
+    [0, 1].map(|way| Key {
+        addresses: conn.addresses[way],
+        ports: conn.ports[way],
+        protocol: conn.protocols[way],
+    })
+}
+
+/// Writes all of a new flow but its state.
+fn write(conns: &mut [Conn], entry: u32, flow: &NewFlow) {
+    let NewFlow { keys, wide, deltas, backend, now, timeout } = *flow;
+    let at = entry as usize;
+    if let Some(addresses) = wide
+        && let Some((_, place)) = pair(conns, at)
+    {
+        *place = addresses;
+    }
+    let Some(conn) = conns.get_mut(at) else { return };
+    conn.addresses = keys.map(|key| key.addresses);
+    conn.ports = keys.map(|key| key.ports);
+    conn.protocols = keys.map(|key| key.protocol);
+    (conn.deltas, conn.last_seen, conn.timeout) = (deltas, now, timeout);
+    (conn.backend, conn.epoch) = backend;
+    // To be looked up when the first packet passes.
+    conn.next_hops = [NOBODY; 2];
+    conn.flags = 0;
 }
 
 /// The index and the entries, borrowed for a burst.
@@ -356,20 +392,36 @@ impl View<'_> {
         is_flow_of(conn, found, key).then_some(conn)
     }
 
-    /// The whole search.
-    pub(crate) fn find(&self, key: Key, place: Place) -> Found {
+    /// The candidate's flow and its addresses, if it is the one of an IPv6 packet.
+    #[inline]
+    pub(crate) fn confirm_wide(
+        &mut self,
+        found: Found,
+        key: Key,
+        addresses: &WideAddresses,
+    ) -> Option<(&mut Conn, &Wide)> {
+        let (conn, wide) = pair(self.conns, found.entry() as usize)?;
+        let same = is_flow_of(conn, found, key) && wide.0[found.direction() as usize] == *addresses;
+        same.then_some((conn, &*wide))
+    }
+
+    /// The whole search. A key of IPv6 is but a digest: `wide` are the addresses that it stands for.
+    pub(crate) fn find(&mut self, key: Key, place: Place, wide: Option<&WideAddresses>) -> Found {
         for step in 0..REACH {
-            let bucket = &self.buckets[(place.bucket as usize + step) & self.mask as usize];
-            let mut hits = matching_slots(bucket, place.signature);
+            let at = (place.bucket as usize + step) & self.mask as usize;
+            let mut hits = matching_slots(&self.buckets[at], place.signature);
             while hits != 0 {
-                let found = Found(bucket.entries[hits.trailing_zeros() as usize]);
-                let conn = self.conns.get(found.entry() as usize);
-                if conn.is_some_and(|conn| is_flow_of(conn, found, key)) {
+                let found = Found(self.buckets[at].entries[hits.trailing_zeros() as usize]);
+                let is_it = match wide {
+                    None => self.confirm(found, key).is_some(),
+                    Some(addresses) => self.confirm_wide(found, key, addresses).is_some(),
+                };
+                if is_it {
                     return found;
                 }
                 hits &= hits - 1;
             }
-            if bucket.signatures[SLOTS] == 0 {
+            if self.buckets[at].signatures[SLOTS] == 0 {
                 break;
             }
         }
@@ -387,12 +439,22 @@ fn place(key: Key, secret: [u64; 2], mask: u32) -> Place {
     Place { bucket: hash as u32 & mask, signature: (hash >> 32) as u32 | 1 }
 }
 
+/// IPv6 addresses are looked up by 64 bits that depend on all of them, and on a secret.
+#[inline]
+fn wide_key(addresses: &WideAddresses, ports: u32, protocol: u8, secret: [u64; 2]) -> Key {
+    let [a, b, c, d] = *addresses;
+    let [first, second] = secret;
+    let source = fold_multiply(a ^ first, b ^ second);
+    let both = fold_multiply(c ^ source, d ^ second.rotate_left(32));
+    Key { addresses: both ^ source.rotate_left(32), ports, protocol: protocol | WIDE }
+}
+
 #[inline]
 fn is_flow_of(conn: &Conn, found: Found, key: Key) -> bool {
     let way = found.direction() as usize;
     conn.addresses[way] == key.addresses
         && conn.ports[way] == key.ports
-        && conn.protocol == key.protocol
+        && conn.protocols[way] == key.protocol
         && conn.state != FREE
 }
 
@@ -400,6 +462,18 @@ fn is_flow_of(conn: &Conn, found: Found, key: Key) -> bool {
 fn fold_multiply(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// Enters both directions, or none.
+fn add_slots(buckets: &mut [Bucket], [from_client, from_member]: [Place; 2], entry: u32) -> bool {
+    if !add_slot(buckets, from_member, entry | DIRECTION) {
+        return false;
+    }
+    let both = add_slot(buckets, from_client, entry);
+    if !both {
+        remove_slot(buckets, from_member, entry | DIRECTION);
+    }
+    both
 }
 
 fn add_slot(buckets: &mut [Bucket], place: Place, value: u32) -> bool {
@@ -440,15 +514,4 @@ fn clear_slot(buckets: &mut [Bucket], place: Place, value: u32) -> Option<usize>
         }
     }
     None
-}
-
-/// Puts an entry that is in doubt onto the free list; then nothing is in doubt.
-fn give_back(header: &mut lb_mem::Header, conns: &mut [Conn], entry: u32) {
-    if let Some(conn) = conns.get_mut(entry as usize) {
-        conn.link = header.free;
-        compiler_fence(Ordering::SeqCst);
-        header.free = entry;
-    }
-    compiler_fence(Ordering::SeqCst);
-    header.in_doubt = NOBODY;
 }

@@ -274,7 +274,7 @@ impl Engine {
         packet: &Packet,
     ) -> Result<PortIndex, Verdict> {
         let Scene { tables, .. } = *scene;
-        let mut found = self.flows.view().find(packet.key, packet.place);
+        let mut found = self.flows.view().find(packet.key, packet.place, None);
         if found != Found::NOTHING && tcp_state::asks(packet.flags) && self.is_superseded(tables, found) {
             self.forget(found);
             found = Found::NOTHING;
@@ -332,17 +332,22 @@ impl Engine {
         let chosen = self.picker.pick(tables, service, &self.loads, packet.key)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (packet.destination(), backend.endpoint);
+        let client = packet.source();
+        let from_member = Key {
+            addresses: ipv4::pair(member.address, client.address),
+            ports: tcp::pair(member.port, client.port),
+            protocol: packet.key.protocol,
+        };
         let flow = NewFlow {
-            from_client: packet.key,
-            member: (member.address, member.port),
+            keys: [packet.key, from_member],
+            wide: None,
             deltas: deltas(offered, member),
             backend: (chosen, tables.epoch),
             now,
             timeout: tcp_state::OPENING_TIMEOUT,
         };
-        if !self.flows.has_room() {
-            let evicted = self.flows.evict(now).ok_or(DropReason::FlowTableFull)?;
-            self.loads.forget(&evicted);
+        if !self.flows.has_room(false) && !self.flows.evict(now, false, |gone| self.loads.forget(gone)) {
+            return Err(DropReason::FlowTableFull);
         }
         let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
         self.loads.begin(chosen);
@@ -486,7 +491,7 @@ fn backend_of<'tables>(
     conn: &mut Conn,
 ) -> Option<&'tables Backend> {
     if conn.epoch != tables.epoch {
-        let protocol = conn.protocol;
+        let protocol = conn.protocols[0];
         let (offered, member) = (
             Endpoint { address: ipv4::high(conn.addresses[0]), port: tcp::high(conn.ports[0]), protocol },
             Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol },

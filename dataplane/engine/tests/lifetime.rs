@@ -107,7 +107,7 @@ fn what_was_in_doubt_when_the_process_died_is_undone() {
     let mut file = FlowFile::anonymous(4096, [11, 13]).unwrap();
     // As if killed between entering the flow and declaring it.
     file.parts().header.in_doubt = 0;
-    file.parts().header.untouched = 1;
+    file.parts().header.untouched = 2;
     let mut table = FlowTable::attach(file);
     assert_eq!(table.live(), 0);
     let mut lb = Lb::on_file(&two_members(), FlowFile::anonymous(4096, [11, 13]).unwrap());

@@ -144,7 +144,6 @@ impl FlowFile {
         header.secret = secret;
         header.in_doubt = NOBODY;
         header.untouched = 0;
-        header.free = NOBODY;
         header.live = 0;
         // Last, so that a file that was left half made is not attached.
         header.magic = MAGIC;

@@ -8,7 +8,7 @@ mod file;
 mod layout;
 
 pub use file::{FlowFile, FlowFileError, FlowParts, Origin};
-pub use layout::{Bucket, Conn, Header, LAYOUT_VERSION, NOBODY, SLOTS};
+pub use layout::{Bucket, Conn, Header, LAYOUT_VERSION, NOBODY, PAIR, SLOTS, WIDE, Wide};
 
 /// Asks the processor to bring the cache line of `value` near, to be read soon.
 #[inline]
@@ -19,6 +19,16 @@ pub fn prefetch<T>(value: &T) {
             std::ptr::from_ref(value).cast(),
         );
     }
+}
+
+/// The pair of entries at `at`: a connection, and the addresses in the cache line after it.
+#[inline]
+pub fn pair(conns: &mut [Conn], at: usize) -> Option<(&mut Conn, &mut Wide)> {
+    let (first, second) = conns.get_mut(at..at.checked_add(2)?)?.split_first_mut()?;
+    let second = std::ptr::from_mut(second.first_mut()?).cast::<Wide>();
+    // SAFETY: `Wide` has the size and the alignment of `Conn` (asserted in `layout`), both are plain integers of which every
+    // bit pattern is valid, and the exclusive borrow of the second entry ends here.
+    Some((first, unsafe { &mut *second }))
 }
 
 /// A bit for each of the slots of `bucket` that have `signature`.
