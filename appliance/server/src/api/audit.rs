@@ -9,6 +9,7 @@ use super::describe::Description;
 use super::error::Problem;
 use super::log::{self, describe_list, number};
 use super::{Access, App, ROOT, Route};
+use crate::domain::Permission;
 use crate::store::{AuditEntry, Verification};
 
 const TAG: &str = "history";
@@ -32,8 +33,26 @@ pub(super) fn routes() -> Vec<Route> {
         .answer(StatusCode::OK, "This was found.", Some("Verification"), &[]);
     let list = format!("{ROOT}/audit");
     vec![
-        Route::new(HttpMethod::Get, list.clone(), Access::SignedIn, log::list::<AuditEntry>, listing),
-        Route::new(HttpMethod::Get, format!("{list}/verification"), Access::SignedIn, verify, verifying),
-        Route::new(HttpMethod::Get, format!("{list}/{{id}}"), Access::SignedIn, log::read::<AuditEntry>, one),
+        Route::new(
+            HttpMethod::Get,
+            list.clone(),
+            Access::Permitted(Permission::AuditRead),
+            log::list::<AuditEntry>,
+            listing,
+        ),
+        Route::new(
+            HttpMethod::Get,
+            format!("{list}/verification"),
+            Access::Permitted(Permission::AuditRead),
+            verify,
+            verifying,
+        ),
+        Route::new(
+            HttpMethod::Get,
+            format!("{list}/{{id}}"),
+            Access::Permitted(Permission::AuditRead),
+            log::read::<AuditEntry>,
+            one,
+        ),
     ]
 }

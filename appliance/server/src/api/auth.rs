@@ -22,7 +22,8 @@ use super::{Access, App, ROOT, Route};
 use crate::domain::Fields;
 use crate::domain::fields::text;
 use crate::serve::Source;
-use crate::signin::{Caller, Carrier, LIFETIME_S, cookie};
+use crate::signin::{Caller, Carrier, Granted, LIFETIME_S, cookie};
+use crate::store::Outcome;
 
 const TAG: &str = "sign-in";
 
@@ -52,8 +53,17 @@ pub(super) struct Credentials {
     password: String,
 }
 
-/// An access token.
-#[derive(Debug, Serialize, ToSchema)]
+/// What exchanges for other tokens.
+#[derive(ToSchema)]
+pub(super) struct Refresh {
+    /// The last `refresh_token` of the session.
+    #[schema(min_length = 1, max_length = 256, example = "psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b")]
+    #[expect(dead_code, reason = "a shape for the API's description")]
+    refresh_token: String,
+}
+
+/// Tokens.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Session {
     /// To be sent as `Authorization: Bearer …`.
     #[schema(max_length = 4096)]
@@ -61,9 +71,12 @@ pub(super) struct Session {
     /// `Bearer`.
     #[schema(max_length = 16, example = "Bearer")]
     token_type: &'static str,
-    /// Seconds for which the token is good.
+    /// Seconds for which the access token is good.
     #[schema(minimum = 1, maximum = 86400, example = 600)]
     expires_in: u64,
+    /// Exchanges once for other tokens, as long as the session lasts: 8 hours from the password.
+    #[schema(max_length = 256, example = "psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b")]
+    refresh_token: String,
 }
 
 impl Claim {
@@ -106,13 +119,33 @@ pub(super) async fn guard(
     if access != Access::Open && !app.sign_in.is_claimed() {
         return Err(Problem::unclaimed());
     }
-    if access == Access::SignedIn {
+    if !matches!(access, Access::Open | Access::Claimed) {
         let (mut parts, body) = request.into_parts();
         let caller = caller(&app, &parts).await?;
+        admit(&app, access, &caller, &parts).await?;
         parts.extensions.insert(caller);
         request = Request::from_parts(parts, body);
     }
     Ok(next.run(request).await)
+}
+
+/// Lets pass who may do this. Who may not is written down.
+async fn admit(app: &App, access: Access, caller: &Caller, request: &Parts) -> Result<(), Problem> {
+    let Some(permission) = access.permission() else { return Ok(()) };
+    if caller.may(permission) || matches!(access, Access::OwnOr(_)) && is_own(caller, request.uri.path()) {
+        return Ok(());
+    }
+    let details =
+        json!({ "method": request.method.as_str(), "path": request.uri.path(), "permission": permission });
+    app.store.audit(&caller.author(String::new()), "request", Outcome::Denied, details).await?;
+    Err(Problem::forbidden(permission))
+}
+
+/// Whether the address is that of the caller, or of something of theirs.
+fn is_own(caller: &Caller, path: &str) -> bool {
+    let user = path.strip_prefix(ROOT).and_then(|path| path.strip_prefix("/users/"));
+    let user = user.and_then(|path| path.split('/').next()).and_then(|id| id.parse().ok());
+    user == Some(caller.user)
 }
 
 /// Who calls: by the header where there is one, else by the cookie.
@@ -150,7 +183,8 @@ fn from_console(headers: &HeaderMap) -> bool {
     headers.get(&CONSOLE).is_some_and(|value| value == "1")
 }
 
-fn address(source: Option<Extension<Source>>) -> Option<IpAddr> {
+/// The address that a request came from.
+pub(super) fn address(source: Option<Extension<Source>>) -> Option<IpAddr> {
     source.map(|Extension(Source(address))| address)
 }
 
@@ -169,8 +203,8 @@ async fn claim(
     }
     let Claim { code, username, password } = Claim::read(&document)?;
     let carrier = carrier(&headers);
-    let token = app.sign_in.claim(&code, &username, &password, carrier, address(source)).await?;
-    Ok(given(token, carrier))
+    let granted = app.sign_in.claim(&code, &username, &password, carrier, address(source)).await?;
+    Ok(given(granted))
 }
 
 async fn sign_in(
@@ -181,16 +215,32 @@ async fn sign_in(
 ) -> Result<Response, Problem> {
     let Credentials { username, password } = Credentials::read(&document)?;
     let carrier = carrier(&headers);
-    let token = app.sign_in.sign_in(&username, &password, carrier, address(source)).await?;
-    Ok(given(token, carrier))
+    let granted = app.sign_in.sign_in(&username, &password, carrier, address(source)).await?;
+    Ok(given(granted))
 }
 
-/// The token, where its carrier keeps it.
-fn given(access_token: String, carrier: Carrier) -> Response {
-    match carrier {
-        Carrier::Browser => session::cookie(StatusCode::NO_CONTENT, &cookie::holding(&access_token)),
-        Carrier::Program => {
-            let session = Session { access_token, token_type: "Bearer", expires_in: LIFETIME_S };
+async fn refresh(
+    State(app): State<App>,
+    source: Option<Extension<Source>>,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new(&document);
+    let token = fields.required("refresh_token", text(1..=256));
+    match (token, fields.finish()) {
+        (Some(token), faults) if faults.is_empty() => {
+            Ok(given(app.sign_in.refresh(&token, address(source)).await?))
+        }
+        (_, faults) => Err(Problem::invalid(faults)),
+    }
+}
+
+/// The tokens, where their carrier keeps them.
+fn given(Granted { access_token, refresh_token }: Granted) -> Response {
+    match refresh_token {
+        None => session::cookie(StatusCode::NO_CONTENT, &cookie::holding(&access_token)),
+        Some(refresh_token) => {
+            let session =
+                Session { access_token, token_type: "Bearer", expires_in: LIFETIME_S, refresh_token };
             (StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(session)).into_response()
         }
     }
@@ -226,7 +276,23 @@ pub(super) fn routes() -> Vec<Route> {
         .answer(StatusCode::CREATED, "You are signed in.", Some("Session"), &[])
         .answer(StatusCode::NO_CONTENT, "You are, and the token is in a cookie.", None, session::SET_COOKIE)
         .fails(&[401, 429]);
+    let refreshing = Description::new("refreshSession", TAG, "Get other tokens")
+        .explain("Each refresh token is good once. Using one again ends the session: somebody has a copy.")
+        .body(
+            &["application/json"],
+            "Refresh",
+            json!({ "refresh_token": "psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b" }),
+        )
+        .answer(StatusCode::CREATED, "These are the next.", Some("Session"), &[])
+        .fails(&[401]);
     vec![
+        Route::new(
+            HttpMethod::Post,
+            format!("{ROOT}/sessions/refresh"),
+            Access::Claimed,
+            refresh,
+            refreshing,
+        ),
         Route::new(HttpMethod::Post, format!("{ROOT}/claim"), Access::Open, claim, claiming),
         Route::new(HttpMethod::Post, format!("{ROOT}/sessions"), Access::Claimed, sign_in, signing_in),
     ]

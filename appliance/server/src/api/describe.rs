@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -23,7 +24,8 @@ pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     (401, "There is no good token, or the name, password or code are wrong."),
     (
         403,
-        "The appliance has not been claimed yet, or a change with the cookie lacks `X-Penstock-Console: 1`.",
+        "The permission is missing, the appliance has not been claimed yet, or a change with the cookie lacks \
+         `X-Penstock-Console: 1`.",
     ),
     (404, "There is no such resource."),
     (408, "The body did not arrive in time."),
@@ -128,16 +130,19 @@ impl Description {
     pub(super) fn operation(mut self, access: Access) -> Operation {
         let security = match access {
             Access::Open | Access::Claimed => vec![SecurityRequirement::default()],
-            Access::SignedIn => {
+            Access::SignedIn | Access::Permitted(_) | Access::OwnOr(_) => {
                 [BEARER, COOKIE].map(|name| SecurityRequirement::new(name, [] as [&str; 0])).into()
             }
         };
         match access {
             Access::Open => {}
             Access::Claimed => self.problems.push(403),
-            Access::SignedIn => self.problems.extend([401, 403]),
+            Access::SignedIn | Access::Permitted(_) | Access::OwnOr(_) => self.problems.extend([401, 403]),
         }
-        let operation = self.operation.securities(Some(security));
+        let extensions = access
+            .permission()
+            .map(|permission| Extensions::builder().add("x-permission", permission.word()).build());
+        let operation = self.operation.securities(Some(security)).extensions(extensions);
         let described = self.problems.iter().fold(operation, |operation, status| {
             operation.response(status.to_string(), Ref::from_response_name(problem_name(*status)))
         });

@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::FieldError;
+use crate::domain::{FieldError, Permission};
 use crate::signin::Denied;
 use crate::store::StoreError;
 
@@ -99,6 +99,12 @@ impl Problem {
     pub(crate) fn unclaimed() -> Self {
         let detail = "claim the appliance first: POST /api/v1/claim with the code that its console shows";
         Self::new(StatusCode::FORBIDDEN, "unclaimed", detail)
+    }
+
+    /// The caller may not do this.
+    pub(crate) fn forbidden(permission: Permission) -> Self {
+        let detail = format!("this needs the permission {}", permission.word());
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
     /// A change with a cookie that no script of the console sent.

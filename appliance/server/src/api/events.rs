@@ -14,7 +14,7 @@ use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::log::{self, describe_list, number};
 use super::{Access, App, ROOT, Route};
-use crate::domain::FieldError;
+use crate::domain::{FieldError, Permission};
 use crate::store::{Event, Store, StoreError};
 
 const TAG: &str = "history";
@@ -97,12 +97,24 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[422]);
     let collection = format!("{ROOT}/events");
     vec![
-        Route::new(HttpMethod::Get, collection.clone(), Access::SignedIn, log::list::<Event>, listing),
-        Route::new(HttpMethod::Get, format!("{collection}/stream"), Access::SignedIn, stream, streaming),
+        Route::new(
+            HttpMethod::Get,
+            collection.clone(),
+            Access::Permitted(Permission::BalancingRead),
+            log::list::<Event>,
+            listing,
+        ),
+        Route::new(
+            HttpMethod::Get,
+            format!("{collection}/stream"),
+            Access::Permitted(Permission::BalancingRead),
+            stream,
+            streaming,
+        ),
         Route::new(
             HttpMethod::Get,
             format!("{collection}/{{id}}"),
-            Access::SignedIn,
+            Access::Permitted(Permission::BalancingRead),
             log::read::<Event>,
             one,
         ),

@@ -24,6 +24,8 @@ mod revisions;
 mod session;
 mod stats;
 mod status;
+mod tokens;
+mod users;
 mod view;
 mod virtual_ips;
 mod virtual_services;
@@ -36,7 +38,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use crate::domain::{Member, Pool, VirtualIp, VirtualService};
+use crate::domain::{Member, Permission, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Peer};
 use crate::signin::SignIn;
@@ -68,6 +70,20 @@ pub(crate) enum Access {
     Claimed,
     /// Who is signed in.
     SignedIn,
+    /// Who is signed in and has this permission.
+    Permitted(Permission),
+    /// The user whom the address names, or who has this permission.
+    OwnOr(Permission),
+}
+
+impl Access {
+    /// What the description says of it.
+    pub(crate) fn permission(self) -> Option<Permission> {
+        match self {
+            Self::Open | Self::Claimed | Self::SignedIn => None,
+            Self::Permitted(permission) | Self::OwnOr(permission) => Some(permission),
+        }
+    }
 }
 
 /// A line of the table of routes.
@@ -115,6 +131,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<VirtualService>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
+    routes.extend(users::routes());
+    routes.extend(tokens::routes());
     routes.extend(revisions::routes());
     routes.extend(events::routes());
     routes.extend(audit::routes());

@@ -16,17 +16,19 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use super::auth::{Claim, Credentials, Session};
+use super::auth::{Claim, Credentials, Refresh, Session};
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
 use super::resource::Resource;
 use super::revisions::RevisionView;
-use super::session::CurrentSession;
+use super::session::{CurrentSession, PasswordChange, SessionEntryList};
 use super::stats::Stats;
 use super::status::{Health, Status};
+use super::tokens::CreatedToken;
+use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
-use crate::domain::{Member, Meta, Pool, VirtualIp, VirtualService};
+use crate::domain::{Member, Meta, Permission, Pool, Role, Token, User, VirtualIp, VirtualService};
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
 const WORDS: &str = "Everything that the Penstock appliance does is done through this API.
@@ -61,6 +63,7 @@ fn document() -> OpenApi {
             tag("virtual-ips", "Addresses that the appliance answers for."),
             tag("virtual-services", "What is offered on them."),
             tag("pools", "Who serves it: pools and their members."),
+            tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
             tag("description", "This description."),
@@ -110,6 +113,15 @@ fn schemas() -> Vec<Named> {
     resource::<VirtualService>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
+    resource::<User>(&mut schemas);
+    resource::<Token>(&mut schemas);
+    with_parts::<CreatedToken>(&mut schemas);
+    with_parts::<RoleList>(&mut schemas);
+    with_parts::<Role>(&mut schemas);
+    with_parts::<Permission>(&mut schemas);
+    with_parts::<Refresh>(&mut schemas);
+    with_parts::<PasswordChange>(&mut schemas);
+    with_parts::<SessionEntryList>(&mut schemas);
     log::<Event>(&mut schemas);
     log::<AuditEntry>(&mut schemas);
     log::<RevisionEntry>(&mut schemas);
@@ -136,6 +148,7 @@ fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
 fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     let spec = joined([object::<Meta>(), object::<R>()]);
     let mut view = joined([object::<Identified>(), object::<Meta>(), object::<State>(), object::<R>()]);
+    view.properties.retain(|_, field| !is_write_only(field));
     // What is shown is shown whole, also where it is null.
     view.required = view.properties.keys().cloned().collect();
     let name = |suffix: &str| format!("{}{suffix}", R::NAME);
@@ -183,6 +196,10 @@ fn closed(mut object: Object) -> Object {
     object
 }
 
+fn is_write_only(field: &RefOr<Schema>) -> bool {
+    matches!(field, RefOr::T(Schema::Object(object)) if object.write_only == Some(true))
+}
+
 fn has_default(field: &RefOr<Schema>) -> bool {
     match field {
         RefOr::T(Schema::Object(object)) => object.default.is_some(),
@@ -203,8 +220,20 @@ fn optional(object: Object) -> Object {
 
 /// The same with a limit on every number: where none is said, what a database column can hold.
 fn bounded(schema: RefOr<Schema>) -> RefOr<Schema> {
-    let RefOr::T(Schema::Object(mut object)) = schema else { return schema };
-    if object.schema_type == SchemaType::Type(Type::Integer) {
+    let mut object = match schema {
+        RefOr::T(Schema::Object(object)) => object,
+        RefOr::T(Schema::AllOf(mut all)) => {
+            all.items = all.items.into_iter().map(bounded).collect();
+            return RefOr::T(Schema::AllOf(all));
+        }
+        other => return other,
+    };
+    let is_integer = match &object.schema_type {
+        SchemaType::Type(kind) => *kind == Type::Integer,
+        SchemaType::Array(kinds) => kinds.contains(&Type::Integer),
+        SchemaType::AnyValue => false,
+    };
+    if is_integer {
         object.minimum.get_or_insert(Number::Int(0));
         object.maximum.get_or_insert(Number::Int(isize::MAX));
     }

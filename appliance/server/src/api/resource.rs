@@ -22,7 +22,7 @@ use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
 use super::view::View;
 use super::{Access, App, Route};
 use crate::domain::revision::fingerprint;
-use crate::domain::{Author, FieldError, Record, Revision, Spec};
+use crate::domain::{Author, FieldError, Permission, Record, Revision, Spec};
 use crate::store::{FilterKind, Place, Repeatable, Table};
 
 /// The header that makes a POST safe to repeat.
@@ -39,6 +39,11 @@ pub(crate) trait Resource: Table {
     /// Its group in the description.
     const TAG: &'static str;
 
+    /// Who may see it.
+    const READ: Access = Access::Permitted(Permission::BalancingRead);
+    /// Who may change it.
+    const WRITE: Access = Access::Permitted(Permission::BalancingWrite);
+
     /// What it belongs to, by the parameters of the address; `None` if that cannot be.
     fn parent(parameters: &RawPathParams) -> Option<Self::Parent>;
 
@@ -48,7 +53,7 @@ pub(crate) trait Resource: Table {
 
 /// The list that an address means.
 #[derive(Debug)]
-struct Collection<R: Resource>(R::Parent);
+pub(super) struct Collection<R: Resource>(pub(super) R::Parent);
 
 /// The one resource that an address means.
 #[derive(Debug)]
@@ -191,12 +196,12 @@ fn repeatable(
 pub(super) fn routes<R: Resource>() -> Vec<Route> {
     let (collection, item) = (R::COLLECTION, format!("{}/{{id}}", R::COLLECTION));
     vec![
-        Route::new(HttpMethod::Get, collection, Access::SignedIn, list_all::<R>, describe_list::<R>()),
-        Route::new(HttpMethod::Post, collection, Access::SignedIn, create::<R>, describe_create::<R>()),
-        Route::new(HttpMethod::Get, &item, Access::SignedIn, read::<R>, describe_read::<R>()),
-        Route::new(HttpMethod::Put, &item, Access::SignedIn, replace::<R>, describe_replace::<R>()),
-        Route::new(HttpMethod::Patch, &item, Access::SignedIn, patch::<R>, describe_patch::<R>()),
-        Route::new(HttpMethod::Delete, &item, Access::SignedIn, delete::<R>, describe_delete::<R>()),
+        Route::new(HttpMethod::Get, collection, R::READ, list_all::<R>, describe_list::<R>()),
+        Route::new(HttpMethod::Post, collection, R::WRITE, create::<R>, describe_create::<R>()),
+        Route::new(HttpMethod::Get, &item, R::READ, read::<R>, describe_read::<R>()),
+        Route::new(HttpMethod::Put, &item, R::WRITE, replace::<R>, describe_replace::<R>()),
+        Route::new(HttpMethod::Patch, &item, R::WRITE, patch::<R>, describe_patch::<R>()),
+        Route::new(HttpMethod::Delete, &item, R::WRITE, delete::<R>, describe_delete::<R>()),
     ]
 }
 
@@ -322,7 +327,7 @@ fn within<R: Resource>(described: Description) -> Description {
     })
 }
 
-fn path_parameter(name: &str, text: &str) -> Parameter {
+pub(super) fn path_parameter(name: &str, text: &str) -> Parameter {
     parameter(name, ParameterIn::Path, Ref::from_schema_name("Identifier"), text).build()
 }
 
@@ -337,6 +342,6 @@ fn view<R: Resource>() -> String {
     format!("{}View", R::NAME)
 }
 
-fn example<R: Resource>() -> Value {
+pub(super) fn example<R: Resource>() -> Value {
     serde_json::from_str(R::EXAMPLE).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use super::describe::Description;
 use super::error::Problem;
 use super::log::{self, describe_list, number};
 use super::{Access, App, ROOT, Route};
-use crate::domain::{Change, Delta};
+use crate::domain::{Change, Delta, Permission};
 use crate::store::RevisionEntry;
 
 const TAG: &str = "history";
@@ -52,7 +52,19 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[404]);
     let list = format!("{ROOT}/revisions");
     vec![
-        Route::new(HttpMethod::Get, list.clone(), Access::SignedIn, log::list::<RevisionEntry>, listing),
-        Route::new(HttpMethod::Get, format!("{list}/{{generation}}"), Access::SignedIn, read, one),
+        Route::new(
+            HttpMethod::Get,
+            list.clone(),
+            Access::Permitted(Permission::BalancingRead),
+            log::list::<RevisionEntry>,
+            listing,
+        ),
+        Route::new(
+            HttpMethod::Get,
+            format!("{list}/{{generation}}"),
+            Access::Permitted(Permission::BalancingRead),
+            read,
+            one,
+        ),
     ]
 }

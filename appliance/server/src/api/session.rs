@@ -3,19 +3,27 @@
 //! A browser holds its token in a cookie, which the console renews while somebody is there. Programs hold theirs
 //! themselves and sign in again.
 
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, SET_COOKIE as SET_COOKIE_NAME};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 
+use super::body::JsonBody;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::{Access, App, ROOT, Route};
+use crate::domain::fields::text;
+use crate::domain::schema::Identifier;
+use crate::domain::{Expected, FieldError, Fields, Permission, Role, Timestamp, User};
 use crate::signin::{Caller, Carrier, cookie};
+use crate::store::{Outcome, Place, SessionRow};
+use uuid::Uuid;
 
 const TAG: &str = "sign-in";
 
@@ -27,9 +35,17 @@ pub(super) const SET_COOKIE: &[(&str, &str)] = &[("Set-Cookie", "The cookie, for
 /// Who is signed in, and for how long.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CurrentSession {
+    /// The user.
+    #[schema(value_type = Identifier)]
+    user_id: String,
     /// What they are called.
     #[schema(max_length = 64, example = "admin")]
     username: String,
+    /// What they may do.
+    role: Role,
+    /// The same in single permissions; with an API token these may be fewer.
+    #[schema(max_items = 16)]
+    permissions: Vec<Permission>,
     /// Seconds for which the token is good.
     #[schema(minimum = 0, maximum = 86400, example = 600)]
     expires_in: u64,
@@ -55,7 +71,7 @@ async fn read(Extension(caller): Extension<Caller>) -> Response {
 }
 
 async fn renew(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
-    if caller.ticket.carrier == Carrier::Program {
+    if caller.carrier == Carrier::Program {
         let detail = "only the console's session is renewed: sign in again for another token";
         return Err(Problem::new(StatusCode::CONFLICT, "not_renewable", detail));
     }
@@ -63,18 +79,129 @@ async fn renew(State(app): State<App>, Extension(caller): Extension<Caller>) -> 
     Ok(cookie(StatusCode::NO_CONTENT, &cookie::holding(&token)))
 }
 
-async fn sign_out(Extension(_caller): Extension<Caller>) -> Response {
-    cookie(StatusCode::NO_CONTENT, &cookie::removal())
+async fn sign_out(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
+    if let Some(session) = caller.session {
+        app.store.end_session(session, Some(caller.user)).await?;
+    }
+    Ok(cookie(StatusCode::NO_CONTENT, &cookie::removal()))
+}
+
+/// A session that goes on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionEntry {
+    /// Which it is.
+    #[schema(value_type = Identifier)]
+    id: String,
+    /// The user.
+    #[schema(value_type = Identifier)]
+    user_id: String,
+    /// What they are called.
+    #[schema(max_length = 64, example = "admin")]
+    username: String,
+    /// `penstock-console` for a browser, `penstock-api` for a program.
+    #[schema(max_length = 64, example = "penstock-console")]
+    carrier: String,
+    /// The address it was begun from.
+    #[schema(max_length = 45, example = "192.0.2.7", required)]
+    source: Option<String>,
+    /// When the password was given.
+    #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T03:04:05.678Z")]
+    created_at: Timestamp,
+    /// When its tokens were last exchanged.
+    #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T03:04:05.678Z")]
+    used_at: Timestamp,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T11:04:05.678Z")]
+    ends_at: Timestamp,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+/// The sessions that go on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionEntryList {
+    /// The newest first.
+    #[schema(max_items = 500)]
+    items: Vec<SessionEntry>,
+}
+
+async fn list(State(app): State<App>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
+    let all = caller.may(Permission::AccountsRead);
+    let rows = app.store.sessions((!all).then_some(caller.user)).await?;
+    let own = caller.session.map(|session| session.to_string());
+    let entry = |SessionRow { id, user_id, username, carrier, source, created_at, used_at, ends_at }| {
+        let current = own.as_ref() == Some(&id);
+        SessionEntry { id, user_id, username, carrier, source, created_at, used_at, ends_at, current }
+    };
+    Ok(Json(SessionEntryList { items: rows.into_iter().map(entry).collect() }).into_response())
+}
+
+async fn end(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    path: Result<Path<Uuid>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let Path(session) = path.map_err(|_| Problem::no_route())?;
+    let anybodys = caller.may(Permission::AccountsWrite);
+    if !app.store.end_session(session, (!anybodys).then_some(caller.user)).await? {
+        return Err(Problem::no_route());
+    }
+    let details = serde_json::json!({ "session": session });
+    app.store.audit(&caller.author(String::new()), "session.end", Outcome::Succeeded, details).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn change_password(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(document): JsonBody,
+) -> Result<StatusCode, Problem> {
+    let mut fields = Fields::new(&document);
+    let password = fields.required("password", text(1..=256));
+    let next = fields.required("new_password", text(1..=256));
+    let faults = fields.finish();
+    let (Some(password), Some(next), true) = (password, next, faults.is_empty()) else {
+        return Err(Problem::invalid(faults));
+    };
+    app.sign_in.confirm(&caller, &password).await?;
+    let patch = serde_json::json!({ "password": next });
+    let patch = patch.as_object().cloned().unwrap_or_default();
+    let place = Place::<User> { parent: (), id: caller.user };
+    let author = caller.author(String::new());
+    app.store
+        .change(&author, place, &Expected::Any, |spec| {
+            spec.patched(&patch).map_err(|faults| faults.into_iter().map(as_new).collect())
+        })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Here the field is called otherwise.
+fn as_new(fault: FieldError) -> FieldError {
+    FieldError { pointer: "/new_password".to_owned(), ..fault }
+}
+
+/// A password, and the one that takes its place.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(super) struct PasswordChange {
+    /// The password.
+    #[schema(min_length = 1, max_length = 256, format = Password, example = "sluice gate at dawn")]
+    password: String,
+    /// The next one: 12 characters or more, not one of the best known, and without the name.
+    #[schema(min_length = 12, max_length = 256, format = Password, example = "spillway opens at noon")]
+    new_password: String,
 }
 
 fn current(caller: &Caller) -> CurrentSession {
-    let ticket = &caller.ticket;
-    let session_ends_in = match ticket.carrier {
-        Carrier::Browser => ticket.session_remaining_s(),
-        Carrier::Program => ticket.remaining_s(),
-    };
-    let username = caller.username.to_string();
-    CurrentSession { username, expires_in: ticket.remaining_s(), session_ends_in }
+    CurrentSession {
+        user_id: caller.user.to_string(),
+        username: caller.username.to_string(),
+        role: caller.role,
+        permissions: caller.permissions.clone(),
+        expires_in: caller.remaining_s(),
+        session_ends_in: caller.session_remaining_s(),
+    }
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -92,11 +219,31 @@ pub(super) fn routes() -> Vec<Route> {
         .answer(StatusCode::NO_CONTENT, "The cookie holds another token.", None, SET_COOKIE)
         .fails(&[409]);
     let leaving = Description::new("deleteSession", TAG, "Sign out")
-        .explain("Takes the cookie from the browser. A token that somebody copied stays good until it ends.")
+        .explain("Ends the session: none of its tokens is good any more. A browser loses its cookie.")
         .answer(StatusCode::NO_CONTENT, "The cookie is gone.", None, SET_COOKIE);
+    let listing = Description::new("listSessions", TAG, "List sessions")
+        .explain("Your own; with the permission accounts:read everybody's.")
+        .answer(StatusCode::OK, "These go on.", Some("SessionEntryList"), &[]);
+    let ending = Description::new("endSession", TAG, "End a session")
+        .explain("One of your own; with the permission accounts:write anybody's. None of its tokens is good any more.")
+        .parameter(parameter("id", ParameterIn::Path, Ref::from_schema_name("Identifier"), "Which one."))
+        .answer(StatusCode::NO_CONTENT, "It is ended.", None, &[])
+        .fails(&[404]);
+    let changing = Description::new("changePassword", TAG, "Change your password")
+        .explain("Ends all your sessions, this one too.")
+        .body(
+            &["application/json"],
+            "PasswordChange",
+            serde_json::json!({ "password": "sluice gate at dawn", "new_password": "spillway opens at noon" }),
+        )
+        .answer(StatusCode::NO_CONTENT, "It is changed: sign in again.", None, &[])
+        .fails(&[429]);
     let current = format!("{ROOT}/sessions/current");
     vec![
         Route::new(HttpMethod::Get, current.clone(), Access::SignedIn, read, reading),
+        Route::new(HttpMethod::Get, format!("{ROOT}/sessions"), Access::SignedIn, list, listing),
+        Route::new(HttpMethod::Delete, format!("{ROOT}/sessions/{{id}}"), Access::SignedIn, end, ending),
+        Route::new(HttpMethod::Post, format!("{ROOT}/password"), Access::SignedIn, change_password, changing),
         Route::new(HttpMethod::Delete, current, Access::SignedIn, sign_out, leaving),
         Route::new(HttpMethod::Post, format!("{ROOT}/sessions/renew"), Access::SignedIn, renew, renewing),
     ]

@@ -14,6 +14,7 @@ use super::describe::Description;
 use super::error::Problem;
 use super::stats::Stats;
 use super::{Access, App, ROOT, Route};
+use crate::domain::Permission;
 use crate::observed::ProcessState;
 use crate::peer::{Peer, Plane};
 
@@ -158,7 +159,19 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[503]);
     vec![
         Route::new(HttpMethod::Get, "/healthz", Access::Open, healthy, health),
-        Route::new(HttpMethod::Get, format!("{ROOT}/status"), Access::SignedIn, status, described),
-        Route::new(HttpMethod::Get, format!("{ROOT}/stats"), Access::SignedIn, stats, counted),
+        Route::new(
+            HttpMethod::Get,
+            format!("{ROOT}/status"),
+            Access::Permitted(Permission::BalancingRead),
+            status,
+            described,
+        ),
+        Route::new(
+            HttpMethod::Get,
+            format!("{ROOT}/stats"),
+            Access::Permitted(Permission::BalancingRead),
+            stats,
+            counted,
+        ),
     ]
 }

@@ -140,8 +140,8 @@ mod tests {
         let change = delta(&before, &after).change();
         let pointers: Vec<_> = change.fields.iter().map(|field| field.pointer.as_str()).collect();
         assert_eq!((change.action, change.name.as_str()), (Action::Update, "web"));
-        assert_eq!(pointers, ["/port", "/timeouts/idle_s", "/timeouts/a~1b", "/tags"]);
-        assert_eq!(change.fields[3].after, json!(["a", "b"]));
+        assert_eq!(pointers, ["/port", "/tags", "/timeouts/a~1b", "/timeouts/idle_s"]);
+        assert_eq!(change.fields[1].after, json!(["a", "b"]));
     }
 
     #[test]

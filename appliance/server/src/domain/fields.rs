@@ -92,6 +92,12 @@ impl Fault {
         Self { code, detail: detail.into() }
     }
 
+    /// The word for programs.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     fn wrong_type(want: &str) -> Self {
         Self::new("wrong_type", format!("want {want}"))
     }
@@ -110,6 +116,16 @@ impl<'a> Fields<'a> {
     /// Reads `document`.
     pub(crate) fn new(document: &'a Map<String, Value>) -> Self {
         Self { document, at: Pointer::root(), known: Vec::new(), faults: Vec::new() }
+    }
+
+    /// A text that another field is checked against, if it is there.
+    pub(super) fn peek(&self, key: &str) -> Option<&str> {
+        self.document.get(key)?.as_str()
+    }
+
+    /// This field is wrong in the light of others.
+    pub(super) fn fault(&mut self, key: &str, Fault { code, detail }: Fault) {
+        self.faults.push(FieldError::new(self.at.field(key).0, code, detail));
     }
 
     /// A field that must be there.

@@ -12,10 +12,13 @@ pub(crate) mod fields;
 mod member;
 mod merge;
 mod meta;
+mod permission;
 mod pool;
 pub(crate) mod revision;
 pub(crate) mod schema;
 mod timestamp;
+mod token;
+mod user;
 mod virtual_ip;
 mod virtual_service;
 
@@ -31,13 +34,16 @@ use utoipa::ToSchema;
 pub(crate) use author::Author;
 pub(crate) use delta::{Action, Change, Delta};
 pub(crate) use event::{NewEvent, Severity};
-pub(crate) use fields::{FieldError, Fields};
+pub(crate) use fields::{Fault, FieldError, Fields};
 pub(crate) use member::Member;
 use merge::merge_patch;
 pub(crate) use meta::Meta;
+pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use pool::Pool;
 pub(crate) use revision::{Expected, Revision};
 pub(crate) use timestamp::Timestamp;
+pub(crate) use token::Token;
+pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
 pub(crate) use virtual_service::{Timeouts, VirtualService};
 
@@ -52,6 +58,8 @@ pub(crate) trait Kind:
 
     /// What one is called in a sentence.
     const NOUN: &'static str;
+    /// Fields that are written and never shown; null where they are not written again.
+    const WRITE_ONLY: &'static [&'static str] = &[];
     /// A document that creates one, for the reader of the API's description.
     const EXAMPLE: &'static str;
 
@@ -60,6 +68,9 @@ pub(crate) trait Kind:
 
     /// Reads the own fields; `None` if any is wrong, which `fields` then remembers.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
+
+    /// Takes over from the one before what is never shown, where it was not written again.
+    fn inherit(&mut self, _before: &Self) {}
 
     /// The name of one that was given none, by its own fields (`None` if these are wrong). No name: one must be given.
     fn default_name(_own: Option<&Self>) -> Option<String> {
@@ -95,6 +106,7 @@ impl<K: Kind> Spec<K> {
     /// The document with `patch` merged in (RFC 7396), read again as a whole.
     pub(crate) fn patched(&self, patch: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut document = self.document();
+        document.extend(K::WRITE_ONLY.iter().map(|key| ((*key).to_owned(), Value::Null)));
         let mut faults = merge_patch(&mut document, patch);
         match Self::read(&document) {
             Ok(spec) if faults.is_empty() => Ok(spec),

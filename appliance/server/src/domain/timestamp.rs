@@ -18,6 +18,16 @@ impl Timestamp {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// At this second since 1970.
+    pub(crate) fn at_second(second: u64) -> Self {
+        Self(i64::try_from(second).unwrap_or(i64::MAX / 1000).saturating_mul(1000))
+    }
+
+    /// Whole seconds since 1970.
+    pub(crate) fn second(self) -> u64 {
+        u64::try_from(self.0 / 1000).unwrap_or_default()
+    }
+
     /// So many hours before.
     pub(crate) fn hours_before(self, hours: i64) -> Self {
         Self(self.0 - hours * 3_600_000)

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 
-use crate::domain::revision::hex;
+use crate::domain::revision::sha256;
 
 /// Crockford's alphabet: no letter that reads as a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -39,7 +38,7 @@ impl ClaimCode {
 
     /// What is stored. A code of 100 random bits needs no slow hash.
     pub(super) fn hash(&self) -> String {
-        hex(digest(&SHA256, self.0.as_bytes()).as_ref())
+        sha256(self.0.as_bytes())
     }
 
     /// Whether this is the code with this hash, in the same time whatever the answer.

@@ -4,7 +4,7 @@
 
 mod claim;
 pub(crate) mod cookie;
-mod password;
+pub(crate) mod password;
 mod throttle;
 mod token;
 
@@ -15,20 +15,36 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::domain::{Author, FieldError};
+use crate::domain::revision::sha256;
+use crate::domain::{Author, FieldError, Permission, Role, Spec, Timestamp, User};
 use crate::private_file;
-use crate::store::{Outcome, Store, StoreError, User};
+use crate::store::{Account, NewSession, Outcome, Refreshed, Store, StoreError};
 use claim::ClaimCode;
 use throttle::Throttle;
 
-pub(crate) use token::{Carrier, LIFETIME_S, Ticket, Tokens};
+pub(crate) use token::{Carrier, LIFETIME_S, Tokens};
+use token::{SESSION_S, Session, now};
 
 /// Hashing a password takes 19 MiB and a core for a while: strangers get no more than this many at once.
 const HASHES_AT_ONCE: usize = 2;
+
+/// Failures without consequence: people mistype.
+const FREE_FOR_A_NAME: u32 = 4;
+/// The same for an address, from which several people may come.
+const FREE_FOR_A_SOURCE: u32 = 16;
+
+/// What an API token begins with, so that one is recognised where it should not be.
+const TOKEN_PREFIX: &str = "pst_";
+/// What a refresh token begins with.
+const REFRESH_PREFIX: &str = "psr_";
 
 /// Why sign-in cannot be offered.
 #[derive(Debug, Error)]
@@ -75,10 +91,22 @@ pub(crate) enum Denied {
 /// Somebody who presented a good token.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// What the token says.
-    pub(crate) ticket: Ticket,
+    /// The user.
+    pub(crate) user: Uuid,
     /// What they are called.
     pub(crate) username: Arc<str>,
+    /// What the user may do.
+    pub(crate) role: Role,
+    /// What this caller may do: with an API token perhaps less.
+    pub(crate) permissions: Vec<Permission>,
+    /// Who carried the token.
+    pub(crate) carrier: Carrier,
+    /// The session; none if it is an API token.
+    pub(crate) session: Option<Uuid>,
+    /// When the password was given, in seconds of Unix time.
+    since: u64,
+    /// When the token ends.
+    expires: u64,
     /// Where they are.
     source: Option<IpAddr>,
 }
@@ -86,8 +114,34 @@ pub(crate) struct Caller {
 impl Caller {
     /// As the author of a change.
     pub(crate) fn author(&self, comment: String) -> Author {
-        Author { id: Some(self.ticket.user), name: self.username.to_string(), source: self.source, comment }
+        Author { id: Some(self.user), name: self.username.to_string(), source: self.source, comment }
     }
+
+    /// Whether they may do what needs this.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    /// Seconds for which the token is still good.
+    pub(crate) fn remaining_s(&self) -> u64 {
+        self.expires.saturating_sub(now())
+    }
+
+    /// Seconds after which the password is asked for again, however often the token is renewed.
+    pub(crate) fn session_remaining_s(&self) -> u64 {
+        match self.session {
+            Some(_) => (self.since + SESSION_S).saturating_sub(now()),
+            None => self.remaining_s(),
+        }
+    }
+}
+
+/// What somebody gets who signs in.
+pub(crate) struct Granted {
+    /// The access token.
+    pub(crate) access_token: String,
+    /// What gets the next access token, once; a browser gets it by its cookie.
+    pub(crate) refresh_token: Option<String>,
 }
 
 /// Lets people in.
@@ -95,7 +149,8 @@ impl Caller {
 pub(crate) struct SignIn {
     store: Store,
     tokens: Tokens,
-    throttle: Throttle,
+    names: Throttle,
+    sources: Throttle,
     hashes: Semaphore,
     claimed: AtomicBool,
     code_file: PathBuf,
@@ -119,7 +174,8 @@ impl SignIn {
         Ok(Self {
             store,
             tokens,
-            throttle: Throttle::default(),
+            names: Throttle::new(FREE_FOR_A_NAME),
+            sources: Throttle::new(FREE_FOR_A_SOURCE),
             hashes: Semaphore::new(HASHES_AT_ONCE),
             claimed: AtomicBool::new(claimed),
             code_file,
@@ -139,67 +195,170 @@ impl SignIn {
         password: &str,
         carrier: Carrier,
         source: Option<IpAddr>,
-    ) -> Result<String, Denied> {
+    ) -> Result<Granted, Denied> {
         let Some(hash) = self.store.claim_code_hash().await? else {
             return Err(StoreError::AlreadyClaimed.into());
         };
         if !ClaimCode::typed(code).matches(&hash) {
             return Err(Denied::Wrong("claim code"));
         }
-        password::check(username, password).map_err(Denied::Unfit)?;
-        let hash = self.hashing(password.to_owned(), |password| password::hash(&password)).await?;
-        let user = self.store.claim(username, &hash).await?;
+        let document = serde_json::json!({ "name": username, "role": Role::Admin, "password": password });
+        let document = document.as_object().cloned().unwrap_or_default();
+        let spec = self.hashing(move || Spec::<User>::read(&document)).await?;
+        let author = Author { id: None, name: username.to_owned(), source, comment: String::new() };
+        let account = self.store.claim(spec.map_err(claiming)?, author).await?;
         self.claimed.store(true, Ordering::Release);
         if let Err(error) = private_file::remove(&self.code_file) {
             tracing::warn!(%error, "the used claim code could not be removed from {}", self.code_file.display());
         }
-        tracing::info!(user = %user.id, "the appliance is claimed");
-        self.note("claim", Some(user.id), username, source, Outcome::Succeeded).await?;
-        self.issue(&user, carrier)
+        tracing::info!(user = %account.id, "the appliance is claimed");
+        self.begin(&account, username, carrier, source).await
     }
 
-    /// Gives a token to who knows the password.
+    /// Begins a session for who knows the password.
     pub(crate) async fn sign_in(
         &self,
         username: &str,
         password: &str,
         carrier: Carrier,
         source: Option<IpAddr>,
-    ) -> Result<String, Denied> {
-        self.throttle.attempt(username, Instant::now()).map_err(Denied::TooMany)?;
-        let user = self.store.user(username).await?;
+    ) -> Result<Granted, Denied> {
+        let account = self.account(username, password, source).await?;
+        self.begin(&account, username, carrier, source).await
+    }
+
+    /// Whose name and password these are. Who guesses waits longer and longer: for a name, and from an address.
+    async fn account(
+        &self,
+        username: &str,
+        password: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Account, Denied> {
+        let from = source.map_or_else(String::new, |source| source.to_string());
+        self.names.attempt(username, Instant::now()).map_err(Denied::TooMany)?;
+        self.sources.attempt(&from, Instant::now()).map_err(Denied::TooMany)?;
+        let account = self.store.account(username).await?;
         // A name that nobody has takes as long as a wrong password, so that names cannot be found out.
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let right =
-            self.hashing(password.to_owned(), move |password| Ok(password::verify(&password, hash))).await?;
-        match user {
-            Some(user) if right => {
-                self.throttle.forgive(username);
-                self.note("session.create", Some(user.id), username, source, Outcome::Succeeded).await?;
-                self.issue(&user, carrier)
+        let hash = account.as_ref().map(|account| account.password_hash.clone());
+        let password = password.to_owned();
+        let right = self.hashing(move || password::verify(&password, hash)).await?;
+        if let (Some(account), true) = (account, right) {
+            self.names.forgive(username);
+            self.sources.forgive(&from);
+            return Ok(account);
+        }
+        self.note("session.create", None, username, source, Outcome::Denied).await?;
+        Err(Denied::Wrong("name or password"))
+    }
+
+    async fn begin(
+        &self,
+        account: &Account,
+        username: &str,
+        carrier: Carrier,
+        source: Option<IpAddr>,
+    ) -> Result<Granted, Denied> {
+        let session = Session { id: Uuid::now_v7(), user: account.id, carrier, since: now() };
+        let refresh_token = match carrier {
+            Carrier::Browser => None,
+            Carrier::Program => Some(secret_of(REFRESH_PREFIX, session.id)?),
+        };
+        self.store
+            .begin_session(NewSession {
+                id: session.id,
+                user: account.id,
+                carrier: carrier.audience(),
+                source,
+                password_hash: account.password_hash.clone(),
+                refresh_hash: refresh_token.as_ref().map(|token| sha256(token.as_bytes())),
+                ends_at: Timestamp::at_second(session.since + SESSION_S),
+            })
+            .await?;
+        self.note("session.create", Some(account.id), username, source, Outcome::Succeeded).await?;
+        Ok(Granted { access_token: self.issue(&session)?, refresh_token })
+    }
+
+    /// Other tokens for the session that this refresh token belongs to. It is good once: a second use says that somebody
+    /// has a copy, and ends the session.
+    pub(crate) async fn refresh(&self, token: &str, source: Option<IpAddr>) -> Result<Granted, Denied> {
+        let wrong = Denied::Wrong("refresh token");
+        let Some(id) = named_in(token, REFRESH_PREFIX) else { return Err(wrong) };
+        let next = secret_of(REFRESH_PREFIX, id)?;
+        let (used, next_hash) = (sha256(token.as_bytes()), sha256(next.as_bytes()));
+        match self.store.refresh_session(id, &used, &next_hash).await? {
+            Refreshed::Rotated { user, since } => {
+                let session = Session { id, user, carrier: Carrier::Program, since: since.second() };
+                Ok(Granted { access_token: self.issue(&session)?, refresh_token: Some(next) })
             }
-            _ => {
-                self.note("session.create", None, username, source, Outcome::Denied).await?;
-                Err(Denied::Wrong("name or password"))
+            Refreshed::Reused { user } => {
+                self.note("session.reuse", Some(user), "", source, Outcome::Denied).await?;
+                Err(wrong)
             }
+            Refreshed::Unknown => Err(wrong),
         }
     }
 
-    /// Who presents this token, from `source`; nobody if the token is not good or the user is gone.
+    /// Who presents this token, from `source`; nobody if it is not good, or its session or user is gone.
     pub(crate) async fn caller(
         &self,
         token: &str,
         carrier: Carrier,
         source: Option<IpAddr>,
     ) -> Result<Option<Caller>, StoreError> {
+        if let (Some(id), Carrier::Program) = (named_in(token, TOKEN_PREFIX), carrier) {
+            return self.token_caller(id, token, source).await;
+        }
         let Some(ticket) = self.tokens.verify(token, carrier) else { return Ok(None) };
-        let username = self.store.username(ticket.user).await?;
-        Ok(username.map(|username| Caller { ticket, username: username.into(), source }))
+        let holder = self.store.session_holder(ticket.session).await?;
+        Ok(holder.map(|holder| Caller {
+            user: ticket.user,
+            username: holder.username.into(),
+            role: holder.role,
+            permissions: holder.role.permissions().to_vec(),
+            carrier,
+            session: Some(ticket.session),
+            since: ticket.since,
+            expires: ticket.expires,
+            source,
+        }))
+    }
+
+    async fn token_caller(
+        &self,
+        id: Uuid,
+        token: &str,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Caller>, StoreError> {
+        let holder = self.store.token_holder(id).await?;
+        let holder = holder.filter(|holder| {
+            verify_slices_are_equal(sha256(token.as_bytes()).as_bytes(), holder.secret_hash.as_bytes())
+                .is_ok()
+        });
+        Ok(holder.map(|holder| {
+            let may = |permission: &&Permission| holder.permissions.contains(permission);
+            Caller {
+                user: holder.user_id,
+                username: holder.username.as_str().into(),
+                role: holder.role,
+                permissions: holder.role.permissions().iter().filter(may).copied().collect(),
+                carrier: Carrier::Program,
+                session: None,
+                since: 0,
+                expires: holder.expires_at.second(),
+                source,
+            }
+        }))
     }
 
     /// Another token for the session of `caller`.
     pub(crate) fn renew(&self, caller: &Caller) -> Result<String, Denied> {
-        self.tokens.renew(&caller.ticket).map_err(|error| Denied::Failed(error.to_string()))
+        let Some(id) = caller.session else { return Err(Denied::Wrong("kind of token")) };
+        self.issue(&Session { id, user: caller.user, carrier: caller.carrier, since: caller.since })
+    }
+
+    /// Whether this is the password of `caller`.
+    pub(crate) async fn confirm(&self, caller: &Caller, password: &str) -> Result<(), Denied> {
+        self.account(&caller.username, password, caller.source).await.map(|_| ())
     }
 
     async fn note(
@@ -214,20 +373,47 @@ impl SignIn {
         self.store.audit(&author, action, outcome, serde_json::json!({})).await
     }
 
-    fn issue(&self, user: &User, carrier: Carrier) -> Result<String, Denied> {
-        self.tokens.issue(user.id, carrier).map_err(|error| Denied::Failed(error.to_string()))
+    fn issue(&self, session: &Session) -> Result<String, Denied> {
+        self.tokens.issue(session).map_err(|error| Denied::Failed(error.to_string()))
     }
 
+    /// Does what takes a core for a while, in its turn.
     async fn hashing<T: Send + 'static>(
         &self,
-        password: String,
-        work: impl FnOnce(String) -> Result<T, argon2::password_hash::Error> + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Denied> {
         let failed = |error: &dyn std::fmt::Display| Denied::Failed(error.to_string());
         let _turn = self.hashes.acquire().await.map_err(|error| failed(&error))?;
-        let done = tokio::task::spawn_blocking(move || work(password)).await;
-        done.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+        tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
     }
+}
+
+/// In a claim the name is called otherwise.
+fn claiming(faults: Vec<FieldError>) -> Denied {
+    let named = |fault: FieldError| match fault.pointer.as_str() {
+        "/name" => FieldError { pointer: "/username".to_owned(), ..fault },
+        _ => fault,
+    };
+    Denied::Unfit(faults.into_iter().map(named).collect())
+}
+
+/// A new secret that names what it belongs to: 256 random bits.
+fn secret_of(prefix: &str, id: Uuid) -> Result<String, Denied> {
+    let mut random = [0; 32];
+    rand::fill(&mut random).map_err(|_| Denied::Failed("no random numbers".to_owned()))?;
+    Ok(format!("{prefix}{}_{}", id.simple(), URL_SAFE_NO_PAD.encode(random)))
+}
+
+/// What a secret of `secret_of` belongs to.
+fn named_in(secret: &str, prefix: &str) -> Option<Uuid> {
+    Uuid::parse_str(secret.strip_prefix(prefix)?.split('_').next()?).ok()
+}
+
+/// A new API token with this identifier, and its hash.
+pub(crate) fn api_token(id: Uuid) -> Result<(String, String), Denied> {
+    let token = secret_of(TOKEN_PREFIX, id)?;
+    let hash = sha256(token.as_bytes());
+    Ok((token, hash))
 }
 
 /// Keeps the code that is on the console, or makes a new one: what is in `run_dir` does not outlive a reboot.

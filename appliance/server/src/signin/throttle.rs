@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures without consequence: people mistype.
-const FREE: u32 = 4;
 /// The longest delay.
 const LONGEST: Duration = Duration::from_mins(5);
 /// As many names are remembered; a guesser cannot fill the memory.
 const NAMES: usize = 4096;
 
 /// Who failed how often.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Throttle {
+    /// Failures without consequence: people mistype.
+    free: u32,
     names: Mutex<HashMap<String, Failures>>,
 }
 
@@ -27,6 +27,11 @@ struct Failures {
 }
 
 impl Throttle {
+    /// So many failures have no consequence.
+    pub(super) fn new(free: u32) -> Self {
+        Self { free, names: Mutex::default() }
+    }
+
     /// Begins an attempt, or tells how long to wait. It counts as failed until it is forgiven, so that many attempts
     /// at once gain nothing.
     pub(super) fn attempt(&self, name: &str, now: Instant) -> Result<(), Duration> {
@@ -39,7 +44,7 @@ impl Throttle {
             forget_one(&mut names);
         }
         let count = before.count.saturating_add(1);
-        names.insert(name.to_owned(), Failures { count, blocked_until: now + delay(count) });
+        names.insert(name.to_owned(), Failures { count, blocked_until: now + delay(count, self.free) });
         Ok(())
     }
 
@@ -54,8 +59,8 @@ impl Throttle {
     }
 }
 
-fn delay(count: u32) -> Duration {
-    match count.checked_sub(FREE) {
+fn delay(count: u32, free: u32) -> Duration {
+    match count.checked_sub(free) {
         None | Some(0) => Duration::ZERO,
         Some(excess) => LONGEST.min(Duration::from_secs(1 << excess.min(16))),
     }
@@ -76,9 +81,9 @@ mod tests {
 
     #[test]
     fn the_delay_grows_and_ends_with_the_right_password() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(4);
         let mut now = Instant::now();
-        for _ in 0..=FREE {
+        for _ in 0..=4 {
             assert_eq!(throttle.attempt("eve", now), Ok(()));
         }
         assert_eq!(throttle.attempt("eve", now), Err(Duration::from_secs(2)));
@@ -92,8 +97,8 @@ mod tests {
 
     #[test]
     fn the_delay_has_an_end_and_the_memory_too() {
-        assert_eq!(delay(u32::MAX), LONGEST);
-        let throttle = Throttle::default();
+        assert_eq!(delay(u32::MAX, 4), LONGEST);
+        let throttle = Throttle::new(4);
         let now = Instant::now();
         for number in 0..NAMES + 10 {
             throttle.attempt(&number.to_string(), now).unwrap();

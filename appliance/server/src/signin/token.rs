@@ -28,7 +28,8 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
-    fn audience(self) -> &'static str {
+    /// Whom its tokens are for.
+    pub(crate) fn audience(self) -> &'static str {
         match self {
             Self::Program => "penstock-api",
             Self::Browser => "penstock-console",
@@ -36,11 +37,26 @@ impl Carrier {
     }
 }
 
+/// What a token is issued for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Which it is.
+    pub(crate) id: Uuid,
+    /// Whose it is.
+    pub(crate) user: Uuid,
+    /// Who carries its tokens.
+    pub(crate) carrier: Carrier,
+    /// When the password was given, in seconds of Unix time.
+    pub(crate) since: u64,
+}
+
 /// What a good token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// The user.
     pub(crate) user: Uuid,
+    /// The session that it belongs to.
+    pub(crate) session: Uuid,
     /// Who carried the token.
     pub(crate) carrier: Carrier,
     /// When the password was given, in seconds of Unix time.
@@ -49,21 +65,10 @@ pub(crate) struct Ticket {
     pub(crate) expires: u64,
 }
 
-impl Ticket {
-    /// Seconds for which the token is still good.
-    pub(crate) fn remaining_s(&self) -> u64 {
-        self.expires.saturating_sub(now())
-    }
-
-    /// Seconds after which the password is asked for again, however often the token is renewed.
-    pub(crate) fn session_remaining_s(&self) -> u64 {
-        (self.since + SESSION_S).saturating_sub(now())
-    }
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: Uuid,
+    sid: Uuid,
     aud: String,
     iat: u64,
     exp: u64,
@@ -118,39 +123,29 @@ impl Tokens {
         })
     }
 
-    /// A token for `user`, who gave the password just now.
-    pub(super) fn issue(&self, user: Uuid, carrier: Carrier) -> Result<String, jsonwebtoken::errors::Error> {
-        let now = now();
-        self.issue_at(user, carrier, now, now)
+    /// A token for this session. It never outlives the session.
+    pub(super) fn issue(&self, session: &Session) -> Result<String, jsonwebtoken::errors::Error> {
+        self.issue_at(session, now())
     }
 
-    /// Another token for the same session. It never outlives the session.
-    pub(super) fn renew(&self, ticket: &Ticket) -> Result<String, jsonwebtoken::errors::Error> {
-        self.issue_at(ticket.user, ticket.carrier, ticket.since, now())
-    }
-
-    fn issue_at(
-        &self,
-        user: Uuid,
-        carrier: Carrier,
-        since: u64,
-        iat: u64,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
+    fn issue_at(&self, session: &Session, iat: u64) -> Result<String, jsonwebtoken::errors::Error> {
+        let Session { id: sid, user, carrier, since } = *session;
         let exp = (iat + LIFETIME_S).min(since + SESSION_S);
         let (aud, jti) = (carrier.audience().to_owned(), Uuid::new_v4());
-        encode(&self.header, &Claims { sub: user, aud, iat, exp, auth_time: since, jti }, &self.signing)
+        encode(&self.header, &Claims { sub: user, sid, aud, iat, exp, auth_time: since, jti }, &self.signing)
     }
 
     /// Whose token this is, if it is good for this carrier.
     pub(super) fn verify(&self, token: &str, carrier: Carrier) -> Option<Ticket> {
         let data = decode::<Claims>(token, &self.checking, &self.validation).ok()?;
-        let Claims { sub: user, aud, exp: expires, auth_time: since, .. } = data.claims;
+        let Claims { sub: user, sid: session, aud, exp: expires, auth_time: since, .. } = data.claims;
         let good = data.header.kid == self.header.kid && aud == carrier.audience();
-        good.then_some(Ticket { user, carrier, since, expires })
+        good.then_some(Ticket { user, session, carrier, since, expires })
     }
 }
 
-fn now() -> u64 {
+/// Seconds of Unix time.
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
@@ -162,22 +157,27 @@ mod tests {
         Tokens::with_key(Ed25519KeyPair::generate().unwrap().to_pkcs8().unwrap().as_ref()).unwrap()
     }
 
+    fn session(carrier: Carrier, since: u64) -> Session {
+        Session { id: Uuid::now_v7(), user: Uuid::now_v7(), carrier, since }
+    }
+
     #[test]
     fn a_token_is_good_until_it_expires_and_only_here() {
-        let (ours, user) = (tokens(), Uuid::now_v7());
-        let issue = |tokens: &Tokens, at| tokens.issue_at(user, Carrier::Program, at, at).unwrap();
+        let (ours, now) = (tokens(), now());
+        let begun = session(Carrier::Program, now - LIFETIME_S - 1);
+        let issue = |tokens: &Tokens, at| tokens.issue_at(&begun, at).unwrap();
         let who = |token: &str| ours.verify(token, Carrier::Program).map(|ticket| ticket.user);
-        assert_eq!(who(&issue(&ours, now())), Some(user));
-        assert_eq!(who(&issue(&ours, now() - LIFETIME_S - 1)), None);
-        assert_eq!(who(&issue(&tokens(), now())), None);
+        assert_eq!(who(&issue(&ours, now)), Some(begun.user));
+        assert_eq!(who(&issue(&ours, now - LIFETIME_S - 1)), None);
+        assert_eq!(who(&issue(&tokens(), now)), None);
         assert_eq!(who("not.a.token"), None);
     }
 
     #[test]
     fn a_token_is_good_only_where_it_belongs() {
-        let (ours, user) = (tokens(), Uuid::now_v7());
+        let ours = tokens();
         let [program, browser] =
-            [Carrier::Program, Carrier::Browser].map(|carrier| ours.issue(user, carrier).unwrap());
+            [Carrier::Program, Carrier::Browser].map(|carrier| ours.issue(&session(carrier, now())).unwrap());
         assert!(ours.verify(&program, Carrier::Program).is_some());
         assert!(ours.verify(&program, Carrier::Browser).is_none());
         assert!(ours.verify(&browser, Carrier::Browser).is_some());
@@ -185,17 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn renewing_keeps_a_session_for_so_long_and_no_longer() {
-        let (ours, user, now) = (tokens(), Uuid::now_v7(), now());
-        let renewed = |since| {
-            let ticket = Ticket { user, carrier: Carrier::Browser, since, expires: now + 1 };
-            ours.verify(&ours.renew(&ticket).unwrap(), Carrier::Browser)
-        };
-        let early = renewed(now - 60).unwrap();
+    fn another_token_keeps_a_session_for_so_long_and_no_longer() {
+        let (ours, now) = (tokens(), now());
+        let issued =
+            |since| ours.verify(&ours.issue(&session(Carrier::Browser, since)).unwrap(), Carrier::Browser);
+        let early = issued(now - 60).unwrap();
         assert_eq!(early.since, now - 60);
         assert!(early.expires >= now + LIFETIME_S);
-        assert_eq!(renewed(now + 30 - SESSION_S).unwrap().expires, now + 30);
-        assert_eq!(renewed(now - 1 - SESSION_S), None);
+        assert_eq!(issued(now + 30 - SESSION_S).unwrap().expires, now + 30);
+        assert_eq!(issued(now - 1 - SESSION_S), None);
     }
 
     #[test]
@@ -203,11 +201,11 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.der");
-        let (first, user) = (Tokens::prepare(&path).unwrap(), Uuid::now_v7());
+        let first = Tokens::prepare(&path).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = Tokens::prepare(&path).unwrap();
-        let token = first.issue(user, Carrier::Program).unwrap();
+        let token = first.issue(&session(Carrier::Program, now())).unwrap();
         assert!(again.verify(&token, Carrier::Program).is_some());
         std::fs::write(&path, "nonsense").unwrap();
         assert!(matches!(Tokens::prepare(&path), Err(PrepareError::Key(_))));

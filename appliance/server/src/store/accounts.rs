@@ -1,13 +1,13 @@
-//! Who may sign in, and the code that claims the appliance before anybody may.
+//! The code that claims the appliance, and what is known of who signs in.
 
 use uuid::Uuid;
 
-use super::{Store, StoreError};
-use crate::domain::Timestamp;
+use super::{Place, Store, StoreError};
+use crate::domain::{Author, PasswordHash, Spec, User};
 
-/// Somebody who may sign in.
+/// What signing in needs to know of a user.
 #[derive(Clone, Debug)]
-pub(crate) struct User {
+pub(crate) struct Account {
     /// Who it is, whatever the name.
     pub(crate) id: Uuid,
     /// The hash of the password, with its parameters and salt (PHC string).
@@ -36,41 +36,34 @@ impl Store {
     }
 
     /// Creates the administrator and forgets the code; the first to come wins.
-    pub(crate) async fn claim(&self, username: &str, password_hash: &str) -> Result<User, StoreError> {
-        let mut transaction = self.write().await?;
-        let used = sqlx::query("DELETE FROM claim").execute(&mut *transaction).await?;
+    pub(crate) async fn claim(&self, spec: Spec<User>, mut author: Author) -> Result<Account, StoreError> {
+        let mut edit = self.edit().await?;
+        let used = sqlx::query("DELETE FROM claim").execute(edit.connection()).await?;
         if used.rows_affected() == 0 {
             return Err(StoreError::AlreadyClaimed);
         }
         let id = Uuid::now_v7();
-        sqlx::query("INSERT INTO users (id, username, password_hash, created_at) VALUES (?, ?, ?, ?)")
-            .bind(id.to_string())
-            .bind(username)
-            .bind(password_hash)
-            .bind(Timestamp::now())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(User { id, password_hash: password_hash.to_owned() })
+        edit.create(Place { parent: (), id }, &spec).await?;
+        author.id = Some(id);
+        edit.commit(self, &author).await?;
+        Ok(Account { id, password_hash: hash(spec.own) })
     }
 
-    /// The user of this name.
-    pub(crate) async fn user(&self, username: &str) -> Result<Option<User>, StoreError> {
+    /// The user of this name who may sign in.
+    pub(crate) async fn account(&self, username: &str) -> Result<Option<Account>, StoreError> {
         let row: Option<(String, String)> =
-            sqlx::query_as("SELECT id, password_hash FROM users WHERE username = ?")
+            sqlx::query_as("SELECT id, password_hash FROM users WHERE name = ? AND enabled")
                 .bind(username)
                 .fetch_optional(&self.readers)
                 .await?;
         row.map(|(id, password_hash)| {
             let id = Uuid::parse_str(&id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            Ok(User { id, password_hash })
+            Ok(Account { id, password_hash })
         })
         .transpose()
     }
+}
 
-    /// What the user with this identifier is called.
-    pub(crate) async fn username(&self, id: Uuid) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT username FROM users WHERE id = ?").bind(id.to_string());
-        Ok(query.fetch_optional(&self.readers).await?)
-    }
+fn hash(User { role: _, password }: User) -> String {
+    password.map(|PasswordHash(hash)| hash).unwrap_or_default()
 }

@@ -56,7 +56,8 @@ impl Edit {
         change: impl FnOnce(&Spec<K>) -> Result<Spec<K>, Vec<FieldError>> + Send,
     ) -> Result<Record<K>, StoreError> {
         let before = expect(&place, expected, &mut self.transaction).await?;
-        let spec = change(&before.spec).map_err(StoreError::Invalid)?;
+        let mut spec = change(&before.spec).map_err(StoreError::Invalid)?;
+        spec.own.inherit(&before.spec.own);
         // Nothing to do for the planes, and no reason for others to read again.
         if spec == before.spec {
             return Ok(before);

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::table::{record, select, within as belongs};
 use super::{StoreError, Table};
-use crate::domain::{Member, Pool, Record, VirtualIp, VirtualService};
+use crate::domain::{Member, Pool, Record, Token, User, VirtualIp, VirtualService};
 
 /// What a function of a trait object answers later.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -19,6 +19,8 @@ static KINDS: &[&dyn AnyTable] = &[
     &Any::<Pool>::alone(),
     &Any::<Member>::within("pools"),
     &Any::<VirtualService>::alone(),
+    &Any::<User>::alone(),
+    &Any::<Token>::within("users"),
 ];
 
 /// One resource, of whatever kind.

@@ -17,7 +17,10 @@ mod log;
 mod members;
 mod pools;
 mod revisions;
+mod sessions;
 mod table;
+mod tokens;
+mod users;
 mod virtual_ips;
 mod virtual_services;
 
@@ -35,7 +38,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::FieldError;
 
-pub(crate) use accounts::User;
+pub(crate) use accounts::Account;
 pub(crate) use audit::{AuditEntry, Outcome, Verification};
 pub(crate) use events::Event;
 pub(crate) use idempotency::Repeatable;
@@ -44,6 +47,7 @@ pub(crate) use list::{
 };
 pub(crate) use log::{Log, LogQuery};
 pub(crate) use revisions::RevisionEntry;
+pub(crate) use sessions::{NewSession, Refreshed, SessionRow};
 pub(crate) use table::{Place, Table};
 
 /// How many connections read at once.

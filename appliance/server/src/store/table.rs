@@ -105,6 +105,11 @@ impl Faults {
         self.missing.push(FieldError::new(pointer, "not_found", detail));
     }
 
+    /// The field must be written, at least the first time.
+    pub(super) fn required(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.missing.push(FieldError::new(pointer, "required", detail));
+    }
+
     /// The field takes what another has.
     pub(super) fn taken(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.taken.push(FieldError::new(pointer, "taken", detail));
@@ -166,6 +171,18 @@ impl Store {
         }
         edit.commit(self, author).await?;
         Ok(record)
+    }
+
+    /// Creates one at `place`.
+    pub(crate) async fn create_at<K: Table>(
+        &self,
+        author: &Author,
+        place: Place<K>,
+        spec: Spec<K>,
+    ) -> Result<(), StoreError> {
+        let mut edit = self.edit().await?;
+        edit.create(place, &spec).await?;
+        edit.commit(self, author).await
     }
 
     /// Replaces what is written of the one at `place` by what `change` makes of it.
