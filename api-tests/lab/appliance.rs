@@ -1,4 +1,4 @@
-//! The appliance: its configuration file and its three processes, in the order in which an init system starts them.
+//! The appliance: its configuration file and its four processes, in the order in which an init system starts them.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -28,6 +28,8 @@ pub struct Appliance {
     // Fields are dropped in this order: who publishes ends before who forwards, and who holds privileges ends last.
     /// The management server, as an ordinary user.
     pub penstockd: Supervised,
+    /// The layer-7 plane.
+    pub l7: Supervised,
     /// The layer-4 plane.
     pub l4: Supervised,
     /// The privileged hand.
@@ -43,7 +45,7 @@ struct Place {
 }
 
 impl Appliance {
-    /// Starts the three processes, telling of each step through `progress`.
+    /// Starts the four processes, telling of each step through `progress`.
     pub(crate) fn start(
         slot: &Slot,
         options: &LabOptions,
@@ -60,10 +62,13 @@ impl Appliance {
         progress("Starting penstock-l4, the forwarder")?;
         let l4 = place.supervise("penstock-l4", "penstock-l4 ready");
         l4.await_ready(PATIENCE)?;
+        progress("Starting penstock-l7, the proxy")?;
+        let l7 = place.supervise("penstock-l7", "penstock-l7 ready");
+        l7.await_ready(PATIENCE)?;
         progress("Starting penstockd, the management server")?;
         let penstockd = place.supervise("penstockd", "penstockd listening on");
         penstockd.await_ready(PATIENCE)?;
-        Ok(Self { penstockd, l4, host, place })
+        Ok(Self { penstockd, l7, l4, host, place })
     }
 
     /// Its namespace.
@@ -86,7 +91,7 @@ impl Appliance {
 
 impl Drop for Appliance {
     fn drop(&mut self) {
-        for process in [&self.penstockd, &self.l4, &self.host] {
+        for process in [&self.penstockd, &self.l7, &self.l4, &self.host] {
             if let Err(error) = process.stop() {
                 complain(&error);
             }
@@ -117,7 +122,7 @@ impl Place {
             chown(&path, Some(uid), Some(gid))
                 .with_context(|| format!("cannot give away {}", path.display()))?;
         }
-        for name in ["penstockd", "penstock-host", "penstock-l4"] {
+        for name in ["penstockd", "penstock-host", "penstock-l4", "penstock-l7"] {
             copy_program(&options.programs, name, &folder.join("bin"))?;
         }
         let listen = format!("{}:{API_PORT}", slot.appliance_address());

@@ -1,6 +1,6 @@
 //! The lab: a small network on this machine, made of network namespaces, in which the product runs as on real wires.
 //!
-//! A client, the appliance with its three processes, and two members with real HTTP servers; see
+//! A client, the appliance with its four processes, and two members with real HTTP servers; see
 //! [`network`] for who is connected to whom. `make run` shows the product in it, the end-to-end tests test it there. The lab
 //! is the appliance's init system as well: it starts the processes, and starts again those that die.
 //!

@@ -1,7 +1,8 @@
 //! What a client does, and what it sees: requests, downloads, resets.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::iter::Sum;
+use std::net::Ipv4Addr;
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -42,6 +43,24 @@ impl Namespace {
             Some(28) => Answer::Silence,
             code => Answer::Failed(code.unwrap_or(-1)),
         })
+    }
+
+    /// Sends these bytes on a connection of its own, and returns what came until the other side closed it.
+    pub fn talk(&self, address: Ipv4Addr, port: u16, bytes: &[u8], patience: Duration) -> Result<String> {
+        let seconds = format!("{:.1}", patience.as_secs_f32());
+        let script = "exec 3<>/dev/tcp/$1/$2 && cat >&3 && exec timeout \"$3\" cat <&3";
+        let mut command = self.command("bash");
+        command.args(["-c", script, "bash", &address.to_string(), &port.to_string(), &seconds]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut bash = command.spawn().context("cannot run bash")?;
+        // Dropped at once: bash's `cat` waits for the end.
+        bash.stdin.take().context("bash has no input")?.write_all(bytes).context("bash takes no input")?;
+        let output = bash.wait_with_output().context("cannot wait for bash")?;
+        // timeout(1) ends with 124 where the other side did not close.
+        match output.status.code() {
+            Some(0 | 124) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            code => bail!("the connection to {address} port {port} failed: {code:?}"),
+        }
     }
 
     /// Starts a download of so many bytes a second at most, and returns when the first have come.

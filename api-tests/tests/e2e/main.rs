@@ -5,6 +5,7 @@ mod balancing;
 mod checksums;
 mod idle;
 mod owned;
+mod proxy;
 mod restarts;
 mod scheduling;
 mod stage;

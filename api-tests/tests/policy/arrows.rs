@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lb-engine", &["lb-mem", "lb-model"]),
     ("lb-host", &["lb-link", "lb-model"]),
     ("lb-l4", &["lb-dpdk", "lb-engine", "lb-link", "lb-mem", "lb-model"]),
+    ("lb-l7", &["lb-link", "lb-model"]),
     ("lb-link", &[]),
     ("lb-mem", &[]),
     ("lb-model", &[]),

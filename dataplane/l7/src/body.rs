@@ -1,0 +1,84 @@
+//! The bodies that pass through: each is taken piece by piece from where it comes, when its receiver has room.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use thiserror::Error;
+
+use crate::client::ClientBody;
+use crate::exchange::MemberBody;
+
+/// Why a body broke off.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// Its sender closed the connection, or it broke.
+    #[error("the sender broke off")]
+    Cut,
+    /// Its sender was silent for too long.
+    #[error("the sender was silent for too long")]
+    Silent,
+    /// It is not framed as it says.
+    #[error("the body is malformed")]
+    Malformed,
+    /// It is longer or shorter than its length.
+    #[error("the body has another length than it said")]
+    Length,
+}
+
+/// A body on its way.
+#[derive(Debug, Default)]
+pub(crate) enum Body {
+    /// None.
+    #[default]
+    Empty,
+    /// One that is there already.
+    Whole(Bytes),
+    /// From a client.
+    Client(ClientBody),
+    /// From a member.
+    Member(Box<MemberBody>),
+}
+
+impl Body {
+    /// How long it will be, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Whole(data) => Some(data.len() as u64),
+            Self::Client(body) => body.length(),
+            Self::Member(body) => body.length(),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let body = self.get_mut();
+        match body {
+            Self::Empty => Poll::Ready(None),
+            Self::Whole(data) => {
+                let data = std::mem::take(data);
+                *body = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Self::Client(body) => body.poll_frame(cx),
+            Self::Member(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,250 @@
+//! A client's connection: where requests come from, head by head and body by body. It is shared by the task that answers
+//! and the body that a member, or its task, draws on; both hold it only while they are polled.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use lb_model::l7::L7Timeouts;
+
+use crate::body::{Body, BodyError};
+use crate::deadline::Deadline;
+use crate::h1::{Decoded, Decoder, Found, Framing, Refusal, Scan, SendError, Sender};
+use crate::stream::Stream;
+
+/// What a client hears that waits for a word before it sends the body (RFC 9110, 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How much of a body that nobody wanted is read before the connection is closed, so that the client hears the answer.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: Stream,
+    buffer: BytesMut,
+    scan: Scan,
+    /// Of the current request's body.
+    decoder: Decoder,
+    /// What is owed to a client that waits for a word.
+    owed: &'static [u8],
+    deadline: Deadline,
+    idle: Duration,
+    /// Bytes that came since they were last taken account of.
+    received: u64,
+}
+
+/// Why no further head came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoHead {
+    /// The client closed between two requests, or was silent there.
+    Finished,
+    /// It broke off in the middle of one.
+    Gone,
+    /// It took too long for one.
+    Slow,
+    /// It sent what is no head.
+    Refused(Refusal),
+}
+
+/// The connection, as both hold it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedClient(Arc<Mutex<Client>>);
+
+impl SharedClient {
+    pub(crate) fn new(stream: Stream, timeouts: &L7Timeouts) -> Self {
+        let idle = seconds(timeouts.idle_s);
+        Self(Arc::new(Mutex::new(Client {
+            stream,
+            buffer: BytesMut::new(),
+            scan: Scan::default(),
+            decoder: Decoder::new(Framing::Empty),
+            owed: b"",
+            deadline: Deadline::after(idle),
+            idle,
+            received: 0,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Client> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next head, whole.
+    pub(crate) async fn next_head(&self, timeouts: &L7Timeouts) -> Result<BytesMut, NoHead> {
+        let request = seconds(timeouts.request_s);
+        self.lock().begin_head(seconds(timeouts.idle_s), request);
+        std::future::poll_fn(|cx| self.lock().poll_head(request, cx)).await
+    }
+
+    /// The body that follows the head.
+    pub(crate) fn body(&self, framing: Framing, expects_continue: bool) -> Body {
+        if framing == Framing::Empty {
+            return Body::Empty;
+        }
+        let mut client = self.lock();
+        client.decoder = Decoder::new(framing);
+        client.owed = if expects_continue { CONTINUE } else { b"" };
+        Body::Client(ClientBody { client: self.clone(), length: client.decoder.left() })
+    }
+
+    /// Whether the current request has come whole.
+    pub(crate) fn is_request_whole(&self) -> bool {
+        self.lock().decoder.is_done()
+    }
+
+    /// Writes an answer to its end; how many bytes that were is added to `sent`.
+    pub(crate) async fn send(&self, mut sender: Sender, sent: &mut u64) -> Result<(), SendError> {
+        let done = std::future::poll_fn(|cx| {
+            loop {
+                ready!(sender.poll_fill(cx))?;
+                // Not before the body was asked: it may draw on this client itself.
+                let mut client = self.lock();
+                if ready!(client.poll_flush(&mut sender, cx))? {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        })
+        .await;
+        *sent += sender.written();
+        done
+    }
+
+    /// How many bytes came since this was last asked.
+    pub(crate) fn take_received(&self) -> u64 {
+        std::mem::take(&mut self.lock().received)
+    }
+
+    /// Closes so that the client reads the last answer: a reset by bytes that nobody read would destroy it.
+    pub(crate) async fn close(&self) {
+        let shut = std::future::poll_fn(|cx| {
+            let mut client = self.lock();
+            std::pin::Pin::new(&mut client.stream as &mut (dyn tokio::io::AsyncWrite + Unpin))
+                .poll_shutdown(cx)
+        });
+        let drain = std::future::poll_fn(|cx| self.lock().poll_drain(cx));
+        let _ = tokio::time::timeout(LINGER, async { shut.await.ok().map(|()| drain) }).await;
+    }
+}
+
+impl Client {
+    fn begin_head(&mut self, idle: Duration, request: Duration) {
+        self.idle = idle;
+        self.deadline.set(if self.buffer.is_empty() { idle } else { request });
+    }
+
+    fn poll_head(&mut self, request: Duration, cx: &mut Context<'_>) -> Poll<Result<BytesMut, NoHead>> {
+        loop {
+            match self.scan.look(&mut self.buffer) {
+                Found::Head(length) => return Poll::Ready(Ok(self.buffer.split_to(length))),
+                Found::BareLineFeed => return Poll::Ready(Err(NoHead::Refused(Refusal::LineEnd))),
+                Found::TooLarge => return Poll::Ready(Err(NoHead::Refused(Refusal::HeadTooLarge))),
+                Found::Partial => {}
+            }
+            let begun = !self.buffer.is_empty();
+            match self.poll_fill(false, cx) {
+                Poll::Ready(Ok(0) | Err(_)) if begun => return Poll::Ready(Err(NoHead::Gone)),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(NoHead::Finished)),
+                // From its first byte on the whole head has so long, however it trickles.
+                Poll::Ready(Ok(_)) if !begun => self.deadline.set(request),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    ready!(self.deadline.poll(cx));
+                    return Poll::Ready(Err(if begun { NoHead::Slow } else { NoHead::Finished }));
+                }
+            }
+        }
+    }
+
+    fn poll_fill(&mut self, in_body: bool, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(self.stream.poll_fill(&mut self.buffer, in_body, cx))?;
+        self.received += read as u64;
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.owed.is_empty() {
+            ready!(self.poll_continue(cx)).map_err(|_| BodyError::Cut)?;
+        }
+        loop {
+            match self.decoder.decode(&mut self.buffer).map_err(|_| BodyError::Malformed)? {
+                Decoded::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Decoded::Trailers(fields) => return Poll::Ready(Some(Ok(Frame::trailers(fields)))),
+                Decoded::End => return Poll::Ready(None),
+                Decoded::Partial => {}
+            }
+            let idle = self.idle;
+            match self.poll_fill(true, cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(BodyError::Cut))),
+                Poll::Ready(Ok(_)) => self.deadline.set(idle),
+                Poll::Pending => {
+                    ready!(self.deadline.poll(cx));
+                    return Poll::Ready(Some(Err(BodyError::Silent)));
+                }
+            }
+        }
+    }
+
+    fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.owed.is_empty() {
+            let stream = std::pin::Pin::new(&mut self.stream);
+            let written = ready!(tokio::io::AsyncWrite::poll_write(stream, cx, self.owed))?;
+            self.owed = &self.owed[written..];
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush(&mut self, sender: &mut Sender, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let before = sender.written();
+        // An answer in place of the word that was waited for.
+        self.owed = b"";
+        match sender.poll_flush(&mut self.stream, cx) {
+            Poll::Pending => {
+                if sender.written() != before {
+                    self.deadline.set(self.idle);
+                }
+                ready!(self.deadline.poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            done => done,
+        }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..LINGER_BYTES / (64 << 10) {
+            self.buffer.clear();
+            match ready!(self.stream.poll_fill(&mut self.buffer, true, cx)) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// The body of a client's request.
+#[derive(Debug)]
+pub(crate) struct ClientBody {
+    client: SharedClient,
+    length: Option<u64>,
+}
+
+impl ClientBody {
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.client.lock().poll_body(cx)
+    }
+}
+
+pub(crate) fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}

@@ -1,0 +1,162 @@
+//! The control side: it takes publications, opens and leaves listening sockets, and brings services to their new state.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lb_model::contract::L7Status;
+use lb_model::snapshot::HealthDelta;
+use lb_model::{Generation, L7Snapshot, VirtualServiceId};
+use thiserror::Error;
+
+use crate::listen::{self, ListenError};
+use crate::service::State;
+use crate::worker::{Order, Worker};
+
+/// Why a publication was not taken.
+#[derive(Debug, Error)]
+pub(crate) enum PublishError {
+    /// An address is taken by somebody else.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A change of another generation than the one that is worked by.
+    #[error("generation {0} is worked by, not {1}")]
+    OtherGeneration(Generation, Generation),
+}
+
+/// One for the process.
+#[derive(Debug)]
+pub(crate) struct Control {
+    workers: Vec<Worker>,
+    kept_at: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// What is worked by, changes of health included.
+    snapshot: L7Snapshot,
+    state: State,
+    listening: BTreeMap<SocketAddr, VirtualServiceId>,
+}
+
+impl Control {
+    pub(crate) fn new(workers: Vec<Worker>, kept_at: PathBuf) -> Self {
+        let state = State::new(workers.len());
+        let inner = Inner { snapshot: L7Snapshot::default(), state, listening: BTreeMap::new() };
+        Self { workers, kept_at, inner: Mutex::new(inner) }
+    }
+
+    /// Works by a snapshot. On an error the one before it stays.
+    pub(crate) fn publish(&self, snapshot: L7Snapshot) -> Result<Generation, PublishError> {
+        let generation = snapshot.generation;
+        let mut inner = self.inner();
+        self.work_by(&mut inner, snapshot)?;
+        self.keep(&inner.snapshot);
+        Ok(generation)
+    }
+
+    /// Changes who takes new requests.
+    pub(crate) fn change_health(&self, delta: &HealthDelta) -> Result<Generation, PublishError> {
+        let mut inner = self.inner();
+        let generation = inner.snapshot.generation;
+        if generation != delta.generation {
+            return Err(PublishError::OtherGeneration(generation, delta.generation));
+        }
+        let mut snapshot = inner.snapshot.clone();
+        for member in snapshot.pools.iter_mut().flat_map(|pool| &mut pool.members) {
+            if let Some(standing) = delta.members.iter().find(|standing| standing.member == member.id) {
+                member.takes_new = standing.takes_new;
+            }
+        }
+        self.work_by(&mut inner, snapshot)?;
+        self.keep(&inner.snapshot);
+        Ok(generation)
+    }
+
+    /// Works by the last good snapshot that a process before this one kept, if there is one.
+    pub(crate) fn resume(&self) {
+        let bytes = match fs::read(&self.kept_at) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => return tracing::error!(%error, "cannot read the last good snapshot"),
+        };
+        let read = serde_json::from_slice::<L7Snapshot>(&bytes).map_err(|error| error.to_string());
+        let generation = read.as_ref().map(|kept| kept.generation).unwrap_or_default();
+        let resumed = read.and_then(|kept| {
+            self.work_by(&mut self.inner(), kept).map_err(|error| crate::serve::chain(&error))
+        });
+        match resumed {
+            Ok(()) => tracing::info!(%generation, "resumed with generation {generation}"),
+            Err(error) => tracing::error!(error, "the last good snapshot is of no use: {error}"),
+        }
+    }
+
+    pub(crate) fn status(&self) -> L7Status {
+        let inner = self.inner();
+        L7Status {
+            generation: inner.snapshot.generation,
+            services: inner.state.service_statuses(),
+            members: inner.state.member_statuses(),
+        }
+    }
+
+    fn work_by(&self, inner: &mut Inner, snapshot: L7Snapshot) -> Result<(), PublishError> {
+        let wanted = addresses(&snapshot);
+        let changed =
+            |address: &SocketAddr, service: &VirtualServiceId| inner.listening.get(address) != Some(service);
+        // All of them before anything changes, so that a refused snapshot has changed nothing.
+        let fresh = wanted.iter().filter(|(address, service)| changed(address, service));
+        let opened = fresh
+            .map(|(address, service)| Ok((*address, *service, listen::open(*address, self.workers.len())?)))
+            .collect::<Result<Vec<_>, ListenError>>()?;
+        inner.state.take(&snapshot);
+        for (address, service, sockets) in opened {
+            let Some(cell) = inner.state.cell(service) else { continue };
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                worker.tell(Order::Listen { address, socket, cell: cell.clone() });
+            }
+        }
+        for address in inner.listening.keys().filter(|address| !wanted.contains_key(address)) {
+            self.workers.iter().for_each(|worker| worker.tell(Order::Leave { address: *address }));
+        }
+        inner.listening = wanted;
+        inner.snapshot = snapshot;
+        Ok(())
+    }
+
+    fn keep(&self, snapshot: &L7Snapshot) {
+        if let Err(error) = keep(&self.kept_at, snapshot) {
+            // It works all the same; only a restart without penstockd would begin with the one before.
+            let path = self.kept_at.display();
+            tracing::error!(%error, %path, "generation {} cannot be kept in {path}", snapshot.generation);
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn addresses(snapshot: &L7Snapshot) -> BTreeMap<SocketAddr, VirtualServiceId> {
+    let of_service = |service: &lb_model::l7::L7Service| {
+        let (id, port) = (service.id, service.port.get());
+        service.addresses.iter().map(move |address| (SocketAddr::new(*address, port), id)).collect::<Vec<_>>()
+    };
+    snapshot.services.iter().flat_map(of_service).collect()
+}
+
+/// Writes beside, then moves into place: a reader finds the old one or the new one, whole.
+fn keep(path: &Path, snapshot: &L7Snapshot) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut file = File::create(&fresh)?;
+    file.write_all(&serde_json::to_vec(snapshot)?)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)
+}

@@ -1,0 +1,246 @@
+//! From a request to an answer: what a member must not see is taken off, what it should know is added, and members are
+//! asked until one answers or nobody is left who may be.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use lb_model::l7::Ending;
+
+use crate::balance;
+use crate::body::{Body, BodyError};
+use crate::client::seconds;
+use crate::exchange::{Exchange, NoAnswer, Patience};
+use crate::h1::{Framing, Sender, write_request_head};
+use crate::origin::Origin;
+use crate::pool;
+use crate::service::{Member, Service};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Members that one request is tried at.
+const TRIES: usize = 3;
+
+/// An answer, and how the request ended if it did not end well.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) parts: http::response::Parts,
+    pub(crate) body: Body,
+    pub(crate) ending: Option<Ending>,
+}
+
+impl Answer {
+    /// One of our own.
+    pub(crate) fn own(status: StatusCode, ending: Option<Ending>) -> Self {
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.status = status;
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let reason = status.canonical_reason().unwrap_or_default();
+        let body = Body::Whole(Bytes::from(format!("{} {reason}\n", status.as_u16())));
+        Self { parts, body, ending }
+    }
+
+    fn failed(failure: &NoAnswer) -> Self {
+        let (status, ending) = match failure {
+            NoAnswer::Connect(_) => (StatusCode::BAD_GATEWAY, Ending::ConnectFailed),
+            NoAnswer::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Ending::ConnectFailed),
+            NoAnswer::Closed => (StatusCode::BAD_GATEWAY, Ending::MemberClosed),
+            NoAnswer::Timeout => (StatusCode::GATEWAY_TIMEOUT, Ending::MemberTimeout),
+            NoAnswer::Malformed => (StatusCode::BAD_GATEWAY, Ending::MemberProtocol),
+            NoAnswer::Request(BodyError::Silent) => (StatusCode::REQUEST_TIMEOUT, Ending::ClientTimeout),
+            NoAnswer::Request(BodyError::Cut) => (StatusCode::BAD_REQUEST, Ending::ClientGone),
+            NoAnswer::Request(_) => (StatusCode::BAD_REQUEST, Ending::BadRequest),
+        };
+        Self::own(status, Some(ending))
+    }
+}
+
+/// Answers a request.
+pub(crate) async fn answer(
+    service: &Service,
+    origin: &Origin,
+    mut parts: http::request::Parts,
+    body: Body,
+) -> Answer {
+    let no_member = || Answer::own(StatusCode::SERVICE_UNAVAILABLE, Some(Ending::NoMember));
+    let Some(pool) = &service.pool else { return no_member() };
+    prepare(&mut parts.headers, origin);
+    let mut request = Request { service, parts, body: Some(body) };
+    let mut tried: Vec<Arc<Member>> = Vec::new();
+    let mut failure = None;
+    while let Some(member) = (tried.len() < TRIES).then(|| balance::pick(pool, &tried)).flatten() {
+        match request.ask(member).await {
+            Ok(answer) => return answer,
+            Err(failed) => {
+                let again = request.may_go_on_after(&failed);
+                failure = Some(failed);
+                if !again {
+                    break;
+                }
+            }
+        }
+        tried.push(Arc::clone(member));
+    }
+    failure.map_or_else(no_member, |failure| Answer::failed(&failure))
+}
+
+/// A request that looks for a member.
+struct Request<'service> {
+    service: &'service Service,
+    parts: http::request::Parts,
+    /// Until it was given to a member.
+    body: Option<Body>,
+}
+
+impl Request<'_> {
+    /// Asks one member: on a connection that waits, or a new one.
+    async fn ask(&mut self, member: &Arc<Member>) -> Result<Answer, NoAnswer> {
+        if let Some(waiting) = pool::take(member) {
+            match self.exchange(waiting, member).await {
+                // It was closed while the request was on its way: what waits may always be gone.
+                Err(NoAnswer::Closed) if self.is_repeatable() => {}
+                other => return other,
+            }
+        }
+        let connect = seconds(self.service.timeouts.connect_s);
+        let connection = pool::connect(member, connect).await.inspect_err(|_| member.counters().failed())?;
+        self.exchange(connection, member).await
+    }
+
+    async fn exchange(
+        &mut self,
+        connection: crate::exchange::MemberConnection,
+        member: &Arc<Member>,
+    ) -> Result<Answer, NoAnswer> {
+        let body = self.body.take().unwrap_or_default();
+        let framing = framing(&body);
+        if matches!(body, Body::Empty) {
+            self.body = Some(Body::Empty);
+        }
+        let sender = Sender::new(write_request_head(&self.parts, framing), body, framing);
+        let timeouts = &self.service.timeouts;
+        let patience = Patience { response: seconds(timeouts.response_s), idle: seconds(timeouts.idle_s) };
+        let method = self.parts.method.clone();
+        let exchange = Exchange::new(connection, sender, method, patience, Arc::clone(member));
+        let answered = exchange.answer().await;
+        let (mut parts, body) = answered.inspect_err(|failed| {
+            if !matches!(failed, NoAnswer::Request(_)) {
+                member.counters().failed();
+            }
+        })?;
+        strip(&mut parts.headers);
+        Ok(Answer { parts, body, ending: None })
+    }
+
+    /// Whether another member may be asked after this.
+    fn may_go_on_after(&self, failure: &NoAnswer) -> bool {
+        match failure {
+            // Nothing was sent.
+            NoAnswer::Connect(_) | NoAnswer::ConnectTimeout => self.body.is_some(),
+            NoAnswer::Closed => self.is_repeatable(),
+            NoAnswer::Timeout | NoAnswer::Malformed | NoAnswer::Request(_) => false,
+        }
+    }
+
+    /// Whether asking twice does what asking once does (RFC 9110, 9.2.2), and there is something to ask with.
+    fn is_repeatable(&self) -> bool {
+        let method = &self.parts.method;
+        let idempotent = method.is_safe() || *method == Method::PUT || *method == Method::DELETE;
+        self.body.is_some() && idempotent
+    }
+}
+
+/// How a body is framed on an HTTP/1 connection.
+pub(crate) fn framing(body: &Body) -> Framing {
+    match body.length() {
+        Some(0) => Framing::Empty,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    }
+}
+
+/// Makes the fields of a request those of one from us to a member.
+fn prepare(headers: &mut HeaderMap, origin: &Origin) {
+    strip(headers);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(EXPECT);
+    let forwarded = match headers.get(X_FORWARDED_FOR) {
+        None => origin.address.clone(),
+        Some(_) => {
+            let before = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+            let chain: Vec<&[u8]> = before.chain([origin.address.as_bytes()]).collect();
+            HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| origin.address.clone())
+        }
+    };
+    headers.insert(X_FORWARDED_FOR, forwarded);
+    headers.insert(X_FORWARDED_PROTO, origin.scheme.clone());
+}
+
+/// Takes off what is meant for one hop only (RFC 9110, 7.6.1).
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    // A client that names these would take away what we, or a member, decide by.
+    names.filter(|name| !is_kept(name)).collect()
+}
+
+fn is_kept(name: &HeaderName) -> bool {
+    use http::header::{AUTHORIZATION, COOKIE, HOST};
+    [HOST, AUTHORIZATION, COOKIE, CONTENT_LENGTH, CONTENT_TYPE, X_FORWARDED_FOR, X_FORWARDED_PROTO]
+        .contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let named = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(named).collect()
+    }
+
+    #[test]
+    fn what_is_for_one_hop_stays_there() {
+        let mut fields = headers(&[
+            ("connection", "close, X-Secret, Host"),
+            ("x-secret", "a"),
+            ("host", "b"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("accept", "c"),
+        ]);
+        strip(&mut fields);
+        assert_eq!(fields, headers(&[("host", "b"), ("accept", "c")]));
+    }
+
+    #[test]
+    fn members_learn_who_asked() {
+        let origin = Origin::new(std::net::SocketAddr::from(([192, 0, 2, 7], 5)), "http");
+        let mut fields = headers(&[("x-forwarded-proto", "https")]);
+        prepare(&mut fields, &origin);
+        assert_eq!(fields, headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http")]));
+        let mut fields = headers(&[("x-forwarded-for", "10.0.0.1")]);
+        prepare(&mut fields, &origin);
+        assert_eq!(fields["x-forwarded-for"], "10.0.0.1, 192.0.2.7");
+    }
+}

@@ -1,0 +1,26 @@
+//! Where requests come from, as members are told: made once for each connection.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+
+/// The client at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Its address, as it stands in a field.
+    pub(crate) address: HeaderValue,
+    /// What it speaks.
+    pub(crate) scheme: HeaderValue,
+}
+
+impl Origin {
+    pub(crate) fn new(peer: SocketAddr, scheme: &'static str) -> Self {
+        let address = text(peer.ip().to_canonical());
+        Self { address, scheme: HeaderValue::from_static(scheme) }
+    }
+}
+
+fn text(address: IpAddr) -> HeaderValue {
+    // An address is always a good value.
+    HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}

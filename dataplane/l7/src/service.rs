@@ -1,0 +1,224 @@
+//! What requests meet: services with their pools and members, made when a snapshot is taken. What outlives a snapshot,
+//! counters and members, is shared by the old state and the new.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
+use lb_model::l7::{L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts};
+use lb_model::snapshot::Scheduler;
+use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
+
+use crate::counters::{MemberCounters, ServiceCounters};
+
+/// A virtual service as of one snapshot.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) id: VirtualServiceId,
+    pub(crate) protocol: L7Protocol,
+    pub(crate) pool: Option<Arc<Pool>>,
+    pub(crate) timeouts: L7Timeouts,
+    pub(crate) counters: Arc<ServiceCounters>,
+    /// It is offered no more: connections end with their current request.
+    pub(crate) removed: bool,
+}
+
+/// Where listeners and connections find the newest state of their service.
+pub(crate) type ServiceCell = ArcSwap<Service>;
+
+/// Members, and how one of them is chosen.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) scheduler: Scheduler,
+    /// Those that take new requests.
+    pub(crate) taking: Vec<Arc<Member>>,
+    /// Whose turn it is.
+    pub(crate) turn: AtomicUsize,
+}
+
+/// A member, for as long as it has this address.
+#[derive(Debug)]
+pub(crate) struct Member {
+    number: u64,
+    pub(crate) address: IpAddr,
+    pub(crate) port: L4Port,
+    counters: MemberCounters,
+    gone: AtomicBool,
+}
+
+impl Member {
+    fn new(of: &L7Member, number: u64, workers: usize) -> Self {
+        let L7Member { id: _, address, port, takes_new: _ } = of;
+        Self {
+            number,
+            address: *address,
+            port: *port,
+            counters: MemberCounters::new(workers),
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Never that of another member, nor of the same under another address.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether no pool has it any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counters(&self) -> &MemberCounters {
+        &self.counters
+    }
+}
+
+/// A request that a member has and has not answered yet.
+#[derive(Debug)]
+pub(crate) struct OpenRequest(Arc<Member>);
+
+impl OpenRequest {
+    pub(crate) fn begin(member: Arc<Member>) -> Self {
+        member.counters.began();
+        Self(member)
+    }
+
+    /// It was not answered, or not to its end.
+    pub(crate) fn fail(self) {
+        self.0.counters.failed();
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.counters.ended();
+    }
+}
+
+/// All that there is.
+#[derive(Debug)]
+pub(crate) struct State {
+    workers: usize,
+    members_made: AtomicU64,
+    members: HashMap<(PoolId, MemberId), Arc<Member>>,
+    services: BTreeMap<VirtualServiceId, Arc<ServiceCell>>,
+    pools: HashMap<PoolId, Arc<Pool>>,
+}
+
+impl State {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            members_made: AtomicU64::new(0),
+            members: HashMap::new(),
+            services: BTreeMap::new(),
+            pools: HashMap::new(),
+        }
+    }
+
+    /// Brings all services to what the snapshot says. Those who hold a cell meet it with their next request.
+    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) {
+        self.take_pools(&snapshot.pools);
+        let mut services = BTreeMap::new();
+        for of in &snapshot.services {
+            let cell = self.services.remove(&of.id);
+            let counters = cell.as_ref().map(|cell| Arc::clone(&cell.load().counters));
+            let counters = counters.unwrap_or_else(|| Arc::new(ServiceCounters::new(self.workers)));
+            let service = Arc::new(self.service(of, counters));
+            let cell = match cell {
+                Some(cell) => {
+                    cell.store(service);
+                    cell
+                }
+                None => Arc::new(ServiceCell::new(service)),
+            };
+            services.insert(of.id, cell);
+        }
+        for cell in std::mem::replace(&mut self.services, services).into_values() {
+            retire(&cell);
+        }
+    }
+
+    pub(crate) fn cell(&self, service: VirtualServiceId) -> Option<Arc<ServiceCell>> {
+        self.services.get(&service).cloned()
+    }
+
+    pub(crate) fn service_statuses(&self) -> Vec<L7ServiceStatus> {
+        let status = |(id, cell): (&VirtualServiceId, &Arc<ServiceCell>)| L7ServiceStatus {
+            service: *id,
+            counters: cell.load().counters.read(),
+        };
+        self.services.iter().map(status).collect()
+    }
+
+    pub(crate) fn member_statuses(&self) -> Vec<L7MemberStatus> {
+        let status = |((pool, member), of): (&(PoolId, MemberId), &Arc<Member>)| L7MemberStatus {
+            pool: *pool,
+            member: *member,
+            counters: of.counters.read(),
+        };
+        let mut statuses: Vec<_> = self.members.iter().map(status).collect();
+        statuses.sort_unstable_by_key(|status| (status.pool, status.member));
+        statuses
+    }
+
+    fn service(&self, of: &L7Service, counters: Arc<ServiceCounters>) -> Service {
+        let L7Service { id, addresses: _, port: _, protocol, pool, timeouts } = of;
+        Service {
+            id: *id,
+            protocol: *protocol,
+            pool: pool.and_then(|pool| self.pools.get(&pool).cloned()),
+            timeouts: *timeouts,
+            counters,
+            removed: false,
+        }
+    }
+
+    fn take_pools(&mut self, pools: &[L7Pool]) {
+        let mut members = HashMap::new();
+        let mut made = HashMap::new();
+        for pool in pools {
+            let taking = pool.members.iter().filter_map(|of| {
+                let member = self.member(pool.id, of);
+                members.insert((pool.id, of.id), Arc::clone(&member));
+                of.takes_new.then_some(member)
+            });
+            let taking = taking.collect();
+            let turn = self.pools.get(&pool.id).map_or(0, |before| before.turn.load(Ordering::Relaxed));
+            let pool_now = Pool { scheduler: pool.scheduler, taking, turn: AtomicUsize::new(turn) };
+            made.insert(pool.id, Arc::new(pool_now));
+        }
+        self.pools = made;
+        for (key, member) in std::mem::replace(&mut self.members, members) {
+            if !self.members.get(&key).is_some_and(|now| Arc::ptr_eq(now, &member)) {
+                member.gone.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn member(&self, pool: PoolId, of: &L7Member) -> Arc<Member> {
+        let known = self.members.get(&(pool, of.id));
+        let same = known.filter(|known| (known.address, known.port) == (of.address, of.port));
+        same.cloned().unwrap_or_else(|| {
+            let number = self.members_made.fetch_add(1, Ordering::Relaxed);
+            Arc::new(Member::new(of, number, self.workers))
+        })
+    }
+}
+
+/// Tells those who hold the cell that the service is offered no more.
+fn retire(cell: &ServiceCell) {
+    let last = cell.load();
+    let Service { id, protocol, pool, timeouts, counters, removed: _ } = &**last;
+    cell.store(Arc::new(Service {
+        id: *id,
+        protocol: *protocol,
+        pool: pool.clone(),
+        timeouts: *timeouts,
+        counters: Arc::clone(counters),
+        removed: true,
+    }));
+}

@@ -1,0 +1,100 @@
+//! A connection's bytes, whatever is between them and the wire.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How much is read at once into an empty buffer; a body that fills it gets more.
+const READ: usize = 8 << 10;
+/// The same while a body is on its way.
+const READ_BODY: usize = 64 << 10;
+
+/// A connection to a client or member.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// As it is.
+    Plain(TcpStream),
+}
+
+impl Stream {
+    /// Reads what has come into `buffer`: how many bytes, or 0 at the end.
+    pub(crate) fn poll_fill(
+        &mut self,
+        buffer: &mut BytesMut,
+        in_body: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // An idle connection holds no buffer.
+        if buffer.is_empty()
+            && let Self::Plain(stream) = self
+            && !in_body
+        {
+            std::task::ready!(stream.poll_read_ready(cx))?;
+        }
+        buffer.reserve(if in_body { READ_BODY } else { READ });
+        tokio_util::io::poll_read_buf(Pin::new(self), cx, buffer)
+    }
+
+    /// Whether the other side has closed, or sent something that nobody asked for.
+    pub(crate) fn is_stale(&mut self) -> bool {
+        match self {
+            // Asks the system only if it has told of something.
+            Self::Plain(stream) => {
+                let mut byte = [0];
+                !matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A worker: one thread with its own runtime, its own listening sockets and its own connections to members. The kernel
+//! spreads clients over the workers' sockets (`SO_REUSEPORT`).
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener as Socket};
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use crate::connection;
+use crate::counters::be_worker;
+use crate::pool;
+use crate::service::ServiceCell;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Accept what comes to this address.
+    Listen { address: SocketAddr, socket: Socket, cell: Arc<ServiceCell> },
+    /// Accept nothing more there.
+    Leave { address: SocketAddr },
+}
+
+/// The end of a worker that others hold.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    orders: UnboundedSender<Order>,
+}
+
+impl Worker {
+    /// Starts worker `number`.
+    pub(crate) fn start(number: usize) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (orders, told) = unbounded_channel();
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            be_worker(number);
+            runtime.block_on(work(told));
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Tells it. Orders are followed in their sequence; a worker lives as long as the process.
+    pub(crate) fn tell(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+async fn work(mut told: UnboundedReceiver<Order>) {
+    tokio::spawn(pool::sweep());
+    let mut listeners: HashMap<SocketAddr, oneshot::Sender<()>> = HashMap::new();
+    while let Some(order) = told.recv().await {
+        match order {
+            Order::Listen { address, socket, cell } => match TcpListener::from_std(socket) {
+                Ok(listener) => {
+                    let (stop, stopped) = oneshot::channel();
+                    listeners.insert(address, stop);
+                    tokio::spawn(listen(listener, cell, stopped));
+                }
+                Err(error) => tracing::error!(%error, "cannot accept connections to {address}"),
+            },
+            Order::Leave { address } => drop(listeners.remove(&address)),
+        }
+    }
+}
+
+/// Accepts until it is told to stop, and then what the kernel has accepted already.
+async fn listen(listener: TcpListener, cell: Arc<ServiceCell>, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        tokio::select! {
+            biased;
+            accepted = listener.accept() => accept(accepted, &cell).await,
+            _ = &mut stopped => break,
+        }
+    }
+    while let Some(accepted) = std::future::poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+    {
+        accept(Ok(accepted), &cell).await;
+    }
+}
+
+async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, cell: &Arc<ServiceCell>) {
+    match accepted {
+        Ok((stream, peer)) => drop(tokio::spawn(connection::serve(stream, peer, Arc::clone(cell)))),
+        Err(error) => {
+            // Out of descriptors or memory: others may end meanwhile.
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
