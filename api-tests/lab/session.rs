@@ -47,7 +47,7 @@ Ctrl-C ends it and removes everything.
 /// How it is doing, on one line.
 pub(crate) fn status(lab: &Lab, since: Duration) -> String {
     let appliance = lab.appliance();
-    let processes = [&appliance.l4, &appliance.penstockd, &appliance.host].map(|process| {
+    let processes = [&appliance.l4, &appliance.l7, &appliance.penstockd, &appliance.host].map(|process| {
         let state = if process.pid().is_some() { "up" } else { "down" };
         let restarts = match process.restarts() {
             0 => String::new(),

@@ -160,7 +160,8 @@ fn member_of(messages: ChildStderr) -> Result<String> {
     });
     let mut said = Vec::new();
     for line in heard {
-        if let Some(member) = line.strip_prefix("X-Member: ") {
+        // A proxy may write names in its own way.
+        if let Some(("x-member", member)) = line.to_ascii_lowercase().split_once(':') {
             return Ok(member.trim().to_owned());
         }
         said.push(line);

@@ -20,7 +20,7 @@ make_root() {
 
 install_programs() {
     local root=$1 program
-    for program in penstockd penstock-host penstock-l4; do
+    for program in penstockd penstock-host penstock-l4 penstock-l7; do
         [ -e "$programs/$program" ] || fail "there is no $programs/$program: run \`make build\`"
         strip -o "$root/usr/lib/penstock/$program" "$programs/$program"
         chmod 0755 "$root/usr/lib/penstock/$program"
@@ -30,7 +30,7 @@ install_programs() {
 choose_services() {
     local root=$1
     chroot "$root" systemctl --quiet enable systemd-networkd \
-        penstock-grow penstock-network penstock-host penstock-l4 penstockd \
+        penstock-grow penstock-network penstock-host penstock-l4 penstock-l7 penstockd \
         penstock-screen@ttyS0 penstock-screen@tty1
     # Nobody can sign in on a console, and updates come as whole slots.
     chroot "$root" systemctl --quiet mask getty@.service serial-getty@.service getty-static.service \

@@ -125,8 +125,13 @@ impl SharedClient {
             std::pin::Pin::new(&mut client.stream as &mut (dyn tokio::io::AsyncWrite + Unpin))
                 .poll_shutdown(cx)
         });
-        let drain = std::future::poll_fn(|cx| self.lock().poll_drain(cx));
-        let _ = tokio::time::timeout(LINGER, async { shut.await.ok().map(|()| drain) }).await;
+        let linger = async {
+            if shut.await.is_ok() {
+                std::future::poll_fn(|cx| self.lock().poll_drain(cx)).await;
+            }
+        };
+        // Whoever has not heard by then does not listen.
+        let _ = tokio::time::timeout(LINGER, linger).await;
     }
 }
 
