@@ -57,9 +57,18 @@ fn pool(id: PoolId, of: &Pool, seen: &Health) -> L7Pool {
 }
 
 fn member(of: &Member, judge: Judge<'_>) -> Option<L7Member> {
-    let Member { id, address, port, state, weight: _, backup: _, connection_limit: _ } = of;
+    let Member { id, address, port, state, weight, backup, connection_limit } = of;
     if *state == MemberState::Disabled {
         return None;
     }
-    Some(L7Member { id: *id, address: *address, port: *port, takes_new: judge.takes_new(of) })
+    Some(L7Member {
+        id: *id,
+        address: *address,
+        port: *port,
+        takes_new: judge.takes_new(of),
+        weight: *weight,
+        backup: *backup,
+        // A member of this plane has connections that wait for their next request: what it has to do are requests.
+        request_limit: *connection_limit,
+    })
 }

@@ -1,24 +1,311 @@
-//! Which member gets a request.
+//! Which member gets a request. The names are those of layer 4, and so is the meaning, with requests in place of
+//! connections; a hash ranks all members instead of filling a table, since a request costs more than a packet.
 
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lb_model::snapshot::Scheduler;
 
-use crate::service::{Member, Pool};
+use crate::service::Member;
 
-/// A member that takes new requests and was not tried for this one yet.
-pub(crate) fn pick<'pool>(pool: &'pool Pool, tried: &[Arc<Member>]) -> Option<&'pool Arc<Member>> {
-    let untried = |member: &&Arc<Member>| !tried.iter().any(|other| Arc::ptr_eq(other, member));
-    let members = &pool.taking;
-    if members.is_empty() {
-        return None;
+/// Members of a pool that take new requests, and how one of them is chosen.
+#[derive(Debug)]
+pub(crate) struct Balancer {
+    scheduler: Scheduler,
+    first: Tier,
+    /// For when none of the others can be asked.
+    backup: Tier,
+}
+
+/// A member that takes new requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Taker {
+    pub(crate) member: Arc<Member>,
+    pub(crate) weight: u32,
+    /// How many requests it has at most at a time.
+    pub(crate) limit: Option<NonZeroU32>,
+    pub(crate) backup: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tier {
+    takers: Vec<Taker>,
+    /// The order in which they have their turns, as places in `takers`.
+    turns: Vec<u32>,
+    turn: AtomicUsize,
+}
+
+/// Who asks, for those schedulers that look at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) client: SocketAddr,
+    pub(crate) service: SocketAddr,
+}
+
+impl Balancer {
+    pub(crate) fn new(scheduler: Scheduler, takers: Vec<Taker>) -> Self {
+        let (backup, first): (Vec<_>, Vec<_>) =
+            takers.into_iter().filter(|taker| taker.weight > 0).partition(|taker| taker.backup);
+        Self { scheduler, first: Tier::new(scheduler, first), backup: Tier::new(scheduler, backup) }
     }
-    match pool.scheduler {
-        Scheduler::RoundRobin => {
-            let turn = pool.turn.fetch_add(1, Ordering::Relaxed) % members.len();
-            let (before, after) = members.split_at(turn);
-            after.iter().chain(before).find(untried)
+
+    /// Goes on where another one of the same pool was.
+    pub(crate) fn follow(&self, before: &Self) {
+        self.first.turn.store(before.first.turn.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.backup.turn.store(before.backup.turn.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// A member that has room and was not tried for this request yet.
+    pub(crate) fn pick(&self, ends: Ends, tried: &[Arc<Member>]) -> Option<&Arc<Member>> {
+        [&self.first, &self.backup].into_iter().find_map(|tier| {
+            let place = tier.pick(self.scheduler, ends, tried)?;
+            Some(&tier.takers.get(place as usize)?.member)
+        })
+    }
+}
+
+impl Tier {
+    fn new(scheduler: Scheduler, mut takers: Vec<Taker>) -> Self {
+        if scheduler == Scheduler::Ordered {
+            takers.sort_by_key(|taker| Reverse(taker.weight));
         }
+        let turns = match scheduler {
+            Scheduler::WeightedRoundRobin => smooth_turns(&takers),
+            _ => (0..).take(takers.len()).collect(),
+        };
+        Self { takers, turns, turn: AtomicUsize::new(0) }
+    }
+
+    fn pick(&self, scheduler: Scheduler, ends: Ends, tried: &[Arc<Member>]) -> Option<u32> {
+        if self.takers.is_empty() {
+            return None;
+        }
+        match scheduler {
+            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => self.in_turn(tried),
+            Scheduler::LeastConnections => self.least(tried, |taker| share(taker.member.open(), 1)),
+            Scheduler::WeightedLeastConnections => {
+                self.least(tried, |taker| share(taker.member.open(), taker.weight))
+            }
+            Scheduler::ShortestExpectedDelay => self.least(tried, delay),
+            Scheduler::NeverQueue => {
+                self.least(tried, |taker| if taker.member.open() == 0 { 0 } else { 1 + delay(taker) })
+            }
+            Scheduler::SourceHash => self.ranked(tried, ends.client.ip()),
+            Scheduler::SourcePortHash => self.ranked(tried, ends.client),
+            Scheduler::Maglev => self.ranked(tried, (ends.client, ends.service)),
+            Scheduler::PowerOfTwo => self.two_drawn(tried),
+            Scheduler::Ordered => self.free(tried).next().map(|(place, _)| place),
+        }
+    }
+
+    /// Those that can be asked.
+    fn free<'a>(&'a self, tried: &'a [Arc<Member>]) -> impl Iterator<Item = (u32, &'a Taker)> {
+        (0..).zip(&self.takers).filter(|(_, taker)| taker.is_free(tried))
+    }
+
+    fn in_turn(&self, tried: &[Arc<Member>]) -> Option<u32> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.turns.len();
+        let (before, after) = self.turns.split_at(turn);
+        let mut turns = after.iter().chain(before);
+        turns.find(|place| self.takers[**place as usize].is_free(tried)).copied()
+    }
+
+    /// The one of the lowest cost; of several, another one each time.
+    fn least(&self, tried: &[Arc<Member>], cost: impl Fn(&Taker) -> u64) -> Option<u32> {
+        let length = self.takers.len();
+        let begin = self.turn.fetch_add(1, Ordering::Relaxed) % length;
+        let places = (0..length).map(|step| (begin + step) % length);
+        let free = places.filter(|place| self.takers[*place].is_free(tried));
+        let best = free.min_by_key(|place| cost(&self.takers[*place]))?;
+        u32::try_from(best).ok()
+    }
+
+    /// The one that ranks highest for this key: without it the others rank as before (rendezvous hashing, weighted).
+    fn ranked(&self, tried: &[Arc<Member>], key: impl Hash) -> Option<u32> {
+        let rank = |taker: &Taker| {
+            let hash = BuildHasherDefault::<DefaultHasher>::default();
+            let drawn = hash.hash_one((&key, taker.member.address, taker.member.port.get()));
+            // Uniform between 0 and 1, ends excluded.
+            let uniform = (f64::from((drawn >> 32) as u32) + 0.5) / f64::from(u32::MAX);
+            -f64::from(taker.weight) / uniform.ln()
+        };
+        let ranks = self.free(tried).map(|(place, taker)| (place, rank(taker)));
+        ranks.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(place, _)| place)
+    }
+
+    fn two_drawn(&self, tried: &[Arc<Member>]) -> Option<u32> {
+        let sum: u64 = self.free(tried).map(|(_, taker)| u64::from(taker.weight)).sum();
+        let draw = || {
+            let mut left = random() % sum.max(1);
+            self.free(tried).find(|(_, taker)| {
+                let weight = u64::from(taker.weight);
+                let here = left < weight;
+                left = left.saturating_sub(weight);
+                here
+            })
+        };
+        let (one, other) = (draw()?, draw()?);
+        let cost = |(_, taker): &(u32, &Taker)| share(taker.member.open(), taker.weight);
+        Some(if cost(&other) < cost(&one) { other.0 } else { one.0 })
+    }
+}
+
+impl Taker {
+    fn is_free(&self, tried: &[Arc<Member>]) -> bool {
+        self.limit.is_none_or(|limit| self.member.open() < limit.get())
+            && !tried.iter().any(|other| Arc::ptr_eq(other, &self.member))
+    }
+}
+
+/// Requests for a unit of weight, in parts that can be compared.
+fn share(requests: u32, weight: u32) -> u64 {
+    (u64::from(requests) << 32) / u64::from(weight.max(1))
+}
+
+fn delay(taker: &Taker) -> u64 {
+    share(taker.member.open().saturating_add(1), taker.weight)
+}
+
+/// Each place as often as its weight, spread evenly: at each turn all gain their weight, and the one that has most
+/// pays the sum of all (nginx's smooth weighted round robin).
+fn smooth_turns(takers: &[Taker]) -> Vec<u32> {
+    let divisor = takers.iter().map(|taker| taker.weight).fold(0, greatest_common_divisor).max(1);
+    let weights: Vec<i64> = takers.iter().map(|taker| i64::from(taker.weight / divisor)).collect();
+    let sum: i64 = weights.iter().sum();
+    let mut gained = vec![0; weights.len()];
+    let turn = |_| {
+        gained.iter_mut().zip(&weights).for_each(|(gained, weight)| *gained += weight);
+        let (place, most) =
+            (0u32..).zip(&mut gained).max_by_key(|(place, gained)| (**gained, Reverse(*place)))?;
+        *most -= sum;
+        Some(place)
+    };
+    (0..sum).filter_map(turn).collect()
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+thread_local! {
+    static RANDOM: Cell<u64> = Cell::new(seed());
+}
+
+/// Another one for each thread; never 0, where the sequence would stay.
+fn seed() -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(std::thread::current().id()) | 1
+}
+
+/// Marsaglia, "Xorshift RNGs", 2003: good enough for drawing lots, and never waits.
+fn random() -> u64 {
+    let mut state = RANDOM.get();
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    RANDOM.set(state);
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_model::l7::L7Member;
+    use lb_model::snapshot::Weight;
+    use lb_model::{L4Port, MemberId};
+
+    use super::*;
+    use crate::service::OpenRequest;
+
+    fn takers(weights: &[u16]) -> Vec<Taker> {
+        let numbered = (1u8..).zip(weights);
+        let taker = |(last, weight): (u8, &u16)| {
+            let member = Member::new(
+                &L7Member {
+                    id: MemberId::generate(),
+                    address: [192, 0, 2, last].into(),
+                    port: L4Port::new(80).unwrap(),
+                    takes_new: true,
+                    weight: Weight::new(*weight).unwrap(),
+                    backup: false,
+                    request_limit: None,
+                },
+                u64::from(last),
+                1,
+            );
+            Taker { member: Arc::new(member), weight: u32::from(*weight), limit: None, backup: false }
+        };
+        numbered.map(taker).collect()
+    }
+
+    fn ends(client: u8) -> Ends {
+        Ends { client: ([198, 51, 100, client], 1000).into(), service: ([192, 0, 2, 100], 80).into() }
+    }
+
+    fn picks(balancer: &Balancer, count: usize) -> Vec<u64> {
+        (0..count).map(|_| balancer.pick(ends(1), &[]).unwrap().number()).collect()
+    }
+
+    #[test]
+    fn turns_follow_weights() {
+        assert_eq!(picks(&Balancer::new(Scheduler::RoundRobin, takers(&[5, 1])), 4), [1, 2, 1, 2]);
+        let weighted = Balancer::new(Scheduler::WeightedRoundRobin, takers(&[4, 2, 2]));
+        assert_eq!(picks(&weighted, 8), [1, 2, 3, 1, 1, 2, 3, 1]);
+        assert_eq!(picks(&Balancer::new(Scheduler::RoundRobin, takers(&[0, 1])), 2), [2, 2]);
+    }
+
+    #[test]
+    fn the_least_loaded_is_next() {
+        let takers = takers(&[1, 3]);
+        let load = |count: usize, at: usize| {
+            (0..count).map(|_| OpenRequest::begin(Arc::clone(&takers[at].member))).collect::<Vec<_>>()
+        };
+        let (_one, _other) = (load(1, 0), load(2, 1));
+        let next = |scheduler| Balancer::new(scheduler, takers.clone()).pick(ends(1), &[]).unwrap().number();
+        assert_eq!(next(Scheduler::LeastConnections), 1);
+        assert_eq!(next(Scheduler::WeightedLeastConnections), 2);
+        assert_eq!(next(Scheduler::ShortestExpectedDelay), 2);
+        assert_eq!(next(Scheduler::Ordered), 2);
+    }
+
+    #[test]
+    fn a_client_keeps_its_member_while_others_come_and_go() {
+        let all = takers(&[1, 1, 1, 1]);
+        let of = |takers: &[Taker], client| {
+            Balancer::new(Scheduler::SourceHash, takers.to_vec()).pick(ends(client), &[]).unwrap().number()
+        };
+        let mut used = std::collections::BTreeSet::new();
+        for client in 0..100 {
+            let member = of(&all, client);
+            used.insert(member);
+            if member != 4 {
+                assert_eq!(of(&all[..3], client), member);
+            }
+        }
+        assert_eq!(used.len(), 4);
+    }
+
+    #[test]
+    fn full_and_tried_members_are_passed_over_and_backups_serve_last() {
+        let mut takers = takers(&[1, 1, 1]);
+        takers[0].limit = NonZeroU32::new(1);
+        takers[2].backup = true;
+        let (first, second) = (Arc::clone(&takers[0].member), Arc::clone(&takers[1].member));
+        let balancer = Balancer::new(Scheduler::RoundRobin, takers);
+        let full = OpenRequest::begin(first);
+        assert_eq!(picks(&balancer, 2), [2, 2]);
+        assert_eq!(balancer.pick(ends(1), &[second]).unwrap().number(), 3);
+        drop(full);
+        assert!(picks(&balancer, 2).contains(&1));
+    }
+
+    #[test]
+    fn lots_are_drawn_among_all() {
+        let balancer = Balancer::new(Scheduler::PowerOfTwo, takers(&[1, 1, 1]));
+        let drawn: std::collections::BTreeSet<_> = picks(&balancer, 200).into_iter().collect();
+        assert_eq!(drawn.len(), 3);
     }
 }

@@ -214,7 +214,7 @@ impl Client {
                 ready!(self.deadline.poll(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
-            done => done,
+            done @ Poll::Ready(_) => done,
         }
     }
 

@@ -1,12 +1,12 @@
 //! A client's HTTP/1 connection from its first request to its last.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{StatusCode, Version};
 use lb_model::l7::Ending;
 use tokio::net::TcpStream;
 
+use crate::balance::Ends;
 use crate::body::BodyError;
 use crate::client::{NoHead, SharedClient};
 use crate::forward::{self, Answer};
@@ -18,14 +18,14 @@ use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, cell: Arc<ServiceCell>) {
+pub(crate) async fn serve(stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>) {
     let service = cell.load_full();
     service.counters.accepted();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let client = SharedClient::new(Stream::Plain(stream), &service.timeouts);
-    let origin = Origin::new(peer, "http");
+    let origin = Origin::new(ends.client, ends.service, "http");
     drop(service);
     while let Some(Next::Another) = serve_one(&client, &origin, &cell).await {}
     client.close().await;

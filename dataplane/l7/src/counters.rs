@@ -123,7 +123,6 @@ pub(crate) struct MemberCounters {
 struct MemberLine {
     connections: AtomicU64,
     requests: AtomicU64,
-    ended: AtomicU64,
     failures: AtomicU64,
 }
 
@@ -140,24 +139,19 @@ impl MemberCounters {
         self.own(|line| add(&line.requests, 1));
     }
 
-    pub(crate) fn ended(&self) {
-        self.own(|line| add(&line.ended, 1));
-    }
-
     pub(crate) fn failed(&self) {
         self.own(|line| add(&line.failures, 1));
     }
 
-    pub(crate) fn read(&self) -> L7MemberCounters {
+    /// All of them, beside the requests that are open now.
+    pub(crate) fn read(&self, requests_open: u64) -> L7MemberCounters {
         let sum = |of: fn(&MemberLine) -> &AtomicU64| {
             self.lines.iter().map(|line| of(&line.0).load(Ordering::Relaxed)).sum::<u64>()
         };
-        let ended = sum(|line| &line.ended);
-        let requests = sum(|line| &line.requests);
         L7MemberCounters {
             connections: sum(|line| &line.connections),
-            requests,
-            requests_open: requests.saturating_sub(ended),
+            requests: sum(|line| &line.requests),
+            requests_open,
             failures: sum(|line| &line.failures),
         }
     }

@@ -10,7 +10,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lb_model::l7::Ending;
 
-use crate::balance;
 use crate::body::{Body, BodyError};
 use crate::client::seconds;
 use crate::exchange::{Exchange, NoAnswer, Patience};
@@ -74,7 +73,8 @@ pub(crate) async fn answer(
     let mut request = Request { service, parts, body: Some(body) };
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
-    while let Some(member) = (tried.len() < TRIES).then(|| balance::pick(pool, &tried)).flatten() {
+    while let Some(member) = (tried.len() < TRIES).then(|| pool.balancer.pick(origin.ends, &tried)).flatten()
+    {
         match request.ask(member).await {
             Ok(answer) => return answer,
             Err(failed) => {
@@ -170,13 +170,12 @@ fn prepare(headers: &mut HeaderMap, origin: &Origin) {
     strip(headers);
     headers.remove(CONTENT_LENGTH);
     headers.remove(EXPECT);
-    let forwarded = match headers.get(X_FORWARDED_FOR) {
-        None => origin.address.clone(),
-        Some(_) => {
-            let before = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-            let chain: Vec<&[u8]> = before.chain([origin.address.as_bytes()]).collect();
-            HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| origin.address.clone())
-        }
+    let forwarded = if headers.contains_key(X_FORWARDED_FOR) {
+        let before = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let chain: Vec<&[u8]> = before.chain([origin.address.as_bytes()]).collect();
+        HeaderValue::from_bytes(&chain.join(&b", "[..])).unwrap_or_else(|_| origin.address.clone())
+    } else {
+        origin.address.clone()
     };
     headers.insert(X_FORWARDED_FOR, forwarded);
     headers.insert(X_FORWARDED_PROTO, origin.scheme.clone());
@@ -235,7 +234,7 @@ mod tests {
 
     #[test]
     fn members_learn_who_asked() {
-        let origin = Origin::new(std::net::SocketAddr::from(([192, 0, 2, 7], 5)), "http");
+        let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 80).into(), "http");
         let mut fields = headers(&[("x-forwarded-proto", "https")]);
         prepare(&mut fields, &origin);
         assert_eq!(fields, headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http")]));

@@ -4,19 +4,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderValue;
 
+use crate::balance::Ends;
+
 /// The client at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     /// Its address, as it stands in a field.
     pub(crate) address: HeaderValue,
+    /// Both ends of the connection.
+    pub(crate) ends: Ends,
     /// What it speaks.
     pub(crate) scheme: HeaderValue,
 }
 
 impl Origin {
-    pub(crate) fn new(peer: SocketAddr, scheme: &'static str) -> Self {
-        let address = text(peer.ip().to_canonical());
-        Self { address, scheme: HeaderValue::from_static(scheme) }
+    pub(crate) fn new(client: SocketAddr, service: SocketAddr, scheme: &'static str) -> Self {
+        let address = text(client.ip().to_canonical());
+        Self { address, ends: Ends { client, service }, scheme: HeaderValue::from_static(scheme) }
     }
 }
 

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
 use lb_model::l7::{L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts};
-use lb_model::snapshot::Scheduler;
 use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
 
+use crate::balance::{Balancer, Taker};
 use crate::counters::{MemberCounters, ServiceCounters};
 
 /// A virtual service as of one snapshot.
@@ -29,14 +29,10 @@ pub(crate) struct Service {
 /// Where listeners and connections find the newest state of their service.
 pub(crate) type ServiceCell = ArcSwap<Service>;
 
-/// Members, and how one of them is chosen.
+/// A pool as of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    pub(crate) scheduler: Scheduler,
-    /// Those that take new requests.
-    pub(crate) taking: Vec<Arc<Member>>,
-    /// Whose turn it is.
-    pub(crate) turn: AtomicUsize,
+    pub(crate) balancer: Balancer,
 }
 
 /// A member, for as long as it has this address.
@@ -46,17 +42,20 @@ pub(crate) struct Member {
     pub(crate) address: IpAddr,
     pub(crate) port: L4Port,
     counters: MemberCounters,
+    /// Requests that it has now, from all workers.
+    open: AtomicU32,
     gone: AtomicBool,
 }
 
 impl Member {
-    fn new(of: &L7Member, number: u64, workers: usize) -> Self {
-        let L7Member { id: _, address, port, takes_new: _ } = of;
+    pub(crate) fn new(of: &L7Member, number: u64, workers: usize) -> Self {
+        let L7Member { address, port, .. } = of;
         Self {
             number,
             address: *address,
             port: *port,
             counters: MemberCounters::new(workers),
+            open: AtomicU32::new(0),
             gone: AtomicBool::new(false),
         }
     }
@@ -64,6 +63,11 @@ impl Member {
     /// Never that of another member, nor of the same under another address.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How many requests it has now.
+    pub(crate) fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Whether no pool has it any more.
@@ -83,6 +87,7 @@ pub(crate) struct OpenRequest(Arc<Member>);
 impl OpenRequest {
     pub(crate) fn begin(member: Arc<Member>) -> Self {
         member.counters.began();
+        member.open.fetch_add(1, Ordering::Relaxed);
         Self(member)
     }
 
@@ -94,7 +99,7 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.counters.ended();
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -158,7 +163,7 @@ impl State {
         let status = |((pool, member), of): (&(PoolId, MemberId), &Arc<Member>)| L7MemberStatus {
             pool: *pool,
             member: *member,
-            counters: of.counters.read(),
+            counters: of.counters.read(u64::from(of.open())),
         };
         let mut statuses: Vec<_> = self.members.iter().map(status).collect();
         statuses.sort_unstable_by_key(|status| (status.pool, status.member));
@@ -184,12 +189,15 @@ impl State {
             let taking = pool.members.iter().filter_map(|of| {
                 let member = self.member(pool.id, of);
                 members.insert((pool.id, of.id), Arc::clone(&member));
-                of.takes_new.then_some(member)
+                let weight = u32::from(of.weight.get());
+                let taker = Taker { member, weight, limit: of.request_limit, backup: of.backup };
+                of.takes_new.then_some(taker)
             });
-            let taking = taking.collect();
-            let turn = self.pools.get(&pool.id).map_or(0, |before| before.turn.load(Ordering::Relaxed));
-            let pool_now = Pool { scheduler: pool.scheduler, taking, turn: AtomicUsize::new(turn) };
-            made.insert(pool.id, Arc::new(pool_now));
+            let balancer = Balancer::new(pool.scheduler, taking.collect());
+            if let Some(before) = self.pools.get(&pool.id) {
+                balancer.follow(&before.balancer);
+            }
+            made.insert(pool.id, Arc::new(Pool { balancer }));
         }
         self.pools = made;
         for (key, member) in std::mem::replace(&mut self.members, members) {

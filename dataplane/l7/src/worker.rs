@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use crate::balance::Ends;
 use crate::connection;
 use crate::counters::be_worker;
 use crate::pool;
@@ -58,7 +59,7 @@ async fn work(mut told: UnboundedReceiver<Order>) {
                 Ok(listener) => {
                     let (stop, stopped) = oneshot::channel();
                     listeners.insert(address, stop);
-                    tokio::spawn(listen(listener, cell, stopped));
+                    tokio::spawn(listen(listener, address, cell, stopped));
                 }
                 Err(error) => tracing::error!(%error, "cannot accept connections to {address}"),
             },
@@ -68,11 +69,16 @@ async fn work(mut told: UnboundedReceiver<Order>) {
 }
 
 /// Accepts until it is told to stop, and then what the kernel has accepted already.
-async fn listen(listener: TcpListener, cell: Arc<ServiceCell>, mut stopped: oneshot::Receiver<()>) {
+async fn listen(
+    listener: TcpListener,
+    address: SocketAddr,
+    cell: Arc<ServiceCell>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     loop {
         tokio::select! {
             biased;
-            accepted = listener.accept() => accept(accepted, &cell).await,
+            accepted = listener.accept() => accept(accepted, address, &cell).await,
             _ = &mut stopped => break,
         }
     }
@@ -82,13 +88,20 @@ async fn listen(listener: TcpListener, cell: Arc<ServiceCell>, mut stopped: ones
     })
     .await
     {
-        accept(Ok(accepted), &cell).await;
+        accept(Ok(accepted), address, &cell).await;
     }
 }
 
-async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, cell: &Arc<ServiceCell>) {
+async fn accept(
+    accepted: std::io::Result<(TcpStream, SocketAddr)>,
+    service: SocketAddr,
+    cell: &Arc<ServiceCell>,
+) {
     match accepted {
-        Ok((stream, peer)) => drop(tokio::spawn(connection::serve(stream, peer, Arc::clone(cell)))),
+        Ok((stream, client)) => {
+            let ends = Ends { client, service };
+            drop(tokio::spawn(connection::serve(stream, ends, Arc::clone(cell))));
+        }
         Err(error) => {
             // Out of descriptors or memory: others may end meanwhile.
             tracing::warn!(%error, "cannot accept a connection");

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::{Generation, Scheduler};
+use crate::snapshot::{Generation, Scheduler, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualServiceId};
 
 /// A protocol that the layer-7 plane speaks with clients.
@@ -87,6 +88,12 @@ pub struct L7Member {
     pub port: L4Port,
     /// Whether it is given new requests.
     pub takes_new: bool,
+    /// Its share of new requests.
+    pub weight: Weight,
+    /// Whether it takes new requests only when no other member does.
+    pub backup: bool,
+    /// How many requests it may have at a time.
+    pub request_limit: Option<NonZeroU32>,
 }
 
 /// What a service did since the plane was started.

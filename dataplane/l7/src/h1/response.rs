@@ -55,9 +55,8 @@ fn read_framing(parts: &http::response::Parts, method: &Method) -> Result<Framin
         || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     match (coded, length) {
         _ if bodiless => Ok(Framing::Empty),
-        (true, Some(_)) => Err(BadAnswer),
         (true, None) if is_chunked(&parts.headers) => Ok(Framing::Chunked),
-        (true, None) => Err(BadAnswer),
+        (true, _) => Err(BadAnswer),
         (false, Some(0)) => Ok(Framing::Empty),
         (false, Some(length)) => Ok(Framing::Length(length)),
         (false, None) => Ok(Framing::UntilClose),
@@ -68,19 +67,19 @@ fn read_framing(parts: &http::response::Parts, method: &Method) -> Result<Framin
 mod tests {
     use super::*;
 
-    fn framing(method: Method, head: &str) -> Result<Framing, BadAnswer> {
-        read_response(BytesMut::from(format!("{head}\r\n\r\n").as_str()), &method).map(|head| head.framing)
+    fn framing(method: &Method, head: &str) -> Result<Framing, BadAnswer> {
+        read_response(BytesMut::from(format!("{head}\r\n\r\n").as_str()), method).map(|head| head.framing)
     }
 
     #[test]
     fn the_end_of_a_body_is_known() {
-        let get = |head: &str| framing(Method::GET, head);
+        let get = |head: &str| framing(&Method::GET, head);
         assert_eq!(get("HTTP/1.1 200 OK\r\nContent-Length: 3"), Ok(Framing::Length(3)));
         assert_eq!(get("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"), Ok(Framing::Chunked));
         assert_eq!(get("HTTP/1.1 200 OK"), Ok(Framing::UntilClose));
         assert_eq!(get("HTTP/1.1 204 No\r\nContent-Length: 3"), Ok(Framing::Empty));
         assert_eq!(get("HTTP/1.1 304 No\r\nContent-Length: 3"), Ok(Framing::Empty));
-        assert_eq!(framing(Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 3"), Ok(Framing::Empty));
+        assert_eq!(framing(&Method::HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 3"), Ok(Framing::Empty));
         assert_eq!(get("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked"), Err(BadAnswer));
         assert_eq!(get("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4"), Err(BadAnswer));
         assert_eq!(get("SSH-2.0-OpenSSH"), Err(BadAnswer));

@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_head_without_end_is_too_large() {
-        assert_eq!(scan(&[b'a'; MAX_HEAD]), Found::TooLarge);
+        assert_eq!(scan(&vec![b'a'; MAX_HEAD]), Found::TooLarge);
         assert_eq!(scan(&b"a: b\r\n".repeat(MAX_HEAD / 6 + 1)), Found::TooLarge);
     }
 }
