@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support_api::{ADMIN, PASSWORD, Server, credentials, send};
 
 /// What anybody may call: before it is claimed, and after.
-const OPEN: &[&str] = &["/api/v1/claim", "/api/v1/openapi.json", "/api/v1/docs", "/healthz"];
+const OPEN: &[&str] = &["/api/v1/claim", "/api/v1/openapi.json", "/api/v1/docs", "/healthz", "/readyz"];
 const SIGN_IN: &str = "/api/v1/sessions";
 
 /// Every operation of the description, with identifiers of nothing in its path.

@@ -18,22 +18,33 @@ wanted_packages() {
     sed 's/#.*//' "$here/packages" | xargs | tr ' ' ,
 }
 
-# Prints where the tar is.
+# What the tar is made from.
+base_sum() {
+    cat "$here/packages" "$here/packages.lock" "$here/steps/base.sh" | sha256sum | cut -c1-16
+}
+
+# Prints where the tar is. One with other versions than the locked ones is kept under another name, for a day.
 base_tar() {
-    local sum tar
-    sum=$(cat "$here/packages" "$here/packages.lock" "$here/steps/base.sh" | sha256sum | cut -c1-16)
-    tar=$cache/base-$sum.tar
-    if [ ! -e "$tar" ]; then
+    local tar new
+    tar=$cache/base-$(base_sum).tar
+    new=${tar%.tar}-$(date +%F).tar
+    if [ ! -e "$tar" ] && { $locked || [ ! -e "$new" ]; }; then
         step "Installing Debian packages into $tar" >&2
-        install_packages "$tar.new"
-        check_lock "$tar.new"
-        mv "$tar.new" "$tar"
+        install_packages "$new.part"
+        mv "$new.part" "$new"
+        if same_as_lock "$new"; then
+            mv "$new" "$tar"
+        elif $locked; then
+            fail "Debian has other versions than packages.lock: look at them, then run image-build/build --lock"
+        else
+            echo "penstock: Debian has other versions than packages.lock: these are taken" >&2
+        fi
     fi
-    echo "$tar"
+    if [ -e "$tar" ]; then echo "$tar"; else echo "$new"; fi
 }
 
 install_packages() {
-    mmdebstrap --quiet --variant=minbase --include="$(wanted_packages)" \
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$(wanted_packages)" \
         --aptopt='APT::Install-Recommends "false"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -46,9 +57,8 @@ packages_in() {
         awk '/^Package:/ { package = $2 } /^Version:/ { print package, $2 }' | LC_ALL=C sort
 }
 
-check_lock() {
-    diff -u "$here/packages.lock" <(packages_in "$1") >&2 ||
-        fail "Debian has other versions than packages.lock: look at them, then run image-build/build --lock"
+same_as_lock() {
+    diff -U0 "$here/packages.lock" <(packages_in "$1") >&2
 }
 
 lock_packages() {
@@ -57,6 +67,6 @@ lock_packages() {
     install_packages "$tar"
     packages_in "$tar" >"$here/packages.lock"
     # Locked is as good as built.
-    mv "$tar" "$cache/base-$(cat "$here/packages" "$here/packages.lock" "$here/steps/base.sh" | sha256sum | cut -c1-16).tar"
+    mv "$tar" "$cache/base-$(base_sum).tar"
     step "$(wc -l <"$here/packages.lock") packages locked"
 }

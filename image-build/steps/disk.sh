@@ -6,9 +6,14 @@ data_uuid=5e1b1a70-0012-4c6b-8a55-9a3d5b0c7e01
 # As `disk.layout` has them, in MiB from the start.
 bios_at=1 esp_at=2 boot_a_at=66 root_a_at=258 data_at=1538
 
+# Prints where the disk is, which is made when it is first asked for.
+disk() {
+    [ -e "$1/disk.raw" ] || make_disk "$1"
+    echo "$1/disk.raw"
+}
+
 make_disk() {
-    local work=$1 qcow2=$2 disk=$1/disk.raw
-    step "Making the disk"
+    local work=$1 disk=$1/disk.new
     truncate -s "$disk_size" "$disk"
     sfdisk --quiet "$disk" <"$here/disk.layout"
     make_esp "$work/esp.img"
@@ -20,8 +25,7 @@ make_disk() {
     put "$work/root.img" "$disk" $root_a_at
     put "$work/data.img" "$disk" $data_at
     install_grub_for_bios "$work" "$disk"
-    qemu-img convert -f raw -O qcow2 -c -o compression_type=zstd "$disk" "$qcow2.new"
-    mv "$qcow2.new" "$qcow2"
+    mv "$disk" "$work/disk.raw"
 }
 
 put() {
@@ -33,8 +37,9 @@ make_esp() {
     local esp=$1
     truncate -s 64M "$esp"
     mkfs.vfat --invariant -F 32 -n ESP -i $esp_id "$esp" >/dev/null
+    # In the image slot B is empty. grub.cfg says what these mean.
     grub-editenv "$work/grubenv" create
-    grub-editenv "$work/grubenv" set slot=a
+    grub-editenv "$work/grubenv" set primary=a good=a a_tries=0 b_tries=3
     mmd -i "$esp" ::/EFI ::/EFI/BOOT ::/EFI/debian
     mcopy -i "$esp" /usr/lib/shim/shimx64.efi.signed ::/EFI/BOOT/BOOTX64.EFI
     mcopy -i "$esp" /usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed ::/EFI/BOOT/grubx64.efi

@@ -8,6 +8,7 @@ make_root() {
     cp -a --no-preserve=ownership "$here/overlay/." "$root/"
     install_programs "$root"
     echo "$version" >"$root/usr/lib/penstock/version"
+    cp "$signing/certificate.pem" "$root/etc/rauc/keyring.pem"
     echo penstock >"$root/etc/hostname"
     printf '127.0.0.1 localhost penstock\n::1 localhost\n' >"$root/etc/hosts"
     chroot "$root" useradd --system --uid 990 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin penstock
@@ -30,7 +31,7 @@ install_programs() {
 choose_services() {
     local root=$1
     chroot "$root" systemctl --quiet enable systemd-networkd \
-        penstock-grow penstock-network penstock-host penstock-l4 penstock-l7 penstockd \
+        penstock-grow penstock-state penstock-network penstock-host penstock-l4 penstock-l7 penstockd penstock-follow-address penstock-healthy \
         penstock-screen@ttyS0 penstock-screen@tty1
     # Nobody can sign in on a console, and updates come as whole slots.
     chroot "$root" systemctl --quiet mask getty@.service serial-getty@.service getty-static.service \

@@ -34,5 +34,5 @@ make_slot() {
 # GRUB reads it: what differs from one version to the next.
 write_slot_cfg() {
     printf 'set slot_version="%s"\n' "$version"
-    printf 'set slot_arguments="penstock.hashes=%s penstock.roothash=%s"\n' "$1" "$2"
+    printf 'set slot_arguments="penstock.hashes=%s penstock.roothash=%s%s"\n' "$1" "$2" "${PENSTOCK_IMAGE_ARGUMENTS:+ $PENSTOCK_IMAGE_ARGUMENTS}"
 }

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 PASSWORD = "sluice gate at dawn"
@@ -18,31 +19,45 @@ class Api:
         self._check_certificate(fingerprint)
         self.token = ""
 
-    def claim(self, code: str) -> None:
-        answer = self._call("claim", {"code": code, "username": "admin", "password": PASSWORD})
+    def claim(self, code: str | None) -> None:
+        assert code, "it is claimed already"
+        answer = self.call("claim", {"code": code, "username": "admin", "password": PASSWORD})
         self.token = answer["access_token"]
+
+    def sign_in(self) -> None:
+        self.token = ""
+        self.token = self.call("sessions", {"username": "admin", "password": PASSWORD})["access_token"]
 
     def create(self, collection: str, **fields: Any) -> str:
         """The id of what was made."""
-        return str(self._call(collection, fields)["id"])
+        return str(self.call(collection, fields)["id"])
 
     def await_applied(self) -> None:
         deadline = time.monotonic() + APPLYING
         while True:
-            status = self._call("status")
+            status = self.call("status")
             if status["generation"] == status["observed_generation"]:
                 return
             if time.monotonic() > deadline:
                 raise AssertionError(f"what was created is not done after {APPLYING} seconds: {status}")
             time.sleep(0.3)
 
-    def _call(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        url = f"https://{self.host}:{self.port}/api/v1/{path}"
-        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "60", "--fail-with-body", url]
-        # A password and a token are read from standard input: command lines can be seen by all.
-        options = [f'header = "Authorization: Bearer {self.token}"'] if self.token else []
+    def upload(self, path: str, file: Path) -> Any:
+        curl = ["--request", "PUT", "--upload-file", str(file), "--header", "Content-Type: application/octet-stream"]
+        return self._curl(path, curl, [])
+
+    def call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
+        options = []
         if body is not None:
             options += ['header = "Content-Type: application/json"', f"data = {json.dumps(json.dumps(body))}"]
+        return self._curl(path, ["--request", method] if method else [], options)
+
+    def _curl(self, path: str, words: list[str], options: list[str]) -> Any:
+        url = f"https://{self.host}:{self.port}/api/v1/{path}"
+        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "300", "--fail-with-body", *words, url]
+        # A password and a token are read from standard input: command lines can be seen by all.
+        if self.token:
+            options = [*options, f'header = "Authorization: Bearer {self.token}"']
         told = subprocess.run(
             [*self.way, *curl, "--config", "-"], input="\n".join(options), capture_output=True, text=True, check=False
         )

@@ -29,52 +29,75 @@ class Screen:
 
     address: str
     fingerprint: str
-    claim_code: str
+    claim_code: str | None
 
 
 class Machine:
+    """Each time it is started it writes its serial line anew. A restart ends QEMU: it is for the test to start it again."""
+
     def __init__(self, chosen: argparse.Namespace, network: Network, seed: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="penstock-boot-"))
         self.serial, self.qmp = self.folder / "serial.log", self.folder / "qmp"
         (self.folder / "seed").write_text(seed)
         self.chosen, self.network = chosen, network
-        self.started = time.monotonic()
+        self.disk = self.folder / "disk.qcow2"
+        self.made = self.started = time.monotonic()
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Machine":
-        disk = self.folder / "disk.qcow2"
         image = str(self.chosen.image.resolve())
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", disk], check=True)
-        command = ["nice", "-n", "10", "qemu-system-x86_64", *self._hardware(disk), *self._cards()]
-        self.process = subprocess.Popen(self.network.inside("qemu", command))
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", image, "-F", "qcow2", self.disk]
+        subprocess.run(create, check=True)
+        if self.chosen.firmware in FIRMWARE:
+            shutil.copy(f"/usr/share/OVMF/{FIRMWARE[self.chosen.firmware][1]}", self.folder / "variables.fd")
+        self.start()
         return self
+
+    def start(self) -> None:
+        self.serial.unlink(missing_ok=True)
+        command = ["nice", "-n", "10", "qemu-system-x86_64", *self._hardware(), *self._cards()]
+        self.process = subprocess.Popen(self.network.inside("qemu", command))
+        self.started = time.monotonic()
+
+    def cut_power(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def await_off(self) -> None:
+        assert self.process
+        self.process.wait(BOOTING)
+
+    def flip_bits(self, offset: int) -> None:
+        """While it is off."""
+        write = ["qemu-io", "-c", f"write -q -P 0xa5 {offset} 64k", str(self.disk)]
+        subprocess.run(write, check=True)
 
     def __exit__(self, kind: object, *_: object) -> None:
         if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.cut_power()
         if kind and self.serial.exists():
             print("The end of what it wrote on its serial line:")
-            print(self._serial_text()[-6000:])
+            print(self.serial_text()[-6000:])
         shutil.rmtree(self.folder)
 
     def step(self, text: str) -> None:
-        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
+        print(f"[{time.monotonic() - self.made:5.0f} s] {text}", flush=True)
 
     def await_screen(self) -> Screen:
         pattern = re.compile(
             r"API +https://(?P<address>[0-9.]+):.*?"
             r"Certificate +SHA-256 (?P<fingerprint>[0-9A-F:]{95}).*?"
-            r"Claim code +(?P<claim_code>[0-9A-Z-]{24})",
+            r"(Claim code +(?P<claim_code>[0-9A-Z-]{24})|It is claimed)",
             re.DOTALL,
         )
-        while not (match := pattern.search(self._serial_text())):
-            self._check(BOOTING, "it has not shown its claim code")
+        while not (match := pattern.search(self.serial_text())):
+            self.check("it has not shown where it is")
             time.sleep(0.5)
         return Screen(**match.groupdict())
 
     def require_lockdown(self) -> None:
-        if "Kernel is locked down from EFI Secure Boot" not in self._serial_text():
+        if "Kernel is locked down from EFI Secure Boot" not in self.serial_text():
             raise AssertionError("it was not started by Secure Boot")
 
     def api_address(self, network: Network, shown: Screen) -> tuple[str, int, list[str]]:
@@ -91,31 +114,32 @@ class Machine:
                 qmp.sendall(json.dumps({"execute": order}).encode())
             self.process.wait(SHUTTING_DOWN)
 
-    def _check(self, limit: float, complaint: str) -> None:
-        assert self.process
-        if self.process.poll() is not None:
-            raise AssertionError(f"QEMU ended with {self.process.returncode}: {complaint}")
-        if time.monotonic() - self.started > limit:
-            raise AssertionError(f"{complaint} after {limit} seconds")
+    def is_off(self) -> bool:
+        return self.process is None or self.process.poll() is not None
 
-    def _serial_text(self) -> str:
+    def check(self, complaint: str) -> None:
+        assert self.process
+        if self.is_off():
+            raise AssertionError(f"QEMU ended with {self.process.returncode}: {complaint}")
+        if time.monotonic() - self.started > BOOTING:
+            raise AssertionError(f"{complaint} after {BOOTING} seconds")
+
+    def serial_text(self) -> str:
         return self.serial.read_text(errors="replace") if self.serial.exists() else ""
 
-    def _hardware(self, disk: Path) -> list[str]:
+    def _hardware(self) -> list[str]:
         # Who can write the firmware's variables can switch Secure Boot off: only the firmware may.
         smm = "on" if self.chosen.firmware == "secure-boot" else "off"
         hardware = (
             f"-nodefaults -machine q35,accel=tcg,smm={smm} -cpu max -smp 2 -m 2048 -display none -vga std -no-reboot "
-            f"-drive file={disk},if=virtio,format=qcow2 "
+            f"-drive file={self.disk},if=virtio,format=qcow2 "
             f"-serial file:{self.serial} -qmp unix:{self.qmp},server=on,wait=off "
             f"-fw_cfg name=opt/penstock/seed,file={self.folder}/seed"
         ).split()
         if self.chosen.firmware in FIRMWARE:
-            code, variables = FIRMWARE[self.chosen.firmware]
-            own = self.folder / "variables.fd"
-            shutil.copy(f"/usr/share/OVMF/{variables}", own)
+            code, _ = FIRMWARE[self.chosen.firmware]
             hardware += ["-drive", f"if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/{code}"]
-            hardware += ["-drive", f"if=pflash,format=raw,file={own}"]
+            hardware += ["-drive", f"if=pflash,format=raw,file={self.folder}/variables.fd"]
         return hardware
 
     def _cards(self) -> list[str]:

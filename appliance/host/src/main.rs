@@ -6,6 +6,7 @@
 
 mod host;
 mod kernel;
+mod machine;
 mod nft;
 mod placement;
 mod plan;
@@ -27,6 +28,7 @@ use lb_model::config::ApplianceConfig;
 use tracing_subscriber::EnvFilter;
 
 use crate::host::Host;
+use crate::machine::Machine;
 use crate::serve::Service;
 
 /// The privileged hand of the appliance.
@@ -65,7 +67,8 @@ fn run(config: ApplianceConfig) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the directory {}", config.run_dir.display()))?;
     // The socket comes first: who connects early waits, and a second process ends before it touches anything.
     let listener = Listener::bind(&config.host_socket(), Some(user))?;
-    let service = Service::resume(Host::prepare(Arc::new(config))?);
+    let machine = Machine::new(&config);
+    let service = Service::resume(Host::prepare(Arc::new(config))?, machine);
     writeln!(io::stdout(), "penstock-host ready")?;
     Err(service.serve(&listener)).context("cannot accept connections any more")
 }

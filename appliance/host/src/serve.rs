@@ -1,7 +1,7 @@
 //! The narrow socket: a fixed list of verbs (`lb_model::contract`), from one user, applied one at a time.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use lb_link::{Link, LinkError, Listener};
@@ -11,6 +11,7 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 
 use crate::host::Host;
+use crate::machine::Machine;
 
 /// Why a conversation ended early.
 #[derive(Debug, Error)]
@@ -27,6 +28,7 @@ enum ConversationError {
 #[derive(Debug)]
 pub(crate) struct Service {
     host: Mutex<Serving>,
+    machine: Machine,
 }
 
 #[derive(Debug)]
@@ -37,13 +39,13 @@ struct Serving {
 
 impl Service {
     /// Puts the last plan in force again. A failure is answered to whoever asks; the next plan may mend it.
-    pub(crate) fn resume(mut host: Host) -> Self {
+    pub(crate) fn resume(mut host: Host, machine: Machine) -> Self {
         let last = match host.resume() {
             Ok(Some((generation, off_link))) => HostAnswer::Applied { generation, off_link },
             Ok(None) => HostAnswer::Applied { generation: Generation::default(), off_link: Vec::new() },
             Err(error) => refused(Generation::default(), error),
         };
-        Self { host: Mutex::new(Serving { host, last }) }
+        Self { host: Mutex::new(Serving { host, last }), machine }
     }
 
     /// Serves for ever, each peer in a thread of its own.
@@ -84,15 +86,20 @@ impl Service {
     }
 
     fn answer(&self, request: &HostRequest, payload: Option<OwnedFd>) -> HostAnswer {
-        // A thread that died while it held the host left nothing half written that the next plan would not mend.
-        let mut serving = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         match request {
-            HostRequest::Status => {}
+            HostRequest::Machine(request) => self.machine.answer(*request),
+            HostRequest::Status => self.serving().last.clone(),
             HostRequest::Apply { generation } => {
+                let mut serving = self.serving();
                 serving.last = apply(&mut serving.host, *generation, payload);
+                serving.last.clone()
             }
         }
-        serving.last.clone()
+    }
+
+    /// A thread that died while it held the host left nothing half written that the next plan would not mend.
+    fn serving(&self) -> MutexGuard<'_, Serving> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

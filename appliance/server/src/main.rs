@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 use tracing_subscriber::EnvFilter;
 
 use api::App;
+use peer::{Peer, Unwatched};
 use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
 use store::Store;
@@ -117,6 +118,9 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         observed: reconciler.observation(),
         l4: reconciler.l4(),
         l7: reconciler.l7(),
+        machine: Peer::start(config.host_socket(), Unwatched)?,
+        update_file: config.update_file().into(),
+        updating: Arc::default(),
     };
     let reconciling = tokio::spawn(reconciler.run());
 

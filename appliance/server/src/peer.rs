@@ -38,6 +38,8 @@ pub(crate) trait Contract: Debug + Send + 'static {
     const PROCESS: &'static str;
     /// The question that changes nothing.
     const STATUS: Self::Request;
+    /// What a silent one is given before it counts as gone.
+    const PATIENCE: Duration = PATIENCE;
 }
 
 /// The contract with penstock-l4.
@@ -87,6 +89,19 @@ impl Contract for Host {
     const STATUS: HostRequest = HostRequest::Status;
 }
 
+/// The contract with penstock-host about the machine as a whole. What is asked there takes its time, and must not keep
+/// addresses waiting: it has a connection of its own.
+#[derive(Debug)]
+pub(crate) enum Machine {}
+
+impl Contract for Machine {
+    type Request = HostRequest;
+    type Answer = HostAnswer;
+    const PROCESS: &'static str = Host::PROCESS;
+    const STATUS: HostRequest = HostRequest::Status;
+    const PATIENCE: Duration = Duration::from_mins(2);
+}
+
 /// Why a peer gave no answer.
 #[derive(Debug, Error)]
 pub(crate) enum PeerError {
@@ -121,6 +136,16 @@ pub(crate) trait Watcher<C: Contract>: Send + 'static {
     fn lost(&self, error: &PeerError);
     /// The peer answered the question for its status.
     fn status(&self, answer: C::Answer);
+}
+
+/// Nobody needs to know: whoever asks is told.
+#[derive(Debug)]
+pub(crate) struct Unwatched;
+
+impl<C: Contract> Watcher<C> for Unwatched {
+    fn connected(&self, _version: String) {}
+    fn lost(&self, _error: &PeerError) {}
+    fn status(&self, _answer: C::Answer) {}
 }
 
 struct Ask<C: Contract> {
@@ -194,7 +219,7 @@ impl<C: Contract, W: Watcher<C>> Keeper<C, W> {
 
     fn connect(&self) -> Result<(Link, Hello), PeerError> {
         let mut link = Link::connect(&self.socket).map_err(broken::<C>)?;
-        link.set_timeout(PATIENCE).map_err(broken::<C>)?;
+        link.set_timeout(C::PATIENCE).map_err(broken::<C>)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let ours = Hello { contract: CONTRACT, process: "penstockd".to_owned(), version };
         let hello: Hello = link.call(&ours, None).map_err(broken::<C>)?;

@@ -224,7 +224,9 @@ impl Reconciler {
                 self.observed.send_modify(|observed| observed.host.error = Some(reason.clone()));
                 Err(Unsettled::Refused { process: Host::PROCESS, reason })
             }
-            HostAnswer::Applied { .. } => Err(Unsettled::Confused(Host::PROCESS)),
+            HostAnswer::Applied { .. } | HostAnswer::Machine(_) | HostAnswer::Unable { .. } => {
+                Err(Unsettled::Confused(Host::PROCESS))
+            }
         }
     }
 }

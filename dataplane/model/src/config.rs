@@ -212,6 +212,11 @@ impl ApplianceConfig {
         self.run_dir.join("host.sock")
     }
 
+    /// Where penstockd leaves an update for `penstock-host` to install.
+    pub fn update_file(&self) -> PathBuf {
+        self.state_dir.join("update.raucb")
+    }
+
     /// Where the steering link of a shared AF_XDP port is pinned; it is there if the program is attached.
     pub fn steering_link(&self, interface: &str) -> PathBuf {
         // The BPF file system reserves names with a dot.

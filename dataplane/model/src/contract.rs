@@ -176,6 +176,26 @@ pub enum HostRequest {
     },
     /// Which generation is applied.
     Status,
+    /// Something about the machine as a whole.
+    Machine(MachineRequest),
+}
+
+/// What penstockd asks of penstock-host about the machine as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum MachineRequest {
+    /// How its slots are, and the installation of an update.
+    Describe,
+    /// Install the update in [`crate::config::ApplianceConfig::update_file`] into the slot that does not run. Answered when that has begun.
+    Install,
+    /// Start the other slot next.
+    RollBack,
+    /// Start anew.
+    Restart,
+    /// Switch off.
+    ShutDown,
+    /// Start anew, and forget everything before.
+    FactoryReset,
 }
 
 /// What penstock-host answers.
@@ -193,6 +213,55 @@ pub enum HostAnswer {
     Refused {
         /// The one that was refused.
         generation: Generation,
+        /// Why, for the operator.
+        reason: String,
+    },
+    /// A `MachineRequest` was followed, and this is how the machine is.
+    Machine(MachineStatus),
+    /// A `MachineRequest` cannot be followed.
+    Unable {
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// How the machine is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineStatus {
+    /// Its slots; none on a machine that was not started from an image.
+    pub slots: Vec<SlotStatus>,
+    /// What became of the last update since this process was started.
+    pub installation: Installation,
+}
+
+/// A slot: one of the two places that hold a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotStatus {
+    /// `a` or `b`.
+    pub name: String,
+    /// Whether it runs now.
+    pub running: bool,
+    /// Whether it is started next.
+    pub next: bool,
+    /// Whether it can be started: it holds a release that was not found to fail.
+    pub startable: bool,
+    /// The release in it, if it was ever started or installed as an update.
+    pub version: Option<String>,
+}
+
+/// What became of an update.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Installation {
+    /// None was asked for.
+    #[default]
+    None,
+    /// It is being verified and written.
+    Running,
+    /// It is in its slot, which is started next.
+    Done,
+    /// It was refused, or could not be written.
+    Failed {
         /// Why, for the operator.
         reason: String,
     },

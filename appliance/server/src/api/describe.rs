@@ -29,7 +29,7 @@ pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     ),
     (404, "There is no such resource."),
     (408, "The body did not arrive in time."),
-    (409, "Another resource has this value already, or needs this resource."),
+    (409, "Another resource has this value already, or needs this resource; or it is not possible now."),
     (412, "The resource was changed since it was read: `If-Match` is stale."),
     (413, "The body is too large."),
     (415, "The body is of another media type."),
@@ -37,7 +37,7 @@ pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     (428, "`If-Match` is missing."),
     (429, "Too many failed attempts: `Retry-After` says when the next one counts."),
     (500, "Something failed inside the appliance; its log says why."),
-    (503, "The layer-4 plane does not answer; traffic may flow all the same."),
+    (503, "A process of the appliance does not answer; traffic may flow all the same."),
 ];
 
 /// The name of the part that describes errors of `status`.
@@ -82,6 +82,15 @@ impl Description {
             });
         self.operation = self.operation.request_body(Some(body.build()));
         self.problems.extend([400, 408, 413, 415, 422]);
+        self
+    }
+
+    /// It takes bytes of this media type, at most so many.
+    pub(crate) fn body_bytes(mut self, media_type: &str, most: usize) -> Self {
+        let content = ContentBuilder::new().schema(Some(string(most))).build();
+        let body = RequestBodyBuilder::new().required(Some(Required::True)).content(media_type, content);
+        self.operation = self.operation.request_body(Some(body.build()));
+        self.problems.extend([400, 413, 415]);
         self
     }
 

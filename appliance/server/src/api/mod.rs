@@ -24,23 +24,26 @@ mod revisions;
 mod session;
 mod stats;
 mod status;
+mod system;
 mod tokens;
 mod users;
 mod view;
 mod virtual_ips;
 mod virtual_services;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
+use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use crate::domain::{Member, Permission, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
-use crate::peer::{L4, L7, Peer};
+use crate::peer::{L4, L7, Machine, Peer};
 use crate::signin::SignIn;
 use crate::store::Store;
 use describe::Description;
@@ -59,6 +62,10 @@ pub(crate) struct App {
     pub(crate) observed: Observation,
     pub(crate) l4: Peer<L4>,
     pub(crate) l7: Peer<L7>,
+    pub(crate) machine: Peer<Machine>,
+    /// Where an update is left for penstock-host, and who writes it.
+    pub(crate) update_file: Arc<Path>,
+    pub(crate) updating: Arc<Mutex<()>>,
 }
 
 /// Who may call a route.
@@ -137,6 +144,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(events::routes());
     routes.extend(audit::routes());
     routes.extend(status::routes());
+    routes.extend(system::routes());
     routes.extend(docs::routes());
     routes
 }

@@ -24,6 +24,7 @@ use super::revisions::RevisionView;
 use super::session::{CurrentSession, PasswordChange, SessionEntryList};
 use super::stats::Stats;
 use super::status::{Health, Status};
+use super::system::System;
 use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
@@ -66,6 +67,7 @@ fn document() -> OpenApi {
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
+            tag("system", "The machine: slots, updates, power."),
             tag("description", "This description."),
         ]))
         .paths(paths())
@@ -135,6 +137,7 @@ fn schemas() -> Vec<Named> {
     with_parts::<Status>(&mut schemas);
     with_parts::<Stats>(&mut schemas);
     with_parts::<Health>(&mut schemas);
+    with_parts::<System>(&mut schemas);
     schemas
 }
 

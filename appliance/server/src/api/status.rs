@@ -140,7 +140,28 @@ async fn healthy() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
+/// Whether the appliance can do its work: every process answers, and nothing that is wanted was refused.
+async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
+    let observed = app.observed.borrow();
+    let processes = [&observed.l4.process, &observed.l7.process, &observed.host];
+    let is_ready = processes.iter().all(|process| process.is_connected()) && observed.failure.is_none();
+    if !is_ready {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_ready",
+            "a part of the appliance does not work",
+        ));
+    }
+    Ok(Json(Health { status: "ok" }))
+}
+
 pub(super) fn routes() -> Vec<Route> {
+    let readiness = Description::new("readReadiness", TAG, "Whether the appliance can do its work")
+        .explain(
+            "Every process answers, and nothing that is wanted was refused. Which does not, `/status` says.",
+        )
+        .answer(StatusCode::OK, "It can.", Some("Health"), &[])
+        .fails(&[503]);
     let health = Description::new("readHealth", TAG, "Whether the management answers").answer(
         StatusCode::OK,
         "It does.",
@@ -173,5 +194,6 @@ pub(super) fn routes() -> Vec<Route> {
             stats,
             counted,
         ),
+        Route::new(HttpMethod::Get, "/readyz", Access::Open, ready, readiness),
     ]
 }

@@ -41,6 +41,7 @@ fn only_these_routes_are_open() {
         ("/api/v1/sessions", false),
         ("/api/v1/sessions/refresh", false),
         ("/healthz", true),
+        ("/readyz", true),
     ];
     assert_eq!(open, BTreeSet::from(expected.map(|(path, always)| (path.to_owned(), always))));
 }

@@ -21,6 +21,12 @@ pub(crate) enum Permission {
     /// Read the audit log.
     #[serde(rename = "audit:read")]
     AuditRead,
+    /// See the appliance's slots and updates.
+    #[serde(rename = "system:read")]
+    SystemRead,
+    /// Update, restart and reset the appliance.
+    #[serde(rename = "system:write")]
+    SystemWrite,
 }
 
 /// All of them, by their words.
@@ -30,6 +36,8 @@ pub(crate) const PERMISSIONS: &[(&str, Permission)] = &[
     ("accounts:read", Permission::AccountsRead),
     ("accounts:write", Permission::AccountsWrite),
     ("audit:read", Permission::AuditRead),
+    ("system:read", Permission::SystemRead),
+    ("system:write", Permission::SystemWrite),
 ];
 
 impl Permission {
@@ -64,12 +72,22 @@ pub(crate) const ROLES: &[(&str, Role)] = &[
 impl Role {
     /// What it lets one do.
     pub(crate) fn permissions(self) -> &'static [Permission] {
-        use Permission::{AccountsRead, AccountsWrite, AuditRead, BalancingRead, BalancingWrite};
+        use Permission::{
+            AccountsRead, AccountsWrite, AuditRead, BalancingRead, BalancingWrite, SystemRead, SystemWrite,
+        };
         match self {
-            Self::Admin => &[BalancingRead, BalancingWrite, AccountsRead, AccountsWrite, AuditRead],
-            Self::Operator => &[BalancingRead, BalancingWrite],
+            Self::Admin => &[
+                BalancingRead,
+                BalancingWrite,
+                AccountsRead,
+                AccountsWrite,
+                AuditRead,
+                SystemRead,
+                SystemWrite,
+            ],
+            Self::Operator => &[BalancingRead, BalancingWrite, SystemRead],
             Self::Viewer => &[BalancingRead],
-            Self::Auditor => &[BalancingRead, AccountsRead, AuditRead],
+            Self::Auditor => &[BalancingRead, AccountsRead, AuditRead, SystemRead],
         }
     }
 }

@@ -1,5 +1,62 @@
 // Made from appliance/server/openapi.json by `npm run api`.
 export interface paths {
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the audit log
+         * @description Who did what, from where, and whether it was let. Lines are only ever added.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Verify the audit log
+         * @description Reads every line and checks that its hash follows from it and from the line before.
+         */
+        get: operations["verifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a line of the audit log */
+        get: operations["readAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/claim": {
         parameters: {
             query?: never;
@@ -29,6 +86,63 @@ export interface paths {
         };
         /** A page to browse this description */
         get: operations["browseDescription"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List events
+         * @description What the appliance noticed: changes, members that fail and come back. The last 20,000 are kept.
+         */
+        get: operations["listEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Listen to events
+         * @description Server-sent events, one for each event as it happens: `id` is its number, `event` its kind, `data` the event as JSON. A reader that was cut off says `Last-Event-ID` and misses nothing that is still kept.
+         */
+        get: operations["streamEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an event */
+        get: operations["readEvent"];
         put?: never;
         post?: never;
         delete?: never;
@@ -154,6 +268,46 @@ export interface paths {
         patch: operations["patchMember"];
         trace?: never;
     };
+    "/api/v1/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List revisions
+         * @description Every accepted change of the configuration. The last 10,000 are kept.
+         */
+        get: operations["listRevisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/revisions/{generation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a revision
+         * @description With what it changed, field by field.
+         */
+        get: operations["readRevision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -223,7 +377,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the layer-4 plane counted
+         * What the planes counted
          * @description Since it was started. Every frame is counted once on each side: `received + from_twin + originated = sent + punted + consumed + held + the sum of drops`.
          */
         get: operations["readStats"];
@@ -248,6 +402,123 @@ export interface paths {
          */
         get: operations["readStatus"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The slots, and the last update */
+        get: operations["readSystem"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/factory-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Forget everything and restart
+         * @description Configuration, accounts, keys and certificates are gone, in both slots. The appliance then wants to be claimed.
+         */
+        post: operations["resetSystem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restart the appliance
+         * @description Of the slot that is `next`.
+         */
+        post: operations["restartSystem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start the other slot next
+         * @description With the configuration that it had when it ran last. Nothing happens before the appliance is restarted.
+         */
+        post: operations["rollBackSystem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/shutdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Switch the appliance off
+         * @description Somebody else has to switch it on again.
+         */
+        post: operations["shutDownSystem"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/system/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Install an update
+         * @description The body is an update (`.raucb`) as it was built. It is verified and written into the slot that does not run; `GET /system` shows when that is done. The next start is of the new release, with the configuration of then. If it does not work, the appliance goes back by itself.
+         */
+        put: operations["putUpdate"];
         post?: never;
         delete?: never;
         options?: never;
@@ -372,10 +643,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether the appliance can do its work
+         * @description Every process answers, and nothing that is wanted was refused. Which does not, `/status` says.
+         */
+        get: operations["readReadiness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * @description What was done to a resource.
+         * @enum {string}
+         */
+        Action: "create" | "update" | "delete";
         /**
          * @description An IP address.
          * @example 192.0.2.10
@@ -387,6 +683,76 @@ export interface components {
          * @enum {string}
          */
         Algorithm: "round_robin";
+        /** @description A line of the audit log. */
+        AuditEntry: {
+            /**
+             * Format: int64
+             * @description Its number: one more than that of the line before.
+             * @example 42
+             */
+            id: number;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            at: string;
+            /**
+             * @description The user; null if it was the appliance itself, or somebody who is not signed in.
+             * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            actor_id: string | null;
+            /**
+             * @description What they were called then.
+             * @example admin
+             */
+            actor: string;
+            /**
+             * @description The address that it came from.
+             * @example 192.0.2.7
+             */
+            source: string | null;
+            /**
+             * @description What was done or tried.
+             * @example configuration.change
+             */
+            action: string;
+            /** @description Whether it was let. */
+            outcome: components["schemas"]["Outcome"];
+            /** @description What exactly: for a change the `generation`, the `comment` and the `changes`, without secrets. */
+            details: unknown;
+            /**
+             * @description SHA-256 over this line and the hash of the line before.
+             * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+             */
+            hash: string;
+        };
+        AuditEntryList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["AuditEntry"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description A change of one resource, for readers. */
+        Change: {
+            /** @description What is done. */
+            action: components["schemas"]["Action"];
+            /**
+             * @description The kind of resource, as in the configuration document.
+             * @example virtual_services
+             */
+            resource: string;
+            /** @description Which one. */
+            id: components["schemas"]["Identifier"];
+            parent_id: components["schemas"]["Identifier"] | null;
+            /**
+             * @description What it is called, or was.
+             * @example shop
+             */
+            name: string;
+            /** @description Each field that differs. */
+            fields: components["schemas"]["FieldChange"][];
+        };
         /** @description The code that the console shows, and who will be the administrator. */
         Claim: {
             /**
@@ -409,7 +775,8 @@ export interface components {
         /** @description How far the last change has come at one process. */
         Condition: {
             /**
-             * @description `forwarding`: the layer-4 plane works by it; `host_applied`: addresses are held and packets steered.
+             * @description `forwarding`: the layer-4 plane works by it; `proxying`: the layer-7 plane does; `host_applied`: addresses are held
+             *     and packets steered.
              * @example forwarding
              */
             type: string;
@@ -469,6 +836,63 @@ export interface components {
              */
             session_ends_in: number;
         };
+        /** @description Something that happened. */
+        Event: {
+            /**
+             * Format: int64
+             * @description Its number: later ones have greater ones.
+             * @example 42
+             */
+            id: number;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            at: string;
+            /**
+             * @description What kind of thing, for programs.
+             * @example configuration.changed
+             */
+            kind: string;
+            /** @description How much somebody should care. */
+            severity: components["schemas"]["Severity"];
+            /**
+             * @description A sentence for people.
+             * @example admin changed pool `web`
+             */
+            message: string;
+            /**
+             * @description The kind of resource that it is about; null where it is about none.
+             * @example pools
+             */
+            resource: string | null;
+            /**
+             * @description Which one.
+             * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            resource_id: string | null;
+            /** @description The same for programs: what is in it depends on `kind`. */
+            data: unknown;
+        };
+        EventList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["Event"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description A field that differs. */
+        FieldChange: {
+            /**
+             * @description The field, as a JSON pointer (RFC 6901).
+             * @example /port
+             */
+            pointer: string;
+            /** @description What it was; null if it was not. */
+            before: unknown;
+            /** @description What it is; null if it is not. */
+            after: unknown;
+        };
         /** @description What is wrong with one field. */
         FieldError: {
             /**
@@ -488,12 +912,12 @@ export interface components {
             detail: string;
         };
         /**
-         * @description How packets reach the members: `nat` rewrites the destination and keeps the client's address; replies come back
-         *     through the appliance.
+         * @description How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
+         *     replies come back through the appliance. With `proxy` the appliance answers itself, over connections of its own.
          * @example nat
          * @enum {string}
          */
-        Forwarding: "nat";
+        Forwarding: "nat" | "proxy";
         /**
          * @description Where every frame came from and went. Each is counted once on each side: `received + from_twin + originated =
          *     sent + punted + consumed + held + the sum of drops`.
@@ -605,6 +1029,12 @@ export interface components {
              */
             state?: components["schemas"]["MemberState"];
         };
+        /**
+         * @description What members speak.
+         * @example tcp
+         * @enum {string}
+         */
+        MemberProtocol: "tcp";
         /** @description One server of a pool. Without a name it is called by its address and port. */
         MemberSpec: {
             /**
@@ -781,6 +1211,11 @@ export interface components {
          * @enum {string}
          */
         Operating: "unknown" | "draining" | "offline";
+        /**
+         * @description Whether something was let.
+         * @enum {string}
+         */
+        Outcome: "succeeded" | "denied";
         PoolList: {
             /** @description What is on this page. */
             items: components["schemas"]["PoolView"][];
@@ -818,7 +1253,7 @@ export interface components {
              * @description What the members speak.
              * @default tcp
              */
-            protocol?: components["schemas"]["Protocol"];
+            protocol?: components["schemas"]["MemberProtocol"];
             /**
              * @description How a member is chosen.
              * @default round_robin
@@ -856,7 +1291,7 @@ export interface components {
              * @description What the members speak.
              * @default tcp
              */
-            protocol?: components["schemas"]["Protocol"];
+            protocol?: components["schemas"]["MemberProtocol"];
             /**
              * @description How a member is chosen.
              * @default round_robin
@@ -935,7 +1370,7 @@ export interface components {
              * @description What the members speak.
              * @default tcp
              */
-            protocol: components["schemas"]["Protocol"];
+            protocol: components["schemas"]["MemberProtocol"];
             /**
              * @description How a member is chosen.
              * @default round_robin
@@ -1017,20 +1452,181 @@ export interface components {
         Processes: {
             /** @description The layer-4 plane. */
             l4: components["schemas"]["Process"];
+            /** @description The layer-7 plane. */
+            l7: components["schemas"]["Process"];
             /** @description The one that holds addresses and steers packets. */
             host: components["schemas"]["Process"];
         };
         /**
-         * @description A protocol that is balanced.
+         * @description What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1, and HTTP/2 by prior knowledge).
          * @example tcp
          * @enum {string}
          */
-        Protocol: "tcp";
+        Protocol: "tcp" | "http";
         /**
          * @description Whether the last change is being forwarded by.
          * @enum {string}
          */
         Provisioning: "pending" | "applied" | "failed";
+        /** @description What a member was given by the layer-7 plane. */
+        ProxyMemberStats: {
+            /** @description The pool it belongs to. */
+            pool_id: components["schemas"]["Identifier"];
+            /** @description The member. */
+            member_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int64
+             * @description Connections that were opened to it.
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description Requests that it was given.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Of these, those that it has not answered yet.
+             */
+            requests_open: number;
+            /**
+             * Format: int64
+             * @description Requests that it did not answer: it could not be reached, was too slow or broke off.
+             */
+            failures: number;
+        };
+        /** @description What a service of the layer-7 plane did. */
+        ProxyServiceStats: {
+            /** @description The virtual service. */
+            virtual_service_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int64
+             * @description Connections that were accepted.
+             */
+            connections: number;
+            /**
+             * Format: int64
+             * @description Of these, those that are open now.
+             */
+            connections_open: number;
+            /**
+             * Format: int64
+             * @description Requests.
+             */
+            requests: number;
+            /** @description Answers by the class of their code, as `2xx`; only classes that occurred. */
+            answers: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description Bytes from clients, inside of TLS.
+             */
+            bytes_in: number;
+            /**
+             * Format: int64
+             * @description Bytes to clients, inside of TLS.
+             */
+            bytes_out: number;
+            /** @description How requests and connections ended that did not end well, by reason; only reasons that occurred. */
+            endings: {
+                [key: string]: number;
+            };
+        };
+        /** @description What the layer-7 plane counted since it was started. */
+        ProxyStats: {
+            /**
+             * Format: int64
+             * @description The number of the configuration that it works by.
+             * @example 7
+             */
+            generation: number;
+            /** @description What each service did. */
+            services: components["schemas"]["ProxyServiceStats"][];
+            /** @description What each member was given. */
+            members: components["schemas"]["ProxyMemberStats"][];
+        };
+        /** @description A revision with what it changed. */
+        Revision: {
+            /**
+             * Format: int64
+             * @description The number that it gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: date-time
+             * @description When it was accepted.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            at: string;
+            /**
+             * @description Whose it is; null if the appliance itself made it.
+             * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            author_id: string | null;
+            /**
+             * @description What they were called then.
+             * @example admin
+             */
+            author: string;
+            /**
+             * @description Why, in their words.
+             * @example more room for the sale
+             */
+            comment: string;
+            /**
+             * Format: int64
+             * @description How many resources it changed.
+             * @example 1
+             */
+            size: number;
+        } & {
+            /** @description What it changed. */
+            changes: components["schemas"]["Change"][];
+        };
+        /** @description An accepted change of the configuration. */
+        RevisionEntry: {
+            /**
+             * Format: int64
+             * @description The number that it gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: date-time
+             * @description When it was accepted.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            at: string;
+            /**
+             * @description Whose it is; null if the appliance itself made it.
+             * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            author_id: string | null;
+            /**
+             * @description What they were called then.
+             * @example admin
+             */
+            author: string;
+            /**
+             * @description Why, in their words.
+             * @example more room for the sale
+             */
+            comment: string;
+            /**
+             * Format: int64
+             * @description How many resources it changed.
+             * @example 1
+             */
+            size: number;
+        };
+        RevisionEntryList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["RevisionEntry"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
         /** @description An access token. */
         Session: {
             /** @description To be sent as `Authorization: Bearer …`. */
@@ -1047,7 +1643,31 @@ export interface components {
              */
             expires_in: number;
         };
-        /** @description What the layer-4 plane counted since it was started. */
+        /**
+         * @description How much somebody should care.
+         * @enum {string}
+         */
+        Severity: "info" | "warning" | "error";
+        /** @description A place for a release. It has a configuration of its own, which a new release takes over from the one that runs. */
+        Slot: {
+            /**
+             * @description `a` or `b`.
+             * @example a
+             */
+            name: string;
+            /** @description Whether it runs now. */
+            running: boolean;
+            /** @description Whether it is started next. */
+            next: boolean;
+            /** @description Whether it holds a release that can be started. */
+            startable: boolean;
+            /**
+             * @description The release in it; null if it has none.
+             * @example v1.2.0
+             */
+            version: string | null;
+        };
+        /** @description What the planes counted since they were started: the layer-4 plane's numbers, and beside them the layer-7 plane's. */
         Stats: {
             /**
              * Format: int64
@@ -1070,6 +1690,7 @@ export interface components {
             flows_attached: number;
             /** @description What each member was given, service by service. */
             backends: components["schemas"]["MemberStats"][];
+            l7: components["schemas"]["ProxyStats"] | null;
         };
         /** @description How the appliance is. */
         Status: {
@@ -1097,6 +1718,13 @@ export interface components {
             /** @description The other processes. */
             processes: components["schemas"]["Processes"];
         };
+        /** @description The machine's slots, and what becomes of an update. */
+        System: {
+            /** @description The two places for a release; none if the appliance was not started from its image. */
+            slots: components["schemas"]["Slot"][];
+            /** @description The last update since the appliance was started. */
+            update: components["schemas"]["Update"];
+        };
         /**
          * @description A word to find a resource by.
          * @example shop
@@ -1111,6 +1739,38 @@ export interface components {
              * @example 300
              */
             idle_s: number;
+        };
+        /** @description What becomes of an update. */
+        Update: {
+            state: components["schemas"]["UpdateState"];
+            /** @description Why it failed; null if it did not. */
+            error: string | null;
+        };
+        /**
+         * @description How far an update is.
+         * @enum {string}
+         */
+        UpdateState: "none" | "installing" | "installed" | "failed";
+        /** @description What checking the chain found. */
+        Verification: {
+            /** @description Whether every line is as it was written. */
+            intact: boolean;
+            /**
+             * Format: int64
+             * @description How many lines were read.
+             * @example 1200
+             */
+            entries: number;
+            /**
+             * @description The hash of the last good line. Keep it elsewhere: it shows later whether lines are missing at the end.
+             * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+             */
+            head: string;
+            /**
+             * Format: int64
+             * @description The number of the first line that is missing or not as it was written; null if all are.
+             */
+            broken_at: number | null;
         };
         VirtualIpList: {
             /** @description What is on this page. */
@@ -1304,10 +1964,7 @@ export interface components {
              * @example 80
              */
             port?: number;
-            /**
-             * @description How packets reach the members.
-             * @default nat
-             */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /**
@@ -1355,11 +2012,8 @@ export interface components {
              * @example 80
              */
             port: number;
-            /**
-             * @description How packets reach the members.
-             * @default nat
-             */
-            forwarding?: components["schemas"]["Forwarding"];
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
+            forwarding: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description When connections are forgotten.
@@ -1447,10 +2101,7 @@ export interface components {
              * @example 80
              */
             port: number;
-            /**
-             * @description How packets reach the members.
-             * @default nat
-             */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             default_pool_id: components["schemas"]["Identifier"] | null;
             /**
@@ -1508,7 +2159,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Another resource has this value already, or needs this resource. */
+        /** @description Another resource has this value already, or needs this resource; or it is not possible now. */
         Problem409: {
             headers: {
                 [name: string]: unknown;
@@ -1580,7 +2231,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The layer-4 plane does not answer; traffic may flow all the same. */
+        /** @description A process of the appliance does not answer; traffic may flow all the same. */
         Problem503: {
             headers: {
                 [name: string]: unknown;
@@ -1597,6 +2248,95 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /** @description Those with this `actor`. */
+                actor?: string;
+                /** @description Those with this `actor_id`. */
+                actor_id?: string;
+                /** @description Those with this `source`. */
+                source?: string;
+                /** @description Those with this `action`. */
+                action?: string;
+                /** @description Those with this `outcome`. */
+                outcome?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntryList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    verifyAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This was found. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditEntry"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     claim: {
         parameters: {
             query?: never;
@@ -1669,6 +2409,97 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    listEvents: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /** @description Those with this `kind`. */
+                kind?: string;
+                /** @description Those with this `severity`. */
+                severity?: string;
+                /** @description Those with this `resource`. */
+                resource?: string;
+                /** @description Those with this `resource_id`. */
+                resource_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    streamEvents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The number of the last event that you have: those after it come first. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, as long as you listen. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Event"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     readDescription: {
         parameters: {
             query?: never;
@@ -1738,7 +2569,13 @@ export interface operations {
     };
     createPool: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
                 "Idempotency-Key"?: string;
@@ -1826,7 +2663,13 @@ export interface operations {
     };
     replacePool: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -1877,7 +2720,13 @@ export interface operations {
     };
     deletePool: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -1908,7 +2757,13 @@ export interface operations {
     };
     patchPool: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2015,7 +2870,13 @@ export interface operations {
     };
     createMember: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
                 "Idempotency-Key"?: string;
@@ -2109,7 +2970,13 @@ export interface operations {
     };
     replaceMember: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2162,7 +3029,13 @@ export interface operations {
     };
     deleteMember: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2195,7 +3068,13 @@ export interface operations {
     };
     patchMember: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2247,6 +3126,66 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    listRevisions: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /** @description Those with this `author`. */
+                author?: string;
+                /** @description Those with this `resource_id`. */
+                resource_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionEntryList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number that it gave to the configuration. */
+                generation: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revision"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
         };
     };
@@ -2418,6 +3357,163 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    readSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is how they are. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    resetSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    restartSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    rollBackSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    shutDownSystem: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being done. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    putUpdate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description It is being installed. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["System"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     listVirtualIps: {
         parameters: {
             query?: {
@@ -2464,7 +3560,13 @@ export interface operations {
     };
     createVirtualIp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
                 "Idempotency-Key"?: string;
@@ -2551,7 +3653,13 @@ export interface operations {
     };
     replaceVirtualIp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2601,7 +3709,13 @@ export interface operations {
     };
     deleteVirtualIp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2632,7 +3746,13 @@ export interface operations {
     };
     patchVirtualIp: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2739,7 +3859,13 @@ export interface operations {
     };
     createVirtualService: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
                 "Idempotency-Key"?: string;
@@ -2835,7 +3961,13 @@ export interface operations {
     };
     replaceVirtualService: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2894,7 +4026,13 @@ export interface operations {
     };
     deleteVirtualService: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2925,7 +4063,13 @@ export interface operations {
     };
     patchVirtualService: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
@@ -2997,6 +4141,28 @@ export interface operations {
                 };
             };
             500: components["responses"]["Problem500"];
+        };
+    };
+    readReadiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It can. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
 }
