@@ -1,12 +1,16 @@
 //! A network namespace of the lab, and running programs in it.
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::command::{program, run, run_with_input};
 
@@ -33,6 +37,21 @@ impl Namespace {
         let mut command = program("nsenter");
         command.arg(format!("--net={}", self.path().display())).arg("--").arg(name);
         command
+    }
+
+    /// Does `work` in it: sockets that it opens are of this network, also when it is over.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let file =
+            File::open(self.path()).with_context(|| format!("cannot open {}", self.path().display()))?;
+        // A thread of its own: its network is nobody else's.
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                    .with_context(|| format!("cannot enter {}", self.name))?;
+                work()
+            });
+            inside.join().map_err(|_| anyhow!("what was done in {} panicked", self.name))?
+        })
     }
 
     /// Runs a program in it to its end, and returns what it wrote.

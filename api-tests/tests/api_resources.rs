@@ -78,7 +78,7 @@ fn what_was_written_is_read_again() {
         assert_eq!(read.body, expected);
     }
     let body = &shop.service.body;
-    assert_eq!(body["timeouts"], json!({ "idle_s": 300 }));
+    assert_eq!(body["timeouts"], json!({ "opening_s": 60, "idle_s": 300, "closing_s": 60 }));
     assert_eq!(body["forwarding"], "nat");
     assert_eq!(
         (&body["tags"], &body["enabled"], &body["description"]),
@@ -226,7 +226,7 @@ fn unknown_and_read_only_fields_are_never_dropped() {
     let body = json!({ "colour": null, "generation": 7 });
     let faults = [("/colour", "unknown_field"), ("/generation", "read_only")];
     shop.refuses(|api| api.patch(&shop.pool.path, "*", &body), 422, "validation_failed", faults);
-    let body = json!({ "timeouts": { "idle_s": 86_401, "syn_s": 3 }, "protocol": "udp", "forwarding": "dr" });
+    let body = json!({ "timeouts": { "idle_s": 86_401, "syn_s": 3 }, "protocol": "ipx", "forwarding": "dr" });
     let faults = [
         ("/forwarding", "unsupported"),
         ("/protocol", "unsupported"),

@@ -25,6 +25,11 @@
 #define MAX_ADDRESSES 262144
 #define MAX_QUEUES 256
 
+// RFC 792. The kernel's own header needs a C library for another machine than this.
+#define ICMP_UNREACHABLE 3
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER_PROBLEM 12
+
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET 0x1fff
 
@@ -95,17 +100,58 @@ static __always_inline bool holds(void *set, const void *key)
 	return bpf_map_lookup_elem(set, key) != NULL;
 }
 
+// The header of an ICMP error; the packet that it is about follows.
+struct icmp_error {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 more;
+};
+
 // The first 4 bytes of every transport header that we balance.
 struct ports {
 	__be16 source;
 	__be16 destination;
 };
 
+static __always_inline bool is_balanced(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+// An error is ours if the packet that it quotes was sent from a service, or to a member and not by this host.
+static __always_inline bool icmp_error_is_ours(const struct iphdr *ip, const void *end)
+{
+	const struct icmp_error *icmp = (const void *)ip + ip->ihl * 4;
+	const struct iphdr *quoted = (const void *)(icmp + 1);
+	if ((const void *)(quoted + 1) > end || ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_OFFSET))
+		return false;
+	if (icmp->type != ICMP_UNREACHABLE && icmp->type != ICMP_TIME_EXCEEDED && icmp->type != ICMP_PARAMETER_PROBLEM)
+		return false;
+	if (quoted->version != 4 || quoted->ihl < 5 || !is_balanced(quoted->protocol))
+		return false;
+	if (quoted->frag_off & bpf_htons(IP_OFFSET))
+		return false;
+
+	const struct ports *ports = (const void *)quoted + quoted->ihl * 4;
+	if ((const void *)(ports + 1) > end)
+		return false;
+
+	struct endpoint from = { .address = quoted->saddr, .port = ports->source, .protocol = quoted->protocol };
+	if (holds(&services, &from))
+		return true;
+
+	struct endpoint to = { .address = quoted->daddr, .port = ports->destination, .protocol = quoted->protocol };
+	return holds(&members, &to) && !holds(&locals, &ip->daddr);
+}
+
 static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end)
 {
 	if ((const void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return false;
-	if (ip->protocol != IPPROTO_TCP)
+	if (ip->protocol == IPPROTO_ICMP)
+		return icmp_error_is_ours(ip, end);
+	if (!is_balanced(ip->protocol))
 		return false;
 
 	__u16 fragment = bpf_ntohs(ip->frag_off) & (IP_MORE_FRAGMENTS | IP_OFFSET);

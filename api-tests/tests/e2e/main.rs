@@ -9,6 +9,7 @@ mod proxy;
 mod restarts;
 mod scheduling;
 mod stage;
+mod udp;
 mod workers;
 
 /// Makes each function a test on every kind of port that the lab has.

@@ -121,7 +121,7 @@ impl Served {
             port,
             forwarding,
             default_pool_id: _,
-            idle_timeout_s,
+            timeouts,
             enabled: _,
         } = service;
         L4Service {
@@ -131,7 +131,7 @@ impl Served {
             protocol: *protocol,
             forwarding: *forwarding,
             scheduler: self.scheduler,
-            idle_timeout_s: *idle_timeout_s,
+            timeouts: *timeouts,
             backends: self.backends.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use lb_compile::{CompileError, compile};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
-use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Weight};
+use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -64,7 +64,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 port: L4Port::new(port).unwrap(),
                 forwarding: Forwarding::Nat,
                 default_pool_id: pool.map(|pool| pool.get(&pools).id),
-                idle_timeout_s: 300,
+                timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
                 enabled,
             };
         let virtual_services = wishes.into_iter().map(service).collect();

@@ -20,7 +20,7 @@ const TABLE: &str = "netdev penstock";
 const OURS: &str = "\
 chain ours {
     vlan id 0-4095 return
-    ip protocol != tcp return
+    ip protocol != { tcp, udp } return
     ip frag-off & 0x3fff != 0 ip daddr @service_addrs counter drop
     ip daddr . ip protocol . th dport @services counter drop
     ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
@@ -155,6 +155,7 @@ fn endpoint(endpoint: Endpoint4) -> String {
     let Endpoint4 { address, port, protocol } = endpoint;
     let protocol = match protocol {
         L4Protocol::Tcp => "tcp",
+        L4Protocol::Udp => "udp",
     };
     format!("{address} . {protocol} . {port}")
 }

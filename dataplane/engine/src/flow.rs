@@ -16,7 +16,7 @@ use lb_mem::{
 
 use self::room::Room;
 
-use crate::tcp_state::{FREE, OPENING};
+use crate::state::{FREE, OPENING};
 
 /// How many buckets a key may be away from its own.
 const REACH: usize = 16;

@@ -9,6 +9,7 @@
 )]
 
 pub mod counters;
+mod errors;
 pub mod flow;
 mod loads;
 pub mod network;
@@ -16,8 +17,8 @@ mod pick;
 pub mod pipeline;
 mod rewrite;
 mod schedule;
+mod state;
 pub mod tables;
-mod tcp_state;
 pub mod verdict;
 pub mod wire;
 

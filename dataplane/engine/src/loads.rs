@@ -11,7 +11,7 @@ use lb_mem::{Conn, NOBODY};
 
 use crate::counters::WorkerCounters;
 use crate::schedule::{Cost, How, Schedule, Taker};
-use crate::tcp_state;
+use crate::state;
 
 /// What one worker knows of loads.
 #[derive(Debug)]
@@ -126,7 +126,7 @@ impl Loads {
 
 /// Whether a flow counts as one that its backend has: it is not over.
 pub(crate) fn counts(conn: &Conn) -> bool {
-    conn.backend != NOBODY && !tcp_state::is_over(conn.state)
+    conn.backend != NOBODY && !state::is_over(conn.state)
 }
 
 fn load(counters: &WorkerCounters, backend: u32) -> u64 {

@@ -12,29 +12,28 @@ use lb_model::counters::DropReason;
 use lb_model::snapshot::Generation;
 
 use crate::counters::WorkerCounters;
+use crate::errors;
 use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place};
 use crate::loads::{self, Loads};
 use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
 use crate::rewrite::{Onward, deltas, sum_segment};
+use crate::state;
 use crate::tables::{Backend, Endpoint, Tables};
-use crate::tcp_state;
 use crate::verdict::{PortIndex, Verdict};
-use crate::wire::eth;
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, Tcp};
+use crate::wire::{ICMP, TCP, UDP, eth, icmp, udp};
 
 /// The most frames that are looked at together.
 pub const MAX_BURST: usize = 64;
 
-const TCP: u8 = 6;
-/// Ethernet, IPv4 and TCP, none with options.
+/// Ethernet, IPv4 and TCP, none with options; of UDP it is the header and the first words.
 pub(crate) const USUAL_LEN: usize = eth::LEN + ipv4::MIN_LEN + tcp::MIN_LEN;
 /// From byte 8 on: the type of IPv4, and its first byte when it has no options.
 const USUAL_KIND: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x08, 0x00, 0x45, 0]);
 const USUAL_KIND_MASK: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0]);
-/// From byte 16 on: no fragment ("don't fragment" may be set or not), and the protocol.
-const USUAL_REST: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, TCP]);
+/// From byte 16 on, the protocol aside: no fragment ("don't fragment" may be set or not).
 const USUAL_REST_MASK: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0x3f, 0xff, 0, 0xff]);
 /// The first six bytes of a frame.
 const MAC_MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0]);
@@ -90,9 +89,16 @@ enum Stage {
     Decided,
     /// It is TCP, without IP options: all headers are at their usual places.
     Usual,
-    /// It is TCP, with IP options.
-    WithOptions,
+    /// It is UDP, likewise.
+    UsualUdp,
+    /// It is TCP or UDP in another form.
+    Unusual,
+    /// It is an ICMP error, and looked up by the reverse of the packet that it quotes.
+    Error,
 }
+
+/// Control bits that make a packet take the long way.
+const NEVER_PLAIN: u8 = u8::MAX;
 
 /// What is the same for a whole burst.
 #[derive(Clone, Copy)]
@@ -213,7 +219,7 @@ impl Engine {
             burst.prefetch(index + PREFETCH_AHEAD);
             let bad = burst.has_bad_checksum(index);
             let frame = burst.frame(index);
-            let usual = !bad && glance(scene, frame, packet);
+            let usual = !bad && (glance::<TCP>(scene, frame, packet) || glance::<UDP>(scene, frame, packet));
             if !usual && let Err(decided) = read(scene, frame, bad, packet) {
                 (packet.stage, *verdict) = (Stage::Decided, decided);
                 continue;
@@ -249,7 +255,7 @@ impl Engine {
             }
             match view.confirm(packet.found, packet.key) {
                 Some(conn)
-                    if conn.epoch == scene.tables.epoch && tcp_state::is_plain(conn.state, packet.flags) =>
+                    if conn.epoch == scene.tables.epoch && state::is_plain(conn.state, packet.flags) =>
                 {
                     let from = packet.found.direction();
                     // Written in two ways on purpose: a verdict copied as a whole stalls on its own narrow stores.
@@ -273,13 +279,18 @@ impl Engine {
         frame: &mut [u8],
         packet: &Packet,
     ) -> Result<PortIndex, Verdict> {
+        if packet.stage == Stage::Error {
+            return self.forward_error(scene.tables, frame, packet);
+        }
         let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place, None);
-        if found != Found::NOTHING && tcp_state::asks(packet.flags) && self.is_superseded(tables, found) {
+        let asks = state::asks(packet.key.protocol, packet.flags);
+        if found != Found::NOTHING && asks && self.is_superseded(tables, found) {
             self.forget(found);
             found = Found::NOTHING;
         }
-        if found == Found::NOTHING {
+        let begins = found == Found::NOTHING;
+        if begins {
             found = self.begin(scene, packet)?;
         }
         let from = found.direction();
@@ -287,19 +298,42 @@ impl Engine {
         let conn = view.confirm(found, packet.key).ok_or(Verdict::Drop(DropReason::NoFlow))?;
         let backend =
             backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
-        let counted = loads::counts(conn);
-        tcp_state::advance(conn, from, packet.flags, backend.idle);
-        if counted && !loads::counts(conn) {
-            self.loads.end(conn.backend);
+        if !begins {
+            let counted = loads::counts(conn);
+            state::advance(conn, from, packet.flags, &backend.patience);
+            if counted && !loads::counts(conn) {
+                self.loads.end(conn.backend);
+            }
         }
         pass(&self.counters, scene, frame, packet, conn, from)
+    }
+
+    /// For ICMP errors about packets of flows.
+    fn forward_error(
+        &mut self,
+        tables: &Tables,
+        frame: &mut [u8],
+        packet: &Packet,
+    ) -> Result<PortIndex, Verdict> {
+        let found = self.flows.view().find(packet.key, packet.place, None);
+        let Some(conn) = self.flows.conn(found) else {
+            let from_client = tables.service(packet.destination()).is_some();
+            let client = if from_client { packet.source() } else { packet.destination() };
+            return Err(self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
+        };
+        backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let from = found.direction();
+        errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), conn, from);
+        let hop = next_hop(tables, conn, from)?;
+        hop.address_frame(frame);
+        Ok(hop.port)
     }
 
     /// Whether a client's SYN finds a flow that is over, or whose member is gone.
     fn is_superseded(&mut self, tables: &Tables, found: Found) -> bool {
         found.direction() == Direction::FromClient
             && self.flows.conn(found).is_some_and(|conn| {
-                tcp_state::is_over(conn.state) || backend_of(tables, &mut self.loads, conn).is_none()
+                state::is_over(conn.state) || backend_of(tables, &mut self.loads, conn).is_none()
             })
     }
 
@@ -316,7 +350,7 @@ impl Engine {
         if let Some(handoff) = self.elsewhere(source) {
             return Err(handoff);
         }
-        if !tcp_state::asks(packet.flags) {
+        if !state::asks(packet.key.protocol, packet.flags) {
             return Err(Verdict::Drop(DropReason::NoFlow));
         }
         self.open(tables, now, packet, service).map_err(Verdict::Drop)
@@ -344,7 +378,7 @@ impl Engine {
             deltas: deltas(offered, member),
             backend: (chosen, tables.epoch),
             now,
-            timeout: tcp_state::OPENING_TIMEOUT,
+            timeout: backend.patience.opening,
         };
         if !self.flows.has_room(false) && !self.flows.evict(now, false, |gone| self.loads.forget(gone)) {
             return Err(DropReason::FlowTableFull);
@@ -388,30 +422,35 @@ impl<'tables> Scene<'tables> {
     }
 }
 
-/// Reads a frame that is as nearly all are: to this port, TCP over IPv4 without options, whole. Says whether it is.
+/// Reads a frame that is as nearly all are: to this port, of this protocol over IPv4 without options, whole. Says whether it
+/// is.
 #[expect(clippy::needless_bitwise_bool, reason = "one branch instead of seven")]
 #[inline]
-fn glance(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
+fn glance<const PROTOCOL: u8>(scene: &Scene, frame: &[u8], packet: &mut Packet) -> bool {
     let Some(head) = frame.first_chunk::<USUAL_LEN>() else { return false };
     // Three words hold all that decides.
     let (to, kind, rest) = (word(head, 0), word(head, 8), word(head, 16));
     let [len_high, len_low, _, _, _, _, ttl, _] = rest.to_ne_bytes();
     let total = usize::from(u16::from_be_bytes([len_high, len_low]));
-    let segment = usize::from(head[46] >> 4) * 4;
+    let (segment, least) = match PROTOCOL {
+        TCP => (usize::from(head[46] >> 4) * 4, tcp::MIN_LEN),
+        _ => (usize::from(u16::from_be_bytes([head[38], head[39]])), udp::LEN),
+    };
+    let protocol = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, PROTOCOL]);
     // All at once: one branch that is nearly never taken.
     let usual = (to & MAC_MASK == scene.mac_word)
         & (kind & USUAL_KIND_MASK == USUAL_KIND)
-        & (rest & USUAL_REST_MASK == USUAL_REST)
+        & (rest & USUAL_REST_MASK == protocol)
         & (ttl > 1)
-        & (segment >= tcp::MIN_LEN)
+        & (segment >= least)
         & (ipv4::MIN_LEN + segment <= total)
         & (eth::LEN + total <= frame.len());
     let [.., a, b, c, d, e, f, g, h] = head[..34] else { return false };
     packet.key.addresses = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
     packet.key.ports = u32::from_ne_bytes([head[34], head[35], head[36], head[37]]);
-    packet.key.protocol = TCP;
-    packet.flags = head[47];
-    packet.stage = Stage::Usual;
+    packet.key.protocol = PROTOCOL;
+    (packet.flags, packet.stage) =
+        if PROTOCOL == TCP { (head[47], Stage::Usual) } else { (0, Stage::UsualUdp) };
     packet.payload = (eth::LEN + ipv4::MIN_LEN) as u16;
     packet.end = (eth::LEN + total) as u16;
     usual
@@ -423,7 +462,7 @@ fn word(head: &[u8; USUAL_LEN], at: usize) -> u64 {
     head[at..].first_chunk::<8>().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
-/// Reads the headers of any frame: a TCP packet that may be of a flow, or the verdict.
+/// Reads the headers of any frame: a packet that may be of a flow, or the verdict.
 #[cold]
 fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) -> Result<(), Verdict> {
     let Scene { tables, strangers, .. } = *scene;
@@ -439,21 +478,58 @@ fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) ->
         return Err(strangers);
     }
     let ip = Ipv4::parse(frame).map_err(dropped)?;
-    if ip.protocol != TCP {
-        return Err(strangers);
+    match ip.protocol {
+        TCP | UDP => {}
+        ICMP => return read_error(scene, frame, &ip, packet),
+        _ => return Err(strangers),
     }
     if ip.fragment {
         let ours = tables.may_be_ours(ip.source(), ip.destination());
         return Err(if ours { dropped(DropReason::Fragment) } else { strangers });
     }
     let segment = frame.get(ip.payload..ip.end).ok_or(dropped(DropReason::Truncated))?;
-    let transport = Tcp::parse(segment).map_err(dropped)?;
+    let (ports, flags) = if ip.protocol == TCP {
+        let Tcp { ports, flags } = Tcp::parse(segment).map_err(dropped)?;
+        (ports, flags)
+    } else {
+        (udp::ports(segment).map_err(dropped)?, 0)
+    };
     if ip.ttl <= 1 {
-        return Err(on_last_hop(tables, &ip, transport.ports, strangers));
+        return Err(on_last_hop(tables, &ip, ports, strangers));
     }
-    packet.key = Key { addresses: ip.addresses, ports: transport.ports, protocol: TCP };
-    packet.flags = transport.flags;
-    packet.stage = Stage::WithOptions;
+    packet.key = Key { addresses: ip.addresses, ports, protocol: ip.protocol };
+    packet.flags = flags;
+    packet.stage = Stage::Unusual;
+    (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
+    Ok(())
+}
+
+/// An ICMP message: an error about a packet of a service's, or the verdict.
+#[cold]
+fn read_error(scene: &Scene, frame: &[u8], ip: &Ipv4, packet: &mut Packet) -> Result<(), Verdict> {
+    let Scene { tables, strangers, .. } = *scene;
+    if ip.fragment {
+        return Err(strangers);
+    }
+    let message = frame.get(ip.payload..ip.end).ok_or(Verdict::Drop(DropReason::Truncated))?;
+    let quoted = icmp::quoted(message).ok_or(strangers)?;
+    // As if the packet that is quoted came back: by this its flow is known.
+    packet.key = Key {
+        addresses: quoted.addresses.rotate_left(32),
+        ports: quoted.ports.rotate_left(16),
+        protocol: quoted.protocol,
+    };
+    let to_member = tables.is_member(packet.source()) && !tables.is_local(ip.destination());
+    if tables.service(packet.destination()).is_none() && !to_member {
+        return Err(strangers);
+    }
+    if !errors::has_right_checksum(message) {
+        return Err(Verdict::Drop(DropReason::BadChecksum));
+    }
+    if ip.ttl <= 1 {
+        return Err(Verdict::Drop(DropReason::TtlExpired));
+    }
+    (packet.flags, packet.stage) = (NEVER_PLAIN, Stage::Error);
     (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
     Ok(())
 }
@@ -473,8 +549,9 @@ fn for_others(head: &[u8; eth::LEN], own: MacAddr, strangers: Verdict) -> Verdic
 /// What is ours may not travel on; what is the host's has arrived.
 #[cold]
 fn on_last_hop(tables: &Tables, ip: &Ipv4, ports: u32, strangers: Verdict) -> Verdict {
-    let destination = Endpoint { address: ip.destination(), port: tcp::high(ports), protocol: TCP };
-    let source = Endpoint { address: ip.source(), port: tcp::low(ports), protocol: TCP };
+    let protocol = ip.protocol;
+    let destination = Endpoint { address: ip.destination(), port: tcp::high(ports), protocol };
+    let source = Endpoint { address: ip.source(), port: tcp::low(ports), protocol };
     let reply = tables.is_member(source) && !tables.is_local(destination.address);
     if tables.service(destination).is_some() || reply {
         Verdict::Drop(DropReason::TtlExpired)
@@ -535,18 +612,29 @@ fn pass(
     }
     let onward = Onward::of(conn, from);
     match frame.first_chunk_mut::<USUAL_LEN>() {
-        Some(head) if packet.stage == Stage::Usual => onward.write_usual(head),
-        _ => onward.write(frame, usize::from(packet.payload)),
+        Some(head) if packet.stage == Stage::Usual => onward.write_usual::<TCP>(head),
+        Some(head) if packet.stage == Stage::UsualUdp => onward.write_usual::<UDP>(head),
+        _ => onward.write(frame, usize::from(packet.payload), packet.key.protocol),
     }
     if scene.sums {
-        sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), TCP);
+        sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), packet.key.protocol);
     }
-    let hop = match scene.tables.next_hops.get(conn.next_hops[way] as usize) {
-        Some(hop) if hop.resolved => hop,
-        _ => seek(scene.tables, conn, from)?,
-    };
+    let hop = next_hop(scene.tables, conn, from)?;
     hop.address_frame(frame);
     Ok(hop.port)
+}
+
+/// The next hop of a flow's packets from one end.
+#[inline]
+fn next_hop<'tables>(
+    tables: &'tables Tables,
+    conn: &mut Conn,
+    from: Direction,
+) -> Result<&'tables NextHop, Verdict> {
+    match tables.next_hops.get(conn.next_hops[from as usize] as usize) {
+        Some(hop) if hop.resolved => Ok(hop),
+        _ => seek(tables, conn, from),
+    }
 }
 
 /// Looks for the next hop of a flow's packets, and remembers it once it is there.

@@ -5,7 +5,7 @@ use lb_mem::Conn;
 use crate::flow::Direction;
 use crate::pipeline::USUAL_LEN;
 use crate::tables::Endpoint;
-use crate::wire::{checksum, eth, ipv4, load_u16, tcp};
+use crate::wire::{UDP, checksum, eth, ipv4, load_u16, tcp, udp};
 
 /// What a packet of a flow becomes: the one that travels on to the member, or back to the client as if from the virtual
 /// IP.
@@ -30,21 +30,26 @@ impl Onward {
 
     /// Rewrites a frame whose headers have no options.
     #[inline]
-    pub(crate) fn write_usual(self, head: &mut [u8; USUAL_LEN]) {
+    pub(crate) fn write_usual<const PROTOCOL: u8>(self, head: &mut [u8; USUAL_LEN]) {
         const PAYLOAD: usize = eth::LEN + ipv4::MIN_LEN;
-        self.write(head, PAYLOAD);
+        self.write(head, PAYLOAD, PROTOCOL);
     }
 
     /// Rewrites a frame whose transport header is at `payload`; both headers were parsed.
     #[inline]
-    pub(crate) fn write(self, frame: &mut [u8], payload: usize) {
+    pub(crate) fn write(self, frame: &mut [u8], payload: usize, protocol: u8) {
         if let Some(ttl) = frame.get_mut(ipv4::TTL) {
             *ttl = ttl.wrapping_sub(1);
         }
         update_at(frame, ipv4::CHECKSUM, self.deltas[0]);
-        update_at(frame, payload + tcp::CHECKSUM, self.deltas[1]);
+        update_transport(frame, payload, protocol, self.deltas[1]);
         store(frame, ipv4::SOURCE, self.addresses.to_ne_bytes());
         store(frame, payload, self.ports.to_ne_bytes());
+    }
+
+    /// The addresses that the packet is to have: of the virtual IP or the member it is to come from or go to.
+    pub(crate) fn addresses(self) -> u64 {
+        self.addresses
     }
 }
 
@@ -58,20 +63,43 @@ pub(crate) fn deltas(offered: Endpoint, member: Endpoint) -> [[u16; 2]; 2] {
     [[checksum::add(address, hop), transport], [checksum::add(!address, hop), !transport]]
 }
 
-fn halves(word: u32) -> [u16; 2] {
+pub(crate) fn halves(word: u32) -> [u16; 2] {
     let [a, b, c, d] = word.to_ne_bytes();
     [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
 }
 
-/// Sums the whole transport segment anew, whatever checksum it came with.
+/// Updates the checksum of a transport header, if it is there and its sender made one.
+#[inline]
+pub(crate) fn update_transport(frame: &mut [u8], payload: usize, protocol: u8, delta: u16) {
+    if protocol != UDP {
+        return update_at(frame, payload + tcp::CHECKSUM, delta);
+    }
+    if let Some(old @ 1..) = load_u16(frame, payload + udp::CHECKSUM) {
+        let sum = udp_sum(checksum::update(old, delta));
+        store(frame, payload + udp::CHECKSUM, sum.to_ne_bytes());
+    }
+}
+
+/// A sum of 0 is sent as its other form: 0 says that there is none (RFC 768).
+#[inline]
+fn udp_sum(sum: u16) -> u16 {
+    if sum == 0 { u16::MAX } else { sum }
+}
+
+/// Sums the whole transport segment anew, whatever checksum it came with; a datagram that came without goes without.
 pub(crate) fn sum_segment(frame: &mut [u8], payload: usize, end: usize, protocol: u8) {
     let Some(addresses) = frame.get(ipv4::SOURCE..).and_then(<[u8]>::first_chunk::<8>).copied() else {
         return;
     };
     let Some(segment) = frame.get_mut(payload..end) else { return };
-    store(segment, tcp::CHECKSUM, [0, 0]);
+    let at = if protocol == UDP { udp::CHECKSUM } else { tcp::CHECKSUM };
+    if protocol == UDP && load_u16(segment, at) == Some(0) {
+        return;
+    }
+    store(segment, at, [0, 0]);
     let sum = checksum::transport(addresses, protocol, segment);
-    store(segment, tcp::CHECKSUM, sum.to_ne_bytes());
+    let sum = if protocol == UDP { udp_sum(sum) } else { sum };
+    store(segment, at, sum.to_ne_bytes());
 }
 
 /// Writes both Ethernet addresses.
@@ -82,14 +110,14 @@ pub(crate) fn address_frame(frame: &mut [u8], macs: &[u8; 12]) {
 }
 
 #[inline]
-fn update_at(frame: &mut [u8], at: usize, delta: u16) {
+pub(crate) fn update_at(frame: &mut [u8], at: usize, delta: u16) {
     if let Some(old) = load_u16(frame, at) {
         store(frame, at, checksum::update(old, delta).to_ne_bytes());
     }
 }
 
 #[inline]
-fn store<const N: usize>(frame: &mut [u8], at: usize, bytes: [u8; N]) {
+pub(crate) fn store<const N: usize>(frame: &mut [u8], at: usize, bytes: [u8; N]) {
     if let Some(place) = frame.get_mut(at..at + N) {
         place.copy_from_slice(&bytes);
     }

@@ -14,9 +14,9 @@ use lb_model::snapshot::{Generation, L4Backend, L4Service, L4Snapshot};
 use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
-use crate::TICKS_PER_SECOND;
 use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
 use crate::schedule::{Schedule, Taker, mix, table_size};
+use crate::state::Patience;
 use crate::verdict::{Awaited, PortIndex};
 
 /// How many virtual services the plane has room for.
@@ -49,8 +49,8 @@ pub struct Tables {
 /// A member of a service's pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
-    /// The timeout of its established flows.
-    pub(crate) idle: u32,
+    /// How long its flows may be silent.
+    pub(crate) patience: Patience,
     pub(crate) endpoint: Endpoint,
     /// Where `limits` has its member's, or [`NOBODY`].
     limit: u32,
@@ -237,10 +237,10 @@ impl Planner {
     ) -> Result<(u32, Arc<Schedule>), TablesError> {
         let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
         let slot = self.services.keep((service.id, offered));
-        let idle = service.idle_timeout_s.saturating_mul(TICKS_PER_SECOND);
+        let patience = Patience::from(service.timeouts);
         let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            placed.push(self.place_backend(next, service, offered, backend, idle)?);
+            placed.push(self.place_backend(next, service, offered, backend, patience)?);
         }
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
@@ -264,12 +264,12 @@ impl Planner {
         service: &L4Service,
         offered: Endpoint,
         backend: &L4Backend,
-        idle: u32,
+        patience: Patience,
     ) -> Result<u32, TablesError> {
         let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
         let slot = self.backends.keep((service.id, backend.member, offered, member));
         let limit = backend.connection_limit.map_or(NOBODY, |most| next.limit(backend.member, most, slot));
-        put(&mut next.backends, slot, Backend { idle, endpoint: member, limit }, Backend::nobody);
+        put(&mut next.backends, slot, Backend { patience, endpoint: member, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
         next.members.insert(member);
         next.member_addresses.insert(member.address);
@@ -349,7 +349,11 @@ impl Configured {
 
 impl Backend {
     fn nobody() -> Self {
-        Self { idle: 0, endpoint: Endpoint { address: 0, port: 0, protocol: 0 }, limit: NOBODY }
+        Self {
+            patience: Patience::default(),
+            endpoint: Endpoint { address: 0, port: 0, protocol: 0 },
+            limit: NOBODY,
+        }
     }
 }
 

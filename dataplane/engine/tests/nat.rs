@@ -103,8 +103,9 @@ fn what_is_not_ours_is_the_kernels() {
     assert_eq!(lb.send(other_port.clone()).0, Verdict::Punt);
     let to_host = Frame::tcp((MEMBER_1, 8080), (HOST, 5000), ACK, b"").arriving_at(BACK_MAC);
     assert_eq!(lb.send(to_host).0, Verdict::Punt);
-    let udp = from_client(1, SYN, b"").with(23, 17);
-    assert_eq!(lb.send(udp).0, Verdict::Punt);
+    assert_eq!(lb.send(Frame::udp((CLIENT, 1), (VIP, 80), b"")).0, Verdict::Punt);
+    let gre = from_client(1, SYN, b"").with(23, 47);
+    assert_eq!(lb.send(gre).0, Verdict::Punt);
     let arp = from_client(1, SYN, b"").with(13, 6).arriving_at(MacAddr([0xff; 6]));
     assert_eq!(lb.send_at(FRONT, arp).0, Verdict::Punt);
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::l7::{L7Protocol, L7Timeouts};
-use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler, Weight};
+use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
@@ -50,8 +50,8 @@ pub struct VirtualService {
     pub forwarding: Forwarding,
     /// The pool that serves it; without one every connection is refused.
     pub default_pool_id: Option<PoolId>,
-    /// After how many seconds of silence an established connection is forgotten.
-    pub idle_timeout_s: u32,
+    /// After how much silence a connection is forgotten.
+    pub timeouts: Timeouts,
     /// A disabled service is not offered.
     pub enabled: bool,
 }

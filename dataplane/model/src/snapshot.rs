@@ -27,6 +27,8 @@ impl fmt::Display for Generation {
 pub enum L4Protocol {
     /// TCP.
     Tcp,
+    /// UDP.
+    Udp,
 }
 
 impl L4Protocol {
@@ -34,6 +36,7 @@ impl L4Protocol {
     pub fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
+            Self::Udp => 17,
         }
     }
 }
@@ -119,6 +122,18 @@ impl From<Weight> for u16 {
     }
 }
 
+/// After how many seconds of silence a flow is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// As long as the handshake is not done, or of UDP only one datagram was seen.
+    pub opening_s: u32,
+    /// Once it is established.
+    pub idle_s: u32,
+    /// Once both sides have said that they have no more to send.
+    pub closing_s: u32,
+}
+
 /// What the layer-4 plane forwards by: every service with its backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,8 +160,8 @@ pub struct L4Service {
     pub forwarding: Forwarding,
     /// How one is chosen.
     pub scheduler: Scheduler,
-    /// Seconds of silence after which an established flow is forgotten.
-    pub idle_timeout_s: u32,
+    /// After how much silence a flow is forgotten.
+    pub timeouts: Timeouts,
     /// Who serves it; none: new connections are dropped and counted.
     pub backends: Vec<L4Backend>,
 }

@@ -155,7 +155,8 @@ fn each_packet_has_its_verdict() {
         ("the last fragment", Frame { fragment: 0x0010, to: (SERVICE, 9), ..to_service.clone() }, OURS),
         ("do not fragment", Frame { fragment: 0x4000, ..to_service.clone() }, OURS),
         ("a fragment elsewhere", Frame { fragment: 0x0010, to: (HERE, 80), ..to_service.clone() }, PASS),
-        ("a fragment by UDP", Frame { fragment: 0x2000, protocol: 17, ..to_service }, PASS),
+        ("a fragment by UDP", Frame { fragment: 0x2000, protocol: 17, ..to_service.clone() }, OURS),
+        ("by another protocol", Frame { protocol: 47, ..to_service }, PASS),
         ("a member's reply", reply.clone(), OURS),
         ("a member's reply with IP options", Frame { options: 40, ..reply.clone() }, OURS),
         ("the first fragment of a reply", Frame { fragment: 0x2000, ..reply.clone() }, OURS),
@@ -167,6 +168,39 @@ fn each_packet_has_its_verdict() {
     let mut loaded = loaded();
     for (what, frame, verdict) in cases {
         assert_eq!(loaded.verdict(&frame.bytes()), verdict, "{what}");
+    }
+}
+
+/// An ICMP error of `kind`, from a router to `to`, about `quoted`.
+fn error(kind: u8, to: &str, quoted: &Frame) -> Vec<u8> {
+    let quoted = &quoted.bytes()[14..42];
+    let mut bytes = Frame { protocol: 1, ..segment(("203.0.113.1", 0), (SERVICE, 0)) }.bytes()[..34].to_vec();
+    bytes[16..18].copy_from_slice(&56u16.to_be_bytes());
+    bytes[30..34].copy_from_slice(&address(to).octets());
+    bytes.extend([kind, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(quoted);
+    bytes
+}
+
+#[test]
+fn an_error_goes_where_what_it_quotes_came_from() {
+    let to_client = segment((SERVICE, 80), (CLIENT, 40_000));
+    let to_member = segment((CLIENT, 40_000), (MEMBER, 8080));
+    let cases = [
+        ("about a reply", error(3, SERVICE, &to_client), OURS),
+        ("about a packet that lived too long", error(11, SERVICE, &to_client), OURS),
+        ("about a request", error(3, CLIENT, &to_member), OURS),
+        ("about a request of this host", error(3, HERE, &to_member), PASS),
+        ("about another port", error(3, SERVICE, &segment((SERVICE, 22), (CLIENT, 40_000))), PASS),
+        ("about UDP", error(3, SERVICE, &Frame { protocol: 17, ..to_client.clone() }), PASS),
+        ("about ICMP", error(3, SERVICE, &Frame { protocol: 1, ..to_client.clone() }), PASS),
+        ("about a later fragment", error(3, SERVICE, &Frame { fragment: 1, ..to_client.clone() }), PASS),
+        ("no error but an echo", error(8, SERVICE, &to_client), PASS),
+        ("cut short", error(3, SERVICE, &to_client)[..64].to_vec(), PASS),
+    ];
+    let mut loaded = loaded();
+    for (what, bytes, verdict) in cases {
+        assert_eq!(loaded.verdict(&bytes), verdict, "{what}");
     }
 }
 

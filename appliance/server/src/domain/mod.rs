@@ -45,7 +45,7 @@ pub(crate) use timestamp::Timestamp;
 pub(crate) use token::Token;
 pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
-pub(crate) use virtual_service::{Timeouts, VirtualService};
+pub(crate) use virtual_service::VirtualService;
 
 /// A kind of resource: the struct that implements it holds the fields that only this kind has.
 pub(crate) trait Kind:

@@ -9,7 +9,7 @@ use super::Kind;
 use super::fields::{self, Fields};
 
 /// What members speak.
-const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp)];
+const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp), ("udp", L4Protocol::Udp)];
 
 const ALGORITHMS: &[(&str, Scheduler)] = &[
     ("round_robin", Scheduler::RoundRobin),

@@ -8,7 +8,24 @@ use utoipa::ToSchema;
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Protocol {
     Tcp,
+    Udp,
     Http,
+}
+
+/// After how many seconds of silence a connection is forgotten.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
+pub(crate) struct Timeouts {
+    /// As long as the handshake is not done, or of UDP only one datagram was seen. Without it, 60 for TCP and 30 for UDP.
+    #[schema(minimum = 1, maximum = 86400, example = 60)]
+    opening_s: Option<u32>,
+    /// Once it is established. Without it, 300 for TCP and 120 for UDP.
+    #[schema(minimum = 1, maximum = 86400, example = 300)]
+    idle_s: Option<u32>,
+    /// Once both sides have said that they have no more to send.
+    #[schema(minimum = 1, maximum = 86400, default = 60, example = 60)]
+    closing_s: Option<u32>,
 }
 
 /// What members speak.
@@ -17,6 +34,7 @@ pub(crate) enum Protocol {
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum MemberProtocol {
     Tcp,
+    Udp,
 }
 
 /// How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;

@@ -37,9 +37,11 @@ fn what_is_not_given_has_its_default() {
     let expected = json!({
         "name": "shop", "description": "", "tags": [], "enabled": true,
         "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
-        "default_pool_id": null, "timeouts": { "idle_s": 300 },
+        "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
     });
     assert_eq!(Value::Object(spec.document()), expected);
+    let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();
+    assert_eq!((dns.own.timeouts.opening_s, dns.own.timeouts.idle_s), (30, 120), "by UDP");
     let member = read::<Member>(&json!({ "address": "198.51.100.1", "port": 8080 })).unwrap();
     assert_eq!(member.meta.name, "198.51.100.1:8080");
 }
@@ -47,7 +49,7 @@ fn what_is_not_given_has_its_default() {
 #[test]
 fn every_wrong_field_is_named_at_once() {
     let document = json!({
-        "name": "", "tags": ["a", 1, "a"], "enabled": "yes", "virtual_ip_ids": [IP, "x"], "protocol": "udp",
+        "name": "", "tags": ["a", 1, "a"], "enabled": "yes", "virtual_ip_ids": [IP, "x"], "protocol": "ipx",
         "port": 70000, "timeouts": { "idle_s": 0, "idle_ms": 5 }, "id": IP, "colour": "blue",
     });
     let expected = [

@@ -2,7 +2,7 @@
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::L7Protocol;
-use lb_model::snapshot::{Forwarding, L4Protocol};
+use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts};
 use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,8 +11,11 @@ use super::Kind;
 use super::fields::{self, Fields};
 
 /// The protocols that are balanced.
-const PROTOCOLS: &[(&str, ServiceProtocol)] =
-    &[("tcp", ServiceProtocol::L4(L4Protocol::Tcp)), ("http", ServiceProtocol::L7(L7Protocol::Http))];
+const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
+    ("tcp", ServiceProtocol::L4(L4Protocol::Tcp)),
+    ("udp", ServiceProtocol::L4(L4Protocol::Udp)),
+    ("http", ServiceProtocol::L7(L7Protocol::Http)),
+];
 
 /// How packets can reach the members.
 const PACKETS: &[(&str, ServiceForwarding)] = &[("nat", ServiceForwarding::Packets(Forwarding::Nat))];
@@ -42,22 +45,18 @@ pub(crate) struct VirtualService {
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
     /// When connections are forgotten.
-    #[schema(default = json!({ "idle_s": 300 }))]
+    #[schema(value_type = super::schema::Timeouts)]
     pub(crate) timeouts: Timeouts,
 }
 
-/// When connections are forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Timeouts {
-    /// Seconds of silence after which an established connection is forgotten.
-    #[schema(minimum = 1, maximum = 86400, default = 300, example = 300)]
-    pub(crate) idle_s: u32,
-}
-
-impl Timeouts {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self { idle_s: fields.optional("idle_s", 300, fields::number(1, 86_400))? })
-    }
+/// The seconds after which silent connections are forgotten. Exchanges by UDP are short: theirs are forgotten sooner.
+fn timeouts(fields: &mut Fields<'_>, protocol: Option<ServiceProtocol>) -> Option<Timeouts> {
+    let by_udp = protocol.is_some_and(|protocol| protocol.transport() == L4Protocol::Udp);
+    let (opening, idle) = if by_udp { (30, 120) } else { (60, 300) };
+    let opening_s = fields.optional("opening_s", opening, fields::number(1, 86_400));
+    let idle_s = fields.optional("idle_s", idle, fields::number(1, 86_400));
+    let closing_s = fields.optional("closing_s", 60, fields::number(1, 86_400));
+    Some(Timeouts { opening_s: opening_s?, idle_s: idle_s?, closing_s: closing_s? })
 }
 
 /// What fits the protocol; where that is wrong, anything that there is.
@@ -82,7 +81,7 @@ impl Kind for VirtualService {
         "port": 80,
         "forwarding": "nat",
         "default_pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a",
-        "timeouts": { "idle_s": 300 }
+        "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 }
     }"#;
 
     fn new_id() -> VirtualServiceId {
@@ -95,7 +94,7 @@ impl Kind for VirtualService {
         let port = fields.required("port", fields::port);
         let forwarding = read_forwarding(protocol, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
-        let timeouts = fields.object("timeouts", Timeouts::read);
+        let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         Some(Self {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,

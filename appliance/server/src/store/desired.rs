@@ -13,7 +13,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
-use crate::domain::{Pool, Record, Spec, Timeouts, VirtualIp, VirtualService};
+use crate::domain::{Pool, Record, Spec, VirtualIp, VirtualService};
 
 impl Store {
     /// Reads it all in one transaction, so that it is one generation, whole.
@@ -60,7 +60,6 @@ enum Offered {
 fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts } = own;
-    let Timeouts { idle_s } = timeouts;
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
         (ServiceProtocol::L4(protocol), ServiceForwarding::Packets(forwarding)) => {
@@ -71,7 +70,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
                 port,
                 forwarding,
                 default_pool_id,
-                idle_timeout_s: idle_s,
+                timeouts,
                 enabled,
             }))
         }
@@ -82,7 +81,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
                 protocol,
                 port,
                 default_pool_id,
-                timeouts: L7Timeouts { idle_s, request_s: 10, connect_s: 5, response_s: 60 },
+                timeouts: L7Timeouts { idle_s: timeouts.idle_s, request_s: 10, connect_s: 5, response_s: 60 },
                 enabled,
             }))
         }
@@ -94,7 +93,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
 }
 
 fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
-    // The protocol says what the members speak; a pool of another protocol than the service's cannot be written yet.
+    // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
     let Spec { meta, own: Pool { protocol: _, algorithm } } = record.spec;
     let members = members.remove(&record.id).unwrap_or_default();
     desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members }

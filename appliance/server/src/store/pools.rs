@@ -43,10 +43,21 @@ impl Table for Pool {
 
     async fn check(
         &self,
-        _place: &Place<Self>,
-        _faults: &mut Faults,
-        _connection: &mut SqliteConnection,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
+        let other: Option<String> = sqlx::query_scalar(
+            "SELECT s.name FROM virtual_services s JOIN virtual_service_ips i ON i.virtual_service_id = s.id
+             WHERE s.default_pool_id = ? AND i.protocol <> ? ORDER BY s.name LIMIT 1",
+        )
+        .bind(Text(place.id))
+        .bind(Word(self.protocol))
+        .fetch_optional(connection)
+        .await?;
+        if let Some(service) = other {
+            faults.unfit("/protocol", format!("virtual service `{service}` speaks another with its clients"));
+        }
         Ok(())
     }
 

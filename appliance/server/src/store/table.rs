@@ -110,6 +110,11 @@ impl Faults {
         self.missing.push(FieldError::new(pointer, "required", detail));
     }
 
+    /// The field names what does not fit here.
+    pub(super) fn unfit(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.missing.push(FieldError::new(pointer, "invalid", detail));
+    }
+
     /// The field takes what another has.
     pub(super) fn taken(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
         self.taken.push(FieldError::new(pointer, "taken", detail));

@@ -1,6 +1,7 @@
 //! The tables of virtual services and of the virtual IPs that they are offered on.
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
+use lb_model::snapshot::{L4Protocol, Timeouts};
 use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -8,7 +9,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Timeouts, VirtualService};
+use crate::domain::VirtualService;
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -19,13 +20,17 @@ pub(crate) struct VirtualServiceRow {
     port: L4Port,
     forwarding: Word<ServiceForwarding>,
     default_pool_id: Option<Text<PoolId>>,
+    opening_timeout_s: u32,
     idle_timeout_s: u32,
+    closing_timeout_s: u32,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
-    const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, idle_timeout_s";
-    const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id, t.idle_timeout_s,
+    const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
+        closing_timeout_s";
+    const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
+        t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -61,7 +66,9 @@ impl Table for VirtualService {
             port,
             forwarding: Word(forwarding),
             default_pool_id,
+            opening_timeout_s,
             idle_timeout_s,
+            closing_timeout_s,
         } = row;
         Self {
             virtual_ip_ids,
@@ -69,7 +76,11 @@ impl Table for VirtualService {
             port,
             forwarding,
             default_pool_id: default_pool_id.map(|Text(id)| id),
-            timeouts: Timeouts { idle_s: idle_timeout_s },
+            timeouts: Timeouts {
+                opening_s: opening_timeout_s,
+                idle_s: idle_timeout_s,
+                closing_s: closing_timeout_s,
+            },
         }
     }
 
@@ -80,10 +91,11 @@ impl Table for VirtualService {
             port,
             forwarding,
             default_pool_id,
-            timeouts: Timeouts { idle_s },
+            timeouts: Timeouts { opening_s, idle_s, closing_s },
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
-        values.push_bind(default_pool_id.map(Text)).push_bind(*idle_s);
+        values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
+        values.push_bind(*idle_s).push_bind(*closing_s);
     }
 
     async fn check(
@@ -100,10 +112,20 @@ impl Table for VirtualService {
                 faults.taken("/port", format!("virtual service `{service}` is on {address} port {port}"));
             }
         }
-        if let Some(id) = self.default_pool_id
-            && !exists("pools", Text(&id), connection).await?
-        {
-            faults.missing("/default_pool_id", format!("there is no pool {id}"));
+        if let Some(id) = self.default_pool_id {
+            let spoken: Option<Word<L4Protocol>> =
+                sqlx::query_scalar("SELECT protocol FROM pools WHERE id = ?")
+                    .bind(Text(id))
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            match spoken {
+                None => faults.missing("/default_pool_id", format!("there is no pool {id}")),
+                Some(Word(spoken)) if spoken != self.protocol.transport() => faults.unfit(
+                    "/default_pool_id",
+                    "the pool's members speak another protocol than the service's clients",
+                ),
+                Some(_) => {}
+            }
         }
         Ok(())
     }

@@ -83,6 +83,12 @@ pub fn is_fragment(field: [u8; 2]) -> bool {
     u16::from_ne_bytes(field) & FRAGMENT_MASK != 0
 }
 
+/// Whether flags and offset are those of a piece that is not the first of its packet.
+#[inline]
+pub fn is_later_fragment([high, low]: [u8; 2]) -> bool {
+    high & 0x1f != 0 || low != 0
+}
+
 /// The first of two addresses read as one word.
 #[inline]
 pub fn low(addresses: u64) -> u32 {

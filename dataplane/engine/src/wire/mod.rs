@@ -2,8 +2,17 @@
 
 pub mod checksum;
 pub mod eth;
+pub mod icmp;
 pub mod ipv4;
 pub mod tcp;
+pub mod udp;
+
+/// The number of ICMP in an IP header.
+pub const ICMP: u8 = 1;
+/// The number of TCP.
+pub const TCP: u8 = 6;
+/// The number of UDP.
+pub const UDP: u8 = 17;
 
 /// Reads two bytes as they lie in memory: sums and comparisons need no other order.
 #[inline]

@@ -20,7 +20,7 @@ use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Weight,
+    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 use uuid::Uuid;
@@ -67,6 +67,35 @@ impl Frame {
         frame
     }
 
+    pub fn udp(from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), payload: &[u8]) -> Self {
+        let mut bytes = Self::tcp(from, to, 0, &[]).0[..42].to_vec();
+        bytes[23] = 17;
+        bytes[16..18].copy_from_slice(&(28 + payload.len() as u16).to_be_bytes());
+        bytes[38..40].copy_from_slice(&(8 + payload.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(payload);
+        let mut frame = Self(bytes);
+        frame.fix_checksums();
+        frame
+    }
+
+    /// An ICMP error from a router about `quoted`, of which it has the first `len` bytes.
+    pub fn error(from: Ipv4Addr, to: Ipv4Addr, kind: u8, quoted: &Self, len: usize) -> Self {
+        let quoted = &quoted.0[14..(14 + len).min(quoted.0.len())];
+        let mut bytes = Self::tcp((from, 0), (to, 0), 0, &[]).0[..34].to_vec();
+        bytes[23] = 1;
+        bytes[16..18].copy_from_slice(&(28 + quoted.len() as u16).to_be_bytes());
+        bytes.extend([kind, 1, 0, 0, 0, 0, 0x05, 0x78]);
+        bytes.extend_from_slice(quoted);
+        let mut frame = Self(bytes);
+        frame.fix_checksums();
+        frame
+    }
+
+    /// The packet that an ICMP error quotes, as a frame of its own.
+    pub fn quoted(&self) -> Self {
+        Self([&self.0[..14], &self.0[42..]].concat())
+    }
+
     pub fn arriving_at(mut self, mac: MacAddr) -> Self {
         self.0[..6].copy_from_slice(&mac.0);
         self
@@ -81,15 +110,30 @@ impl Frame {
         self.0[24..26].fill(0);
         let header = !checksum::fold(checksum::sum(&self.0[14..34]));
         self.0[24..26].copy_from_slice(&header.to_ne_bytes());
-        self.0[50..52].fill(0);
-        let sum = self.right_tcp_checksum();
-        self.0[50..52].copy_from_slice(&sum.to_ne_bytes());
+        let at = self.checksum_at();
+        let sum = self.right_checksum();
+        self.0[at..at + 2].copy_from_slice(&sum.to_ne_bytes());
     }
 
-    fn right_tcp_checksum(&self) -> u16 {
+    fn checksum_at(&self) -> usize {
+        34 + match self.0[23] {
+            1 => 2,
+            6 => 16,
+            _ => 6,
+        }
+    }
+
+    fn right_checksum(&self) -> u16 {
         let mut segment = self.0[34..self.end()].to_vec();
-        segment[16..18].fill(0);
-        checksum::transport(self.0[26..34].try_into().unwrap(), 6, &segment)
+        let at = self.checksum_at() - 34;
+        segment[at..at + 2].fill(0);
+        match self.0[23] {
+            1 => !checksum::fold(checksum::sum(&segment)),
+            protocol => match checksum::transport(self.0[26..34].try_into().unwrap(), protocol, &segment) {
+                0 if protocol == 17 => u16::MAX,
+                sum => sum,
+            },
+        }
     }
 
     fn end(&self) -> usize {
@@ -98,7 +142,8 @@ impl Frame {
 
     pub fn checksums_hold(&self) -> bool {
         let header = checksum::fold(checksum::sum(&self.0[14..34])) == 0xffff;
-        header && u16::from_ne_bytes([self.0[50], self.0[51]]) == self.right_tcp_checksum()
+        let at = self.checksum_at();
+        header && u16::from_ne_bytes([self.0[at], self.0[at + 1]]) == self.right_checksum()
     }
 
     pub fn src(&self) -> (Ipv4Addr, u16) {
@@ -281,10 +326,19 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
         scheduler: Scheduler::RoundRobin,
-        idle_timeout_s: 300,
+        timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         backends,
     };
     L4Snapshot { generation: Generation(1), services: vec![service] }
+}
+
+/// The same by UDP.
+pub fn by_udp(mut snapshot: L4Snapshot) -> L4Snapshot {
+    for service in &mut snapshot.services {
+        service.protocol = L4Protocol::Udp;
+        service.timeouts = Timeouts { opening_s: 30, idle_s: 120, closing_s: 60 };
+    }
+    snapshot
 }
 
 /// Two members on port 8080.

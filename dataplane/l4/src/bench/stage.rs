@@ -11,7 +11,7 @@ use lb_engine::{Engine, FlowTable, PortIndex};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Weight,
+    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
@@ -191,7 +191,7 @@ fn snapshot() -> L4Snapshot {
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
         scheduler: Scheduler::RoundRobin,
-        idle_timeout_s: 300,
+        timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         backends: backends.collect(),
     });
     L4Snapshot { generation: Generation(1), services: services.into_iter().collect() }

@@ -1,19 +1,21 @@
-//! The state of a TCP connection as seen in passing, and how long silence may last in it.
+//! The state of a connection as seen in passing, and how long silence may last in it.
 //!
 //! It decides only when a flow is forgotten and when a SYN begins a new one; what a segment is worth is for the two
 //! ends to say.
 
 use lb_mem::Conn;
+use lb_model::snapshot::Timeouts;
 
 use crate::TICKS_PER_SECOND;
 use crate::flow::Direction;
+use crate::wire::UDP;
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
 /// An entry that holds no flow.
 pub(crate) const FREE: u8 = 0;
-/// The client asked; the handshake is not done.
+/// The client asked; the handshake is not done, or no second datagram was seen.
 pub(crate) const OPENING: u8 = 1;
-/// Both sides agreed.
+/// Both sides agreed; or, by UDP, it was not a single datagram.
 pub(crate) const ESTABLISHED: u8 = 2;
 /// Both sides have said that they have no more to send.
 pub(crate) const CLOSING: u8 = 3;
@@ -25,9 +27,22 @@ const FIN_OF_CLIENT: u8 = 0x02;
 const FIN_OF_MEMBER: u8 = 0x04;
 const FIN_OF_BOTH: u8 = FIN_OF_CLIENT | FIN_OF_MEMBER;
 
-pub(crate) const OPENING_TIMEOUT: u32 = 60 * TICKS_PER_SECOND;
-const CLOSING_TIMEOUT: u32 = 60 * TICKS_PER_SECOND;
 const RESET_TIMEOUT: u32 = 10 * TICKS_PER_SECOND;
+
+/// How many ticks silence may last, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Patience {
+    pub(crate) opening: u32,
+    pub(crate) established: u32,
+    closing: u32,
+}
+
+impl From<Timeouts> for Patience {
+    fn from(Timeouts { opening_s, idle_s, closing_s }: Timeouts) -> Self {
+        let ticks = |seconds: u32| seconds.saturating_mul(TICKS_PER_SECOND);
+        Self { opening: ticks(opening_s), established: ticks(idle_s), closing: ticks(closing_s) }
+    }
+}
 
 /// Whether a segment can change the state: all others pass without a look at it.
 #[inline]
@@ -35,20 +50,23 @@ pub(crate) fn is_plain(state: u8, flags: u8) -> bool {
     state == ESTABLISHED && flags & (SYN | FIN | RST) == 0
 }
 
-/// Whether a segment asks for a new connection.
+/// Whether a packet asks for a new connection: any datagram does, and a segment with SYN alone.
 #[inline]
-pub(crate) fn asks(flags: u8) -> bool {
-    flags & (SYN | ACK | RST | FIN) == SYN
+pub(crate) fn asks(protocol: u8, flags: u8) -> bool {
+    protocol == UDP || flags & (SYN | ACK | RST | FIN) == SYN
 }
 
-/// Whether a SYN from the client means that this flow is over and another one begins.
+/// Whether a packet that asks means that this flow is over and another one begins.
 #[inline]
 pub(crate) fn is_over(state: u8) -> bool {
     matches!(state, CLOSING | RESET)
 }
 
-/// Takes a segment into account; `idle` is the timeout of an established flow.
-pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, idle: u32) {
+/// Takes a packet of a flow that has begun into account.
+pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Patience) {
+    if conn.protocols[from as usize] == UDP {
+        return enter(conn, ESTABLISHED, patience.established);
+    }
     if flags & RST != 0 {
         // A forged reset must not end a living flow: as long as packets come, `last_seen` keeps it.
         return enter(conn, RESET, RESET_TIMEOUT);
@@ -60,11 +78,11 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, idle: u32) {
         conn.flags |= if from == Direction::FromClient { FIN_OF_CLIENT } else { FIN_OF_MEMBER };
     }
     if conn.flags & FIN_OF_BOTH == FIN_OF_BOTH {
-        return enter(conn, CLOSING, CLOSING_TIMEOUT);
+        return enter(conn, CLOSING, patience.closing);
     }
     let answered = conn.flags & SYN_ANSWERED != 0;
     if conn.state == OPENING && answered && from == Direction::FromClient && flags & (SYN | ACK) == ACK {
-        enter(conn, ESTABLISHED, idle);
+        enter(conn, ESTABLISHED, patience.established);
     }
 }
 
