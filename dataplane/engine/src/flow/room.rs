@@ -7,7 +7,7 @@
 use lb_mem::{Conn, NOBODY};
 
 use super::is_wide;
-use crate::tcp_state::FREE;
+use crate::state::FREE;
 
 /// Where the lists begin.
 #[derive(Debug)]
