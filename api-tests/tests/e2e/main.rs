@@ -3,6 +3,7 @@
 mod bad_input;
 mod balancing;
 mod checksums;
+mod health;
 mod idle;
 mod owned;
 mod proxy;

@@ -4,11 +4,13 @@
 
 mod api;
 mod config;
+mod courier;
 mod domain;
 mod events;
 mod observed;
 mod peer;
 mod private_file;
+mod probe;
 mod reconcile;
 mod serve;
 mod signin;
@@ -111,7 +113,8 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let (events, writing) = events::queue(store.clone());
     let writing = tokio::spawn(writing);
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
-    let reconciler = Reconciler::start(store.clone(), wake, events, &sockets)?;
+    let health = probe::start(store.clone(), events.clone()).await?;
+    let reconciler = Reconciler::start(store.clone(), wake, events, health.health(), &sockets)?;
     let app = App {
         store: store.clone(),
         sign_in: Arc::new(sign_in),
@@ -121,6 +124,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         machine: Peer::start(config.host_socket(), Unwatched)?,
         update_file: config.update_file().into(),
         updating: Arc::default(),
+        health,
     };
     let reconciling = tokio::spawn(reconciler.run());
 

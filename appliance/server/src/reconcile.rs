@@ -19,6 +19,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::courier::{self, Ledger, Told};
 use crate::domain::NewEvent;
 use crate::events::Events;
 use crate::observed::{Failure, Observation, Observed, PlaneState, ProcessState, Reported};
@@ -84,6 +85,9 @@ pub(crate) struct Reconciler {
     host: Peer<Host>,
     observed: Arc<watch::Sender<Observed>>,
     events: Events,
+    health: watch::Receiver<Arc<Health>>,
+    /// What the layer-4 plane was told of health, and the layer-7 plane.
+    ledgers: [Arc<Ledger>; 2],
 }
 
 impl Reconciler {
@@ -92,6 +96,7 @@ impl Reconciler {
         store: Store,
         wake: Arc<Notify>,
         events: Events,
+        health: watch::Receiver<Arc<Health>>,
         sockets: &Sockets,
     ) -> std::io::Result<Self> {
         let observed = Arc::new(watch::Sender::new(Observed::default()));
@@ -100,7 +105,7 @@ impl Reconciler {
         let l4 = Peer::start(sockets.l4.clone(), watcher())?;
         let l7 = Peer::start(sockets.l7.clone(), watcher())?;
         let host = Peer::start(sockets.host.clone(), watcher())?;
-        Ok(Self { store, wake, l4, l7, host, observed, events })
+        Ok(Self { store, wake, l4, l7, host, observed, events, health, ledgers: Default::default() })
     }
 
     /// Where it is seen what is done.
@@ -118,8 +123,15 @@ impl Reconciler {
         self.l7.clone()
     }
 
-    /// Reconciles for ever.
+    /// Reconciles for ever. Changes of health alone go their own way beside it.
     pub(crate) async fn run(self) {
+        let [of_l4, of_l7] = self.ledgers.clone();
+        let to_l4 = courier::run(of_l4, self.l4(), self.health.clone());
+        let to_l7 = courier::run(of_l7, self.l7(), self.health.clone());
+        tokio::join!(to_l4, to_l7, self.settle());
+    }
+
+    async fn settle(&self) {
         let mut told = None;
         loop {
             let error = self.reconcile().await.err();
@@ -143,15 +155,19 @@ impl Reconciler {
     }
 
     async fn reconcile(&self) -> Result<(), Unsettled> {
-        let want = self.store.desired().await?;
+        let want = Arc::new(self.store.desired().await?);
         let generation = want.generation;
+        let seen = Arc::clone(&self.health.borrow());
         let result = async {
-            let sealed =
-                tokio::task::spawn_blocking(move || seal(&compile(&want, &Health::default())?)).await??;
+            let (compiled_from, seen_then) = (Arc::clone(&want), Arc::clone(&seen));
+            let compiled = move || seal(&compile(&compiled_from, &seen_then)?);
+            let sealed = tokio::task::spawn_blocking(compiled).await??;
             self.concern(sealed.proxies);
+            let told = Told::new(want, &seen);
+            let [of_l4, of_l7] = &self.ledgers;
             let (l4, l7) = tokio::join!(
-                self.publish(&self.l4, generation, sealed.l4),
-                self.publish(&self.l7, generation, sealed.l7)
+                self.publish(&self.l4, of_l4, told.clone(), sealed.l4),
+                self.publish(&self.l7, of_l7, told, sealed.l7)
             );
             // Steering is of the layer-4 plane's packets alone: it waits for nobody else.
             l4?;
@@ -184,9 +200,11 @@ impl Reconciler {
     async fn publish<P: Observable>(
         &self,
         peer: &Peer<P>,
-        generation: Generation,
+        ledger: &Ledger,
+        told: Told,
         snapshot: OwnedFd,
     ) -> Result<(), Unsettled> {
+        let generation = told.generation();
         {
             let observed = self.observed.borrow();
             let plane = P::state(&observed);
@@ -194,8 +212,10 @@ impl Reconciler {
                 return Ok(());
             }
         }
+        let entry = ledger.open().await;
         match peer.ask(PlaneRequest::Publish { generation }, Some(snapshot)).await? {
             PlaneAnswer::Forwarding { generation: forwarding } if forwarding == generation => {
+                entry.published(told);
                 self.observed.send_modify(|observed| P::state_mut(observed).process.acknowledged(generation));
                 Ok(())
             }

@@ -44,6 +44,8 @@ ids! {
     VirtualServiceId,
     /// A pool of members.
     PoolId,
+    /// A monitor: how members are watched.
+    MonitorId,
     /// A member of a pool: one server's address and port.
     MemberId,
 }

@@ -17,6 +17,7 @@ mod json;
 mod list;
 mod log;
 mod members;
+mod monitors;
 mod openapi;
 mod pools;
 mod resource;
@@ -41,9 +42,10 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use crate::domain::{Member, Permission, Pool, VirtualIp, VirtualService};
+use crate::domain::{Member, Monitor, Permission, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
+use crate::probe::Board;
 use crate::signin::SignIn;
 use crate::store::Store;
 use describe::Description;
@@ -66,6 +68,7 @@ pub(crate) struct App {
     /// Where an update is left for penstock-host, and who writes it.
     pub(crate) update_file: Arc<Path>,
     pub(crate) updating: Arc<Mutex<()>>,
+    pub(crate) health: Board,
 }
 
 /// Who may call a route.
@@ -138,6 +141,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<VirtualService>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
+    routes.extend(resource::routes::<Monitor>());
     routes.extend(users::routes());
     routes.extend(tokens::routes());
     routes.extend(revisions::routes());

@@ -29,7 +29,7 @@ use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
-use crate::domain::{Member, Meta, Permission, Pool, Role, Token, User, VirtualIp, VirtualService};
+use crate::domain::{Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp, VirtualService};
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
 const WORDS: &str = "Everything that the Penstock appliance does is done through this API.
@@ -64,6 +64,7 @@ fn document() -> OpenApi {
             tag("virtual-ips", "Addresses that the appliance answers for."),
             tag("virtual-services", "What is offered on them."),
             tag("pools", "Who serves it: pools and their members."),
+            tag("monitors", "How members are watched."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
@@ -115,6 +116,7 @@ fn schemas() -> Vec<Named> {
     resource::<VirtualService>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
+    resource::<Monitor>(&mut schemas);
     resource::<User>(&mut schemas);
     resource::<Token>(&mut schemas);
     with_parts::<CreatedToken>(&mut schemas);
@@ -150,7 +152,13 @@ fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
 /// What is written, patched, read and listed of a resource.
 fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     let spec = joined([object::<Meta>(), object::<R>()]);
-    let mut view = joined([object::<Identified>(), object::<Meta>(), object::<State>(), object::<R>()]);
+    let mut view = joined([
+        object::<Identified>(),
+        object::<Meta>(),
+        object::<State>(),
+        object::<R>(),
+        object::<R::Seen>(),
+    ]);
     view.properties.retain(|_, field| !is_write_only(field));
     // What is shown is shown whole, also where it is null.
     view.required = view.properties.keys().cloned().collect();
@@ -159,7 +167,7 @@ fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     schemas.push((name("Spec"), Schema::Object(closed(spec)).into()));
     schemas.push((name("View"), Schema::Object(view).into()));
     schemas.push((name("List"), Schema::Object(list(&name("View"))).into()));
-    for collect in [Meta::schemas, R::schemas, Identified::schemas, State::schemas] {
+    for collect in [Meta::schemas, R::schemas, Identified::schemas, State::schemas, R::Seen::schemas] {
         collect(schemas);
     }
 }

@@ -3,7 +3,10 @@
 use axum::extract::RawPathParams;
 
 use super::resource::Resource;
+use super::view::{NothingMore, Operating, by_members};
 use crate::domain::Pool;
+use crate::domain::Record;
+use crate::probe::Board;
 
 impl Resource for Pool {
     const COLLECTION: &'static str = "/api/v1/pools";
@@ -17,5 +20,12 @@ impl Resource for Pool {
 
     fn collection((): ()) -> String {
         Self::COLLECTION.to_owned()
+    }
+
+    type Seen = NothingMore;
+
+    fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, NothingMore) {
+        let (operating, reason) = by_members(health.pool(record.id));
+        (operating, reason, NothingMore {})
     }
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa::openapi::Ref;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -19,10 +20,11 @@ use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::etag::{self, IfMatch};
 use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
-use super::view::View;
+use super::view::{Operating, View};
 use super::{Access, App, Route};
 use crate::domain::revision::fingerprint;
 use crate::domain::{Author, FieldError, Permission, Record, Revision, Spec};
+use crate::probe::Board;
 use crate::store::{FilterKind, Place, Repeatable, Table};
 
 /// The header that makes a POST safe to repeat.
@@ -49,6 +51,12 @@ pub(crate) trait Resource: Table {
 
     /// The address of the list of what belongs to `parent`.
     fn collection(parent: Self::Parent) -> String;
+
+    /// What is shown of this kind beyond what is shown of all.
+    type Seen: Serialize + ToSchema;
+
+    /// How one serves by what was seen of its members, if its configuration lets it; and what else is shown.
+    fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, Self::Seen);
 }
 
 /// The list that an address means.
@@ -106,7 +114,7 @@ async fn list_all<R: Resource>(
     let next = page.next.map(|cursor| list::next_link(&uri, &query, cursor)).transpose();
     let next = next.map_err(|error| Problem::internal(&error))?;
     let observed = app.observed.borrow();
-    let items = page.records.iter().map(|record| View::of(record, &observed)).collect();
+    let items = page.records.iter().map(|record| View::of(record, &observed, &app.health)).collect();
     Ok(Json(Listed { items, next }).into_response())
 }
 
@@ -172,7 +180,7 @@ async fn delete<R: Resource>(
 }
 
 fn shown<R: Resource>(record: &Record<R>, app: &App) -> Response {
-    let view = View::of(record, &app.observed.borrow());
+    let view = View::of(record, &app.observed.borrow(), &app.health);
     ([etag::header(&Revision::of(record))], Json(view)).into_response()
 }
 

@@ -15,9 +15,11 @@ use super::body::JsonBody;
 use super::describe::Description;
 use super::error::Problem;
 use super::resource::{self, Collection, Resource, identifier, path_parameter};
+use super::view::{NothingMore, Operating};
 use super::{Access, App, Route};
 use crate::domain::schema::Identifier;
-use crate::domain::{Author, Permission, Spec, Token};
+use crate::domain::{Author, Permission, Record, Spec, Token};
+use crate::probe::Board;
 use crate::signin::api_token;
 use crate::store::Place;
 
@@ -35,6 +37,12 @@ impl Resource for Token {
 
     fn collection(user: Uuid) -> String {
         format!("/api/v1/users/{user}/tokens")
+    }
+
+    type Seen = NothingMore;
+
+    fn seen(_record: &Record<Self>, _health: &Board) -> (Operating, Option<String>, NothingMore) {
+        (Operating::Unknown, None, NothingMore {})
     }
 }
 

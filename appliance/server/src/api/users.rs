@@ -9,8 +9,10 @@ use utoipa::openapi::path::HttpMethod;
 
 use super::describe::Description;
 use super::resource::{self, Resource};
+use super::view::{NothingMore, Operating};
 use super::{Access, ROOT, Route};
-use crate::domain::{Permission, ROLES, Role, User};
+use crate::domain::{Permission, ROLES, Record, Role, User};
+use crate::probe::Board;
 
 impl Resource for User {
     const COLLECTION: &'static str = "/api/v1/users";
@@ -26,6 +28,12 @@ impl Resource for User {
 
     fn collection((): ()) -> String {
         Self::COLLECTION.to_owned()
+    }
+
+    type Seen = NothingMore;
+
+    fn seen(_record: &Record<Self>, _health: &Board) -> (Operating, Option<String>, NothingMore) {
+        (Operating::Unknown, None, NothingMore {})
     }
 }
 

@@ -3,20 +3,24 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::resource::Resource;
 use crate::domain::schema::Identifier;
-use crate::domain::{Kind, Readiness, Record, Spec, Timestamp};
+use crate::domain::{Readiness, Record, Spec, Timestamp};
 use crate::observed::{Observed, ProcessState};
 use crate::peer::{Contract, Host, L4, L7};
+use crate::probe::{Board, Tally};
 
 /// A resource as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(bound = "")]
-pub(crate) struct View<'a, K: Kind> {
+pub(crate) struct View<'a, K: Resource> {
     id: K::Id,
     #[serde(flatten)]
     spec: &'a Spec<K>,
     #[serde(flatten)]
     state: State,
+    #[serde(flatten)]
+    seen: K::Seen,
 }
 
 /// What the server knows of every resource.
@@ -25,9 +29,9 @@ pub(crate) struct State {
     /// Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
     /// `pending` before, `failed` where it was tried and refused (what was applied before goes on).
     provisioning_status: Provisioning,
-    /// Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
-    /// by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
-    /// `draining`.
+    /// Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+    /// Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+    /// while nobody watches them or nothing has been seen yet.
     operating_status: Operating,
     /// Why the two above are not what one wishes; null where there is nothing to say.
     #[schema(max_length = 4096, required)]
@@ -71,6 +75,8 @@ pub(crate) enum Provisioning {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operating {
     Unknown,
+    Online,
+    Degraded,
     Draining,
     Offline,
 }
@@ -97,23 +103,24 @@ pub(crate) struct Condition {
     observed_generation: u64,
 }
 
-impl<'a, K: Kind> View<'a, K> {
-    /// `record`, with what is `observed` of it.
-    pub(crate) fn of(record: &'a Record<K>, observed: &Observed) -> Self {
+impl<'a, K: Resource> View<'a, K> {
+    /// `record`, with what is `observed` of it and of its members' `health`.
+    pub(crate) fn of(record: &'a Record<K>, observed: &Observed, health: &Board) -> Self {
         let Record { id, spec, generation, created_at, updated_at, readiness } = record;
         let (provisioning_status, undone) = provisioning(generation.0, observed);
-        let (operating_status, idle) = operating(*readiness);
+        let (by_health, reason, seen) = K::seen(record, health);
+        let (operating_status, idle) = by_readiness(*readiness).unwrap_or((by_health, reason));
         let state = State {
             provisioning_status,
             operating_status,
-            status_reason: undone.or_else(|| idle.map(str::to_owned)),
+            status_reason: undone.or(idle),
             conditions: conditions(generation.0, observed),
             generation: generation.0,
             observed_generation: observed.generation.0,
             created_at: *created_at,
             updated_at: *updated_at,
         };
-        Self { id: *id, spec, state }
+        Self { id: *id, spec, state, seen }
     }
 }
 
@@ -137,17 +144,53 @@ fn absent(observed: &Observed) -> Option<String> {
     absent(L4::PROCESS, &observed.l4.process).or_else(l7).or_else(|| absent(Host::PROCESS, &observed.host))
 }
 
-fn operating(readiness: Readiness) -> (Operating, Option<&'static str>) {
-    match readiness {
-        Readiness::Disabled => (Operating::Offline, Some("disabled")),
-        Readiness::Draining => (Operating::Draining, Some("takes no new connections")),
-        Readiness::NoPool => (Operating::Offline, Some("has no pool: new connections are dropped")),
-        Readiness::NoMember => {
-            (Operating::Offline, Some("no member takes new connections: they are dropped"))
-        }
-        Readiness::Unmonitored => (Operating::Unknown, None),
+/// How one is that does not serve by what is wanted; of all others, health decides.
+fn by_readiness(readiness: Readiness) -> Option<(Operating, Option<String>)> {
+    let (operating, reason) = match readiness {
+        Readiness::Disabled => (Operating::Offline, "disabled"),
+        Readiness::Draining => (Operating::Draining, "takes no new connections"),
+        Readiness::NoPool => (Operating::Offline, "has no pool: new connections are dropped"),
+        Readiness::NoMember => (Operating::Offline, "no member takes new connections: they are dropped"),
+        Readiness::Ready => return None,
+    };
+    Some((operating, Some(reason.to_owned())))
+}
+
+/// How a pool is by its members.
+pub(super) fn by_members(tally: Tally) -> (Operating, Option<String>) {
+    let Tally { up, down, unknown, unwatched } = tally;
+    let all = up + down + unknown + unwatched;
+    match (up + unwatched, down) {
+        (_, 0) if up > 0 && up == all => (Operating::Online, None),
+        (0, 0) if unknown > 0 => (Operating::Unknown, Some("no member has been checked yet".to_owned())),
+        (_, 0) => (Operating::Unknown, None),
+        (0, _) if unknown == 0 => (Operating::Offline, Some(format!("no member is up: all {all} are down"))),
+        (0, _) => (Operating::Unknown, Some(format!("{down} of {all} members are down, none is up yet"))),
+        (_, 1) => (Operating::Degraded, Some(format!("1 of {all} members is down"))),
+        (_, down) => (Operating::Degraded, Some(format!("{down} of {all} members are down"))),
     }
 }
+
+/// How an address is by its services.
+pub(super) fn by_services(services: &[Tally]) -> (Operating, Option<String>) {
+    let all = services.len();
+    let count = |wanted| services.iter().filter(|tally| by_members(**tally).0 == wanted).count();
+    match (count(Operating::Online), count(Operating::Offline), count(Operating::Degraded)) {
+        (online, ..) if online > 0 && online == all => (Operating::Online, None),
+        (_, offline, _) if offline > 0 && offline == all => {
+            (Operating::Offline, Some(format!("no service has a live member: all {all} are offline")))
+        }
+        (_, 0, 0) => (Operating::Unknown, None),
+        (_, offline, degraded) => {
+            let words = format!("of {all} services {offline} are offline and {degraded} degraded");
+            (Operating::Degraded, Some(words))
+        }
+    }
+}
+
+/// What is shown of a kind that has nothing of its own to show.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NothingMore {}
 
 /// How far the change has come at each process that it concerns.
 fn conditions(generation: u64, observed: &Observed) -> Vec<Condition> {

@@ -3,7 +3,10 @@
 use axum::extract::RawPathParams;
 
 use super::resource::Resource;
+use super::view::{NothingMore, Operating, by_services};
+use crate::domain::Record;
 use crate::domain::VirtualIp;
+use crate::probe::Board;
 
 impl Resource for VirtualIp {
     const COLLECTION: &'static str = "/api/v1/virtual-ips";
@@ -17,5 +20,12 @@ impl Resource for VirtualIp {
 
     fn collection((): ()) -> String {
         Self::COLLECTION.to_owned()
+    }
+
+    type Seen = NothingMore;
+
+    fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, NothingMore) {
+        let (operating, reason) = by_services(&health.virtual_ip(record.id));
+        (operating, reason, NothingMore {})
     }
 }

@@ -3,7 +3,10 @@
 use axum::extract::RawPathParams;
 
 use super::resource::Resource;
+use super::view::{NothingMore, Operating, by_members};
+use crate::domain::Record;
 use crate::domain::VirtualService;
+use crate::probe::Board;
 
 impl Resource for VirtualService {
     const COLLECTION: &'static str = "/api/v1/virtual-services";
@@ -17,5 +20,12 @@ impl Resource for VirtualService {
 
     fn collection((): ()) -> String {
         Self::COLLECTION.to_owned()
+    }
+
+    type Seen = NothingMore;
+
+    fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, NothingMore) {
+        let (operating, reason) = by_members(health.service(record.id));
+        (operating, reason, NothingMore {})
     }
 }

@@ -24,6 +24,9 @@ const READ_ONLY: &[&str] = &[
     "observed_generation",
     "created_at",
     "updated_at",
+    "last_check",
+    "last_change",
+    "checks",
 ];
 
 /// What is wrong with one field.

@@ -12,6 +12,7 @@ pub(crate) mod fields;
 mod member;
 mod merge;
 mod meta;
+mod monitor;
 mod permission;
 mod pool;
 pub(crate) mod revision;
@@ -38,6 +39,7 @@ pub(crate) use fields::{Fault, FieldError, Fields};
 pub(crate) use member::Member;
 use merge::merge_patch;
 pub(crate) use meta::Meta;
+pub(crate) use monitor::{Check, HttpSettings, Monitor, TcpSettings};
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use pool::Pool;
 pub(crate) use revision::{Expected, Revision};
@@ -153,8 +155,8 @@ pub(crate) enum Readiness {
     NoPool,
     /// No member takes new connections.
     NoMember,
-    /// Nothing in the configuration keeps it from serving; whether it does, nobody watches.
-    Unmonitored,
+    /// Nothing in the configuration keeps it from serving.
+    Ready,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A pool: members, and how one of them is chosen.
 
-use lb_model::PoolId;
 use lb_model::snapshot::{L4Protocol, Scheduler};
+use lb_model::{MonitorId, PoolId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,6 +25,9 @@ const ALGORITHMS: &[(&str, Scheduler)] = &[
     ("ordered", Scheduler::Ordered),
 ];
 
+/// The most monitors that watch one pool.
+const MONITORS_MAX: usize = 8;
+
 /// Members that serve the same, and how one of them is chosen for a new connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Pool {
@@ -34,6 +37,10 @@ pub(crate) struct Pool {
     /// How a member is chosen.
     #[schema(value_type = super::schema::Algorithm, default = "round_robin")]
     pub(crate) algorithm: Scheduler,
+    /// The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
+    /// every member counts as well.
+    #[schema(value_type = Vec<super::schema::Identifier>, max_items = 8, default = json!([]))]
+    pub(crate) monitor_ids: Vec<MonitorId>,
 }
 
 impl Kind for Pool {
@@ -50,6 +57,7 @@ impl Kind for Pool {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::supported(PROTOCOLS));
         let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::supported(ALGORITHMS));
-        Some(Self { protocol: protocol?, algorithm: algorithm? })
+        let monitor_ids = fields.optional_list("monitor_ids", MONITORS_MAX, fields::id);
+        Some(Self { protocol: protocol?, algorithm: algorithm?, monitor_ids: monitor_ids? })
     }
 }

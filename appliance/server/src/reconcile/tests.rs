@@ -103,7 +103,8 @@ impl Stage {
         let socket = |name: &str| folder.path().join(name);
         let sockets = Sockets { l4: socket("l4.sock"), l7: socket("l7.sock"), host: socket("host.sock") };
         let events = crate::events::queue(store.clone()).0;
-        let reconciler = Reconciler::start(store.clone(), wake, events, &sockets).unwrap();
+        let health = watch::Sender::default().subscribe();
+        let reconciler = Reconciler::start(store.clone(), wake, events, health, &sockets).unwrap();
         let observed = reconciler.observation();
         tokio::spawn(reconciler.run());
         let (asks, asked) = channel();

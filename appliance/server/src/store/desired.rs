@@ -19,29 +19,35 @@ impl Store {
     /// Reads it all in one transaction, so that it is one generation, whole.
     pub(crate) async fn desired(&self) -> Result<DesiredState, StoreError> {
         let mut transaction = self.readers.begin().await?;
-        let generation = current_generation(&mut transaction).await?;
-        let virtual_ips = all::<VirtualIp>(&mut transaction).await?;
-        let services = all::<VirtualService>(&mut transaction).await?;
-        let pools = all::<Pool>(&mut transaction).await?;
-        let mut members = members_by_pool(&mut transaction).await?;
-        let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
-        for record in services {
-            match offered(record)? {
-                Offered::Packets(service) => virtual_services.push(service),
-                Offered::Proxied(service) => proxied_services.push(service),
-            }
-        }
-        Ok(DesiredState {
-            generation,
-            virtual_ips: virtual_ips.into_iter().map(virtual_ip).collect(),
-            virtual_services,
-            proxied_services,
-            pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
-        })
+        read(&mut transaction).await
     }
 }
 
-async fn all<K: Table>(connection: &mut SqliteConnection) -> Result<Vec<Record<K>>, StoreError> {
+/// Reads it all as part of a transaction.
+pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredState, StoreError> {
+    let generation = current_generation(connection).await?;
+    let virtual_ips = all::<VirtualIp>(connection).await?;
+    let services = all::<VirtualService>(connection).await?;
+    let pools = all::<Pool>(connection).await?;
+    let mut members = members_by_pool(connection).await?;
+    let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
+    for record in services {
+        match offered(record)? {
+            Offered::Packets(service) => virtual_services.push(service),
+            Offered::Proxied(service) => proxied_services.push(service),
+        }
+    }
+    Ok(DesiredState {
+        generation,
+        virtual_ips: virtual_ips.into_iter().map(virtual_ip).collect(),
+        virtual_services,
+        proxied_services,
+        pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
+    })
+}
+
+/// All of one kind, by identifier.
+pub(super) async fn all<K: Table>(connection: &mut SqliteConnection) -> Result<Vec<Record<K>>, StoreError> {
     let rows = select::<K>().push("TRUE ORDER BY t.id").build().fetch_all(connection).await?;
     rows.iter().map(record).collect()
 }
@@ -94,7 +100,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
 
 fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
-    let Spec { meta, own: Pool { protocol: _, algorithm } } = record.spec;
+    let Spec { meta, own: Pool { protocol: _, algorithm, monitor_ids: _ } } = record.spec;
     let members = members.remove(&record.id).unwrap_or_default();
     desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members }
 }

@@ -117,6 +117,7 @@ impl Edit {
         store.events.send_replace(last);
         if configured {
             store.changed.notify_one();
+            store.commits.send_replace(());
         }
         Ok(())
     }

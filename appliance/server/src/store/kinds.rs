@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::table::{record, select, within as belongs};
 use super::{StoreError, Table};
-use crate::domain::{Member, Pool, Record, Token, User, VirtualIp, VirtualService};
+use crate::domain::{Member, Monitor, Pool, Record, Token, User, VirtualIp, VirtualService};
 
 /// What a function of a trait object answers later.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -16,6 +16,7 @@ pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>
 /// In the order in which they can be created: what is named comes before who names it.
 static KINDS: &[&dyn AnyTable] = &[
     &Any::<VirtualIp>::alone(),
+    &Any::<Monitor>::alone(),
     &Any::<Pool>::alone(),
     &Any::<Member>::within("pools"),
     &Any::<VirtualService>::alone(),

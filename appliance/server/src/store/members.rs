@@ -34,7 +34,7 @@ impl Table for Member {
     const READINESS: &'static str = "CASE
         WHEN NOT t.enabled OR t.state = 'disabled' THEN 'disabled'
         WHEN t.state = 'drain' OR t.weight = 0 THEN 'draining'
-        ELSE 'unmonitored' END";
+        ELSE 'ready' END";
     const SORTS: &'static [&'static str] = &["port", "weight"];
     const FILTERS: &'static [Filter] = &[
         Filter { key: "address", kind: FilterKind::Text, sql: "t.address = ?" },

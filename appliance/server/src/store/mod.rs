@@ -10,11 +10,13 @@ mod columns;
 mod desired;
 mod edit;
 mod events;
+mod health;
 mod idempotency;
 mod kinds;
 mod list;
 mod log;
 mod members;
+mod monitors;
 mod pools;
 mod revisions;
 mod sessions;
@@ -41,6 +43,7 @@ use crate::domain::FieldError;
 pub(crate) use accounts::Account;
 pub(crate) use audit::{AuditEntry, Outcome, Verification};
 pub(crate) use events::Event;
+pub(crate) use health::{CheckState, Watched};
 pub(crate) use idempotency::Repeatable;
 pub(crate) use list::{
     COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,
@@ -112,6 +115,8 @@ pub(crate) struct Store {
     changed: Arc<Notify>,
     /// The number of the last event.
     events: Arc<watch::Sender<i64>>,
+    /// The same for all others who want to know.
+    commits: Arc<watch::Sender<()>>,
 }
 
 impl Store {
@@ -136,7 +141,8 @@ impl Store {
             .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
             .await?;
         let last = events::last(&mut *readers.acquire().await?).await?;
-        Ok(Self { writer, readers, changed, events: Arc::new(watch::Sender::new(last)) })
+        let (events, commits) = (Arc::new(watch::Sender::new(last)), Arc::default());
+        Ok(Self { writer, readers, changed, commits, events })
     }
 
     /// Ends all connections; what was acknowledged is on disk already.
@@ -153,6 +159,11 @@ impl Store {
 
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Changes with every accepted change of the configuration.
+    pub(crate) fn commits(&self) -> watch::Receiver<()> {
+        self.commits.subscribe()
     }
 }
 

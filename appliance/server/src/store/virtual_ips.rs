@@ -19,7 +19,7 @@ impl Table for VirtualIp {
     const TABLE: &'static str = "virtual_ips";
     const COLUMNS: &'static str = "address";
     const SELECT: &'static str = "t.address";
-    const READINESS: &'static str = "iif(t.enabled, 'unmonitored', 'disabled')";
+    const READINESS: &'static str = "iif(t.enabled, 'ready', 'disabled')";
     const FILTERS: &'static [Filter] =
         &[Filter { key: "address", kind: FilterKind::Text, sql: "t.address = ?" }];
 

@@ -42,7 +42,7 @@ impl Table for VirtualService {
             SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
             WHERE p.id = t.default_pool_id AND p.enabled AND m.enabled AND m.state = 'enabled'
                 AND m.weight > 0)
-            THEN 'unmonitored'
+            THEN 'ready'
         ELSE 'no_member' END";
     const SORTS: &'static [&'static str] = &["port"];
     const FILTERS: &'static [Filter] = &[

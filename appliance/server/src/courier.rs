@@ -1,0 +1,133 @@
+//! The short road: a change of health goes to the planes as a delta on the generation that they forward by, past reading
+//! and compiling everything again.
+//!
+//! What the plane was told last is written down under a lock that is held while it is told, so that a snapshot and a
+//! delta are known in the order in which the plane took them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_compile::standings;
+use lb_model::contract::{PlaneAnswer, PlaneRequest};
+use lb_model::snapshot::{HealthDelta, Standing};
+use lb_model::{DesiredState, Generation, Health, MemberId};
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::timeout;
+
+use crate::peer::{Peer, Plane};
+
+/// How long to wait after a delta was not taken. What leads to that, a plane that is away or works by another
+/// generation, ends with a new snapshot, which wakes the courier earlier.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a plane was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    want: Arc<DesiredState>,
+    standings: BTreeMap<MemberId, bool>,
+}
+
+impl Told {
+    /// It was given a snapshot that was compiled from these.
+    pub(crate) fn new(want: Arc<DesiredState>, seen: &Health) -> Self {
+        let standings = standings(&want, seen);
+        Self { want, standings }
+    }
+
+    /// The snapshot's generation.
+    pub(crate) fn generation(&self) -> Generation {
+        self.want.generation
+    }
+
+    fn delta(&self, seen: &Health) -> HealthDelta {
+        let now = standings(&self.want, seen).into_iter();
+        let changed = now.filter(|(member, takes_new)| self.standings.get(member) != Some(takes_new));
+        HealthDelta {
+            generation: self.want.generation,
+            members: changed.map(|(member, takes_new)| Standing { member, takes_new }).collect(),
+        }
+    }
+
+    fn took(&mut self, delta: HealthDelta) {
+        let taken = delta.members.into_iter().map(|Standing { member, takes_new }| (member, takes_new));
+        self.standings.extend(taken);
+    }
+}
+
+/// What the plane was last told, and news of it.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    told: Mutex<Option<Told>>,
+    published: Notify,
+}
+
+impl Ledger {
+    /// Keeps deltas away while a snapshot is published. What it was is written down by [`Entry::published`].
+    pub(crate) async fn open(&self) -> Entry<'_> {
+        Entry { told: self.told.lock().await, published: &self.published }
+    }
+}
+
+/// The ledger, while the plane is told something.
+pub(crate) struct Entry<'ledger> {
+    told: tokio::sync::MutexGuard<'ledger, Option<Told>>,
+    published: &'ledger Notify,
+}
+
+impl Entry<'_> {
+    /// The plane took this.
+    pub(crate) fn published(mut self, told: Told) {
+        *self.told = Some(told);
+        self.published.notify_one();
+    }
+}
+
+/// Carries changes of health for ever.
+pub(crate) async fn run<P: Plane>(
+    ledger: Arc<Ledger>,
+    plane: Peer<P>,
+    mut health: watch::Receiver<Arc<Health>>,
+) {
+    loop {
+        let pause = match carry(&ledger, &plane, &mut health).await {
+            Ok(()) => Duration::MAX,
+            Err(reason) => {
+                tracing::debug!(reason, "a change of health waits: {reason}");
+                RETRY
+            }
+        };
+        let woken = async {
+            tokio::select! {
+                changed = health.changed() => changed.is_ok(),
+                () = ledger.published.notified() => true,
+            }
+        };
+        if let Ok(false) = timeout(pause, woken).await {
+            return;
+        }
+    }
+}
+
+async fn carry<P: Plane>(
+    ledger: &Ledger,
+    plane: &Peer<P>,
+    health: &mut watch::Receiver<Arc<Health>>,
+) -> Result<(), String> {
+    let mut entry = ledger.open().await;
+    let Some(told) = entry.told.as_mut() else { return Ok(()) };
+    let seen = Arc::clone(&health.borrow_and_update());
+    let delta = told.delta(&seen);
+    if delta.members.is_empty() {
+        return Ok(());
+    }
+    match plane.ask(PlaneRequest::Health { delta: delta.clone() }, None).await {
+        Ok(PlaneAnswer::Forwarding { generation }) if generation == delta.generation => {
+            told.took(delta);
+            Ok(())
+        }
+        Ok(PlaneAnswer::Refused { reason, .. }) => Err(reason),
+        Ok(_) => Err("it answered another question".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

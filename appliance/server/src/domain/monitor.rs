@@ -1,0 +1,496 @@
+//! A monitor: how members are watched. One can serve many pools, and a pool can have several.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use lb_model::{L4Port, MonitorId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::Kind;
+use super::fields::{self, Fault, Fields};
+
+/// A monitor: a check that is repeated, and how its results are judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Monitor {
+    /// Kind and settings.
+    #[serde(flatten)]
+    pub(crate) check: Check,
+    pub(crate) interval_ms: u32,
+    pub(crate) down_interval_ms: Option<u32>,
+    pub(crate) timeout_ms: u32,
+    pub(crate) rise: u32,
+    pub(crate) fall: u32,
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) port: Option<L4Port>,
+}
+
+/// What is done to find out whether a member is well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "settings", rename_all = "snake_case")]
+pub(crate) enum Check {
+    Tcp(TcpSettings),
+    Http(HttpSettings),
+}
+
+/// How a monitor is written and shown.
+#[derive(ToSchema)]
+#[schema(as = Monitor)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+struct MonitorShape {
+    /// What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page.
+    kind: CheckKind,
+    /// What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+    #[schema(default = json!({}))]
+    settings: SettingsShape,
+    /// Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+    #[schema(minimum = 100, maximum = 3_600_000, default = 5000, example = 5000)]
+    interval_ms: u32,
+    /// The same for a member that is down; null: as for others.
+    #[schema(minimum = 100, maximum = 3_600_000, required)]
+    down_interval_ms: Option<u32>,
+    /// Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
+    #[schema(minimum = 10, maximum = 3_600_000, example = 2000)]
+    timeout_ms: Option<u32>,
+    /// So many checks in a row must pass before a member that is down is up. More if it went down often lately.
+    #[schema(minimum = 1, maximum = 100, default = 2)]
+    rise: u32,
+    /// So many checks in a row must fail before a member that is up is down.
+    #[schema(minimum = 1, maximum = 100, default = 3)]
+    fall: u32,
+    /// Another IPv4 address to check in the place of the member's.
+    #[schema(value_type = Option<String>, format = Ipv4, max_length = 15, required)]
+    address: Option<Ipv4Addr>,
+    /// Another port to check in the place of the member's.
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535, required)]
+    port: Option<L4Port>,
+}
+
+impl PartialSchema for Monitor {
+    fn schema() -> RefOr<Schema> {
+        MonitorShape::schema()
+    }
+}
+
+impl ToSchema for Monitor {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        MonitorShape::schemas(schemas);
+    }
+}
+
+/// What a monitor does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case", example = "http")]
+pub(crate) enum CheckKind {
+    Tcp,
+    Http,
+}
+
+const KINDS: &[(&str, CheckKind)] = &[("tcp", CheckKind::Tcp), ("http", CheckKind::Http)];
+
+/// The settings of one kind or another.
+struct SettingsShape;
+
+impl PartialSchema for SettingsShape {
+    fn schema() -> RefOr<Schema> {
+        let shapes = [TcpSettings::name(), HttpSettings::name()];
+        let any =
+            shapes.into_iter().fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(name)));
+        any.description(Some("What a kind of monitor needs.")).into()
+    }
+}
+
+impl ToSchema for SettingsShape {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "MonitorSettings".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((TcpSettings::name().into(), TcpSettings::schema()));
+        schemas.push((HttpSettings::name().into(), HttpSettings::schema()));
+        HttpSettings::schemas(schemas);
+    }
+}
+
+impl Kind for Monitor {
+    type Id = MonitorId;
+    type Parent = ();
+
+    const NOUN: &'static str = "monitor";
+    const EXAMPLE: &'static str = r#"{
+        "name": "shop-alive",
+        "kind": "http",
+        "settings": { "path": "/health", "codes": ["200-299"] },
+        "interval_ms": 5000,
+        "timeout_ms": 2000
+    }"#;
+
+    fn new_id() -> MonitorId {
+        MonitorId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let check = Check::read(fields);
+        let interval = fields.optional("interval_ms", 5000, fields::number(100, 3_600_000));
+        // With a wrong interval, nothing can be said about what depends on it.
+        let (least, most) = (interval.unwrap_or(100), interval.unwrap_or(3_600_000));
+        let down_interval = fields.nullable("down_interval_ms", fields::number(100, 3_600_000));
+        let timeout = fields.optional("timeout_ms", most.min(2000), |value| {
+            let timeout = fields::number(10, 3_600_000)(value)?;
+            if timeout <= most { Ok(timeout) } else { Err(longer_than_interval(least)) }
+        });
+        let rise = fields.optional("rise", 2, fields::number(1, 100));
+        let fall = fields.optional("fall", 3, fields::number(1, 100));
+        let address = fields.nullable("address", fields::host_address);
+        let port = fields.nullable("port", fields::port);
+        Some(Self {
+            check: check?,
+            interval_ms: interval?,
+            down_interval_ms: down_interval?,
+            timeout_ms: timeout?,
+            rise: rise?,
+            fall: fall?,
+            address: address?,
+            port: port?,
+        })
+    }
+}
+
+fn longer_than_interval(interval: u32) -> Fault {
+    Fault::new("out_of_range", format!("a check may not take longer than the interval of {interval} ms"))
+}
+
+impl Check {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let Some(kind) = fields.required("kind", fields::word(KINDS)) else {
+            // Of an unknown kind nothing more can be said.
+            fields.optional("settings", (), |_| Ok(()));
+            return None;
+        };
+        match kind {
+            CheckKind::Tcp => fields.object("settings", TcpSettings::read).map(Self::Tcp),
+            CheckKind::Http => fields.object("settings", HttpSettings::read).map(Self::Http),
+        }
+    }
+}
+
+/// What is sent to a member that accepts a TCP connection, and what it must answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TcpSettings {
+    /// A text to send once connected; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
+    #[schema(value_type = Option<String>, max_length = 1024, required, example = "PING\\r\\n")]
+    pub(crate) send: Option<Bytes>,
+    /// A text that the first 16 KiB of the answer must contain, written as `send`; null: connecting is enough.
+    #[schema(value_type = Option<String>, max_length = 1024, required, example = "PONG")]
+    pub(crate) expect: Option<Bytes>,
+}
+
+impl TcpSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let send = fields.nullable("send", bytes);
+        let expect = fields.nullable("expect", bytes);
+        Some(Self { send: send?, expect: expect? })
+    }
+}
+
+/// How a page is asked for, and what must come back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct HttpSettings {
+    /// `GET`, `HEAD` or `OPTIONS`.
+    #[schema(max_length = 16, default = "GET", example = "GET")]
+    pub(crate) method: String,
+    /// The path, with its query.
+    #[schema(min_length = 1, max_length = 2048, default = "/", example = "/health")]
+    pub(crate) path: String,
+    /// What is sent as `Host`; null: the member's address.
+    #[schema(max_length = 255, required, example = "shop.example")]
+    pub(crate) host: Option<String>,
+    /// More headers, each as `Name: value`.
+    #[schema(value_type = Vec<HeaderLine>, max_items = 16, default = json!([]), example = json!(["X-Probe: penstock"]))]
+    pub(crate) headers: Vec<Header>,
+    /// The codes that are well, one by one or as ranges.
+    #[schema(value_type = Vec<CodeRange>, min_items = 1, max_items = 16, default = json!(["200-399"]), example = json!(["200", "301-302"]))]
+    pub(crate) codes: Vec<Codes>,
+    /// A regular expression that the first 64 KiB of the body must match.
+    #[schema(value_type = Option<String>, max_length = 1024, required, example = "\"status\": *\"ok\"")]
+    pub(crate) body: Option<Pattern>,
+}
+
+/// A header: `Name: value`.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 3, max_length = 1024, example = "X-Probe: penstock")]
+struct HeaderLine(#[expect(dead_code, reason = "a shape for the API's description")] String);
+
+/// A code or a range of codes.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 3, max_length = 7, example = "200-399")]
+struct CodeRange(#[expect(dead_code, reason = "a shape for the API's description")] String);
+
+const METHODS: &[(&str, &str)] = &[("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS")];
+
+impl HttpSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let method = fields.optional("method", "GET", fields::word(METHODS));
+        let path = fields.optional("path", "/".to_owned(), path);
+        let host = fields.nullable("host", host);
+        let headers =
+            fields.optional_list("headers", 16, parsed::<Header>("a header, as \"X-Probe: penstock\""));
+        let all = || Some(vec![Codes { first: 200, last: 399 }]);
+        let codes = fields.optional_list("codes", 16, parsed::<Codes>("a code or a range, as \"200-399\""));
+        let codes = codes.and_then(|codes| if codes.is_empty() { all() } else { Some(codes) });
+        let body = fields.nullable("body", pattern);
+        Some(Self {
+            method: method?.to_owned(),
+            path: path?,
+            host: host?,
+            headers: headers?,
+            codes: codes?,
+            body: body?,
+        })
+    }
+}
+
+fn path(value: &Value) -> Result<String, Fault> {
+    let path = fields::text(1..=2048)(value)?;
+    let visible = path.chars().all(|character| character.is_ascii_graphic());
+    if path.starts_with('/') && visible {
+        return Ok(path);
+    }
+    Err(Fault::new("invalid", "want a path that begins with `/`, without blanks"))
+}
+
+fn host(value: &Value) -> Result<String, Fault> {
+    let host = fields::text(1..=255)(value)?;
+    let fits = |character: char| character.is_ascii_alphanumeric() || "-._:[]".contains(character);
+    if host.chars().all(fits) {
+        Ok(host)
+    } else {
+        Err(Fault::new("invalid", "this is not the name of a host"))
+    }
+}
+
+/// A text that means something else.
+fn parsed<T: FromStr<Err: fmt::Display>>(want: &'static str) -> impl Fn(&Value) -> Result<T, Fault> {
+    move |value| {
+        let text = fields::text(1..=1024)(value)?;
+        text.parse().map_err(|error| Fault::new("invalid", format!("{error}: want {want}")))
+    }
+}
+
+fn bytes(value: &Value) -> Result<Bytes, Fault> {
+    parsed("a text with \\r, \\n, \\t, \\\\ and \\xHH")(value)
+}
+
+fn pattern(value: &Value) -> Result<Pattern, Fault> {
+    parsed("a regular expression")(value)
+}
+
+/// Bytes as they are written in JSON: text with escapes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Bytes {
+    written: String,
+    meant: Vec<u8>,
+}
+
+impl Bytes {
+    /// What they are.
+    pub(crate) fn meant(&self) -> &[u8] {
+        &self.meant
+    }
+
+    /// How they were written.
+    pub(crate) fn written(&self) -> &str {
+        &self.written
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        let mut meant = Vec::with_capacity(written.len());
+        let mut rest = written;
+        while let Some((before, after)) = rest.split_once('\\') {
+            meant.extend_from_slice(before.as_bytes());
+            let (byte, taken) = escaped(after).ok_or("a backslash that means nothing")?;
+            meant.push(byte);
+            rest = &after[taken..];
+        }
+        meant.extend_from_slice(rest.as_bytes());
+        Ok(Self { written: written.to_owned(), meant })
+    }
+}
+
+/// What follows a backslash: the byte, and how long its name is.
+fn escaped(after: &str) -> Option<(u8, usize)> {
+    match after.chars().next()? {
+        'r' => Some((b'\r', 1)),
+        'n' => Some((b'\n', 1)),
+        't' => Some((b'\t', 1)),
+        '\\' => Some((b'\\', 1)),
+        'x' => Some((u8::from_str_radix(after.get(1..3)?, 16).ok()?, 3)),
+        _ => None,
+    }
+}
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, String> {
+        written.parse()
+    }
+}
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> Self {
+        bytes.written
+    }
+}
+
+/// A header of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Header {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Header {
+    type Err = &'static str;
+
+    fn from_str(line: &str) -> Result<Self, &'static str> {
+        let (name, value) = line.split_once(':').ok_or("there is no colon")?;
+        let token = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
+        if name.is_empty() || !name.chars().all(token) {
+            return Err("the name has other characters than letters, digits and `-`");
+        }
+        if !value.chars().all(|character| character.is_ascii_graphic() || character == ' ') {
+            return Err("the value is not plain ASCII");
+        }
+        Ok(Self { name: name.to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+impl TryFrom<String> for Header {
+    type Error = &'static str;
+
+    fn try_from(line: String) -> Result<Self, &'static str> {
+        line.parse()
+    }
+}
+
+impl From<Header> for String {
+    fn from(Header { name, value }: Header) -> Self {
+        format!("{name}: {value}")
+    }
+}
+
+/// Status codes from `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Codes {
+    first: u16,
+    last: u16,
+}
+
+impl Codes {
+    /// Whether this code is one of them.
+    pub(crate) fn contain(self, code: u16) -> bool {
+        (self.first..=self.last).contains(&code)
+    }
+}
+
+impl fmt::Display for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last } = self;
+        if first == last { first.fmt(f) } else { write!(f, "{first}\u{2013}{last}") }
+    }
+}
+
+impl FromStr for Codes {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let code = |text: &str| text.parse().ok().filter(|code| (100..=599).contains(code));
+        match (code(first), code(last)) {
+            (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
+            (Some(_), Some(_)) => Err("the range ends before it begins"),
+            _ => Err("codes are numbers from 100 to 599"),
+        }
+    }
+}
+
+impl TryFrom<String> for Codes {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.parse()
+    }
+}
+
+impl From<Codes> for String {
+    fn from(Codes { first, last }: Codes) -> Self {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    }
+}
+
+/// How large a compiled expression may become: one that explodes is refused when it is written.
+const PATTERN_BYTES: usize = 1 << 20;
+
+/// A regular expression. Matching takes time linear in what is matched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Pattern(regex::bytes::Regex);
+
+impl Pattern {
+    /// Whether it is found in `text`.
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        self.0.is_match(text)
+    }
+
+    /// How it was written.
+    pub(crate) fn written(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.written() == other.written()
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let built = regex::bytes::RegexBuilder::new(text).size_limit(PATTERN_BYTES).build();
+        built.map(Self).map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "this expression becomes too large".to_owned(),
+            // The last line says what is wrong; those before draw where.
+            other => {
+                other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            }
+        })
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.written().to_owned()
+    }
+}

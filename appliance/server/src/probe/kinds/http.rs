@@ -1,0 +1,89 @@
+//! HTTP: asks for a page and looks at its code and body.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+
+use super::{Progress, Seen, Verdict, connect, excerpt};
+use crate::domain::HttpSettings;
+
+/// How much of a body is looked at.
+const BODY_MAX: usize = 64 << 10;
+
+pub(super) async fn check(at: SocketAddr, settings: &HttpSettings, progress: &Progress) -> Verdict {
+    let stream = connect(at).await?;
+    progress.now("the answer");
+    let request = request(at, settings)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        judge(response, settings, progress).await
+    };
+    // The connection does the work; who sees its end first is a matter of chance.
+    tokio::pin!(exchange, connection);
+    tokio::select! {
+        biased;
+        verdict = &mut exchange => verdict,
+        _ = &mut connection => exchange.await,
+    }
+}
+
+fn request(at: SocketAddr, settings: &HttpSettings) -> Result<Request<Empty<Bytes>>, Seen> {
+    let HttpSettings { method, path, host, headers, codes: _, body: _ } = settings;
+    let own = || if at.port() == 80 { at.ip().to_string() } else { at.to_string() };
+    let mut request = Request::builder()
+        .method(method.as_str())
+        .uri(path)
+        .header(HOST, host.clone().unwrap_or_else(own))
+        .header(USER_AGENT, "Penstock")
+        .header(CONNECTION, "close");
+    for header in headers {
+        request = request.header(&header.name, &header.value);
+    }
+    request.body(Empty::new()).map_err(|error| Seen::new(format!("the request cannot be made: {error}")))
+}
+
+async fn judge(response: Response<Incoming>, settings: &HttpSettings, progress: &Progress) -> Verdict {
+    let code = response.status().as_u16();
+    let seen = |words| Seen { code: Some(code), words };
+    if !settings.codes.iter().any(|codes| codes.contain(code)) {
+        let wanted = settings.codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(seen(format!("HTTP {code}, want {wanted}")));
+    }
+    let Some(pattern) = &settings.body else { return Ok(seen(format!("HTTP {code}"))) };
+    progress.now("the body");
+    let body = beginning(response.into_body()).await?;
+    if pattern.is_in(&body) {
+        return Ok(seen(format!("HTTP {code}, the body matches")));
+    }
+    Err(seen(format!("HTTP {code}, but the body {} does not match `{}`", excerpt(&body), pattern.written())))
+}
+
+async fn beginning(mut body: Incoming) -> Result<Vec<u8>, Seen> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        if read.len() >= BODY_MAX {
+            read.truncate(BODY_MAX);
+            break;
+        }
+    }
+    Ok(read)
+}
+
+fn broken(error: &hyper::Error) -> Seen {
+    Seen::new(if error.is_parse() {
+        "the answer is not HTTP".to_owned()
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        "the member closed the connection before it answered".to_owned()
+    } else {
+        format!("the exchange failed: {error}")
+    })
+}

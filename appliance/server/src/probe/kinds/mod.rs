@@ -1,0 +1,115 @@
+//! What is done to find out whether a member is well: one file for each kind of check.
+//!
+//! A check connects, asks and reads; it knows nothing of schedules and of what became of the member before. Its words are
+//! for people: what was seen and, if that is wrong, what was wanted.
+
+mod http;
+mod tcp;
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Target;
+use crate::domain::Check;
+
+/// What a check came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Whether the member is well.
+    pub(crate) passed: bool,
+    /// A number of the protocol, as an HTTP status.
+    pub(crate) code: Option<u16>,
+    /// What was seen.
+    pub(crate) words: String,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// What a kind of check says.
+type Verdict = Result<Seen, Seen>;
+
+/// What was seen; for one who is well, or for one who is not.
+#[derive(Debug)]
+struct Seen {
+    code: Option<u16>,
+    words: String,
+}
+
+impl Seen {
+    fn new(words: impl Into<String>) -> Self {
+        Self { code: None, words: words.into() }
+    }
+}
+
+/// How far a check has come: named when its time is up.
+#[derive(Debug)]
+struct Progress(Cell<&'static str>);
+
+impl Progress {
+    fn now(&self, step: &'static str) {
+        self.0.set(step);
+    }
+}
+
+/// Does the check, once.
+pub(super) async fn check(target: &Target) -> Outcome {
+    let limit = Duration::from_millis(u64::from(target.monitor.timeout_ms));
+    let progress = Progress(Cell::new("connect"));
+    let begin = Instant::now();
+    let verdict = timeout(limit, by_kind(target, &progress)).await;
+    let verdict = verdict.unwrap_or_else(|_| {
+        let step = progress.0.get();
+        Err(Seen::new(format!("{step} timed out after {}", seconds(limit))))
+    });
+    let took = begin.elapsed();
+    let passed = verdict.is_ok();
+    let (Ok(Seen { code, words }) | Err(Seen { code, words })) = verdict;
+    Outcome { passed, code, words, took }
+}
+
+async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
+    match &target.monitor.check {
+        Check::Tcp(settings) => tcp::check(target.at, settings, progress).await,
+        Check::Http(settings) => http::check(target.at, settings, progress).await,
+    }
+}
+
+async fn connect(at: SocketAddr) -> Result<TcpStream, Seen> {
+    let stream =
+        TcpStream::connect(at).await.map_err(|error| Seen::new(format!("connect {}", reason(&error))))?;
+    // A question is one segment, sent at once.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+/// Why a system call failed, in few words.
+fn reason(error: &io::Error) -> String {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused => "refused".to_owned(),
+        Kind::ConnectionReset => "reset by the member".to_owned(),
+        Kind::HostUnreachable => "failed: no route to the host, or it does not answer ARP".to_owned(),
+        Kind::NetworkUnreachable => "failed: no route".to_owned(),
+        Kind::UnexpectedEof => "closed by the member".to_owned(),
+        _ => format!("failed: {error}"),
+    }
+}
+
+/// A time as people say it.
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+/// The beginning of what came, fit for a sentence.
+fn excerpt(bytes: &[u8]) -> String {
+    const MOST: usize = 60;
+    let shown: String =
+        bytes.iter().take(MOST).flat_map(|byte| byte.escape_ascii()).map(char::from).collect();
+    let more = if bytes.len() > MOST { "…" } else { "" };
+    format!("\"{shown}{more}\"")
+}

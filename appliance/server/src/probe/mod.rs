@@ -1,0 +1,348 @@
+//! Health: checks are repeated, judged, shown, and acted upon.
+//!
+//! A thread of its own does all of it on a runtime of its own, so that neither a slow request nor a slow plane delays a
+//! check. It re-reads what is wanted after every change; what is due when is in `schedule.rs`, what results come to in
+//! `judgement.rs`, how each kind of check is done in `kinds/`. What was seen is on the `Board`.
+
+mod board;
+mod judgement;
+mod kinds;
+mod schedule;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use lb_model::desired::{Member, MemberState};
+use lb_model::observed::Liveness;
+use lb_model::{MemberId, MonitorId};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until};
+
+use board::CheckSeen;
+pub(crate) use board::{Board, CheckResult, MemberSeen, Tally};
+use judgement::{Judgement, Rule};
+use kinds::Outcome;
+use schedule::{Schedule, pause, phase};
+
+use crate::domain::{Monitor, NewEvent, Timestamp};
+use crate::events::Events;
+use crate::store::{CheckState, Store, StoreError, Watched};
+
+/// Checks that run at once: each holds a descriptor, and a thousand hung members must not take them all.
+const CONCURRENCY: usize = 4096;
+/// Results may wait so long to be acted on together.
+const BATCH: usize = 256;
+/// How long to wait after the database failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A check: of which member, by which monitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct CheckId {
+    member: MemberId,
+    monitor: MonitorId,
+}
+
+/// Where and how a check is done.
+#[derive(Debug, PartialEq)]
+struct Target {
+    at: SocketAddr,
+    monitor: Monitor,
+}
+
+impl Target {
+    fn new(member: &Member, monitor: &Monitor) -> Self {
+        let address = monitor.address.map_or(member.address, IpAddr::V4);
+        let port = monitor.port.unwrap_or(member.port);
+        Self { at: SocketAddr::new(address, port.get()), monitor: monitor.clone() }
+    }
+
+    fn rule(&self) -> Rule {
+        Rule { rise: self.monitor.rise, fall: self.monitor.fall }
+    }
+
+    /// From one check to the next of who is in this state.
+    fn interval(&self, liveness: Liveness) -> Duration {
+        let Monitor { interval_ms, down_interval_ms, .. } = &self.monitor;
+        let slower = down_interval_ms.filter(|_| liveness == Liveness::Down);
+        Duration::from_millis(u64::from(slower.unwrap_or(*interval_ms)))
+    }
+}
+
+/// A check that goes on.
+#[derive(Debug)]
+struct Check {
+    target: Arc<Target>,
+    judgement: Judgement,
+    turn: u64,
+    begun: Instant,
+    running: bool,
+}
+
+/// The result of one check.
+struct Finished {
+    id: CheckId,
+    /// What was checked: the result is of no use if that changed meanwhile.
+    target: Arc<Target>,
+    outcome: Outcome,
+}
+
+/// Reads what was seen before, then watches for ever, in a thread of its own.
+pub(crate) async fn start(store: Store, events: Events) -> Result<Board, StoreError> {
+    let board = Board::new();
+    let kept = store.check_states().await?;
+    board.resume(resumed(&kept));
+    let known = kept.into_iter().map(|state| (CheckId::of(&state), state.liveness)).collect();
+    let told = board.clone();
+    let thread = thread::Builder::new().name("probe".into());
+    let started = thread.spawn(move || run(store, events, told, known));
+    if let Err(error) = started {
+        tracing::error!(%error, "members are not checked: no thread could be started");
+    }
+    Ok(board)
+}
+
+impl CheckId {
+    fn of(state: &CheckState) -> Self {
+        Self { member: state.member, monitor: state.monitor }
+    }
+}
+
+fn resumed(kept: &[CheckState]) -> HashMap<MemberId, MemberSeen> {
+    let mut members: HashMap<MemberId, MemberSeen> = HashMap::new();
+    for CheckState { member, monitor, liveness, since, words } in kept {
+        let check = CheckSeen {
+            monitor: *monitor,
+            liveness: *liveness,
+            words: words.clone(),
+            results: VecDeque::new(),
+        };
+        match members.get_mut(member) {
+            Some(seen) => seen.also(check, *since),
+            None => drop(members.insert(*member, MemberSeen::resumed(check, *since))),
+        }
+    }
+    members
+}
+
+fn run(store: Store, events: Events, board: Board, known: HashMap<CheckId, Liveness>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "members are not checked: there is no runtime"),
+    };
+    let engine = Engine::new(store, events, board, known);
+    LocalSet::new().block_on(&runtime, engine.run());
+}
+
+/// What the thread works with.
+struct Engine {
+    store: Store,
+    commits: watch::Receiver<()>,
+    events: Events,
+    board: Board,
+    /// What was known before, of checks that have not begun in this process.
+    known: HashMap<CheckId, Liveness>,
+    checks: HashMap<CheckId, Check>,
+    schedule: Schedule<CheckId>,
+    running: usize,
+    finished: UnboundedReceiver<Finished>,
+    finish: UnboundedSender<Finished>,
+    keep: UnboundedSender<Vec<CheckState>>,
+}
+
+impl Engine {
+    fn new(store: Store, events: Events, board: Board, known: HashMap<CheckId, Liveness>) -> Self {
+        let mut commits = store.commits();
+        // What is wanted is read at the beginning, too.
+        commits.mark_changed();
+        let (finish, finished) = mpsc::unbounded_channel();
+        let (keep, kept) = mpsc::unbounded_channel();
+        tokio::task::spawn_local(keep_states(store.clone(), kept));
+        Self {
+            store,
+            commits,
+            events,
+            board,
+            known,
+            checks: HashMap::new(),
+            schedule: Schedule::default(),
+            running: 0,
+            finished,
+            finish,
+            keep,
+        }
+    }
+
+    async fn run(mut self) {
+        let mut results = Vec::with_capacity(BATCH);
+        loop {
+            let due = self.schedule.next().filter(|_| self.running < CONCURRENCY);
+            tokio::select! {
+                _ = self.finished.recv_many(&mut results, BATCH) => self.hear(results.drain(..)),
+                changed = self.commits.changed() => match changed {
+                    Ok(()) => self.read_again().await,
+                    Err(_) => return,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin_due(),
+            }
+        }
+    }
+
+    async fn read_again(&mut self) {
+        match self.store.watched().await {
+            Ok(watched) => self.watch(&watched),
+            Err(error) => {
+                tracing::error!(error = %error, "cannot read who is to be checked");
+                tokio::time::sleep(RETRY).await;
+                self.commits.mark_changed();
+            }
+        }
+    }
+
+    /// From now on these are checked and no others.
+    fn watch(&mut self, watched: &Watched) {
+        let mut targets = targets(watched);
+        let mut monitors: HashMap<MemberId, Vec<MonitorId>> = HashMap::new();
+        for (id, _) in &targets {
+            monitors.entry(id.member).or_default().push(id.monitor);
+        }
+        self.board.watch(&watched.want, &monitors);
+        let wanted: std::collections::HashSet<CheckId> = targets.iter().map(|(id, _)| *id).collect();
+        self.checks.retain(|id, _| wanted.contains(id));
+        self.schedule.retain(|id| wanted.contains(id));
+        for (id, target) in targets.drain(..) {
+            self.watch_one(id, target);
+        }
+        self.known.clear();
+    }
+
+    fn watch_one(&mut self, id: CheckId, target: Target) {
+        let now = Instant::now();
+        if let Some(check) = self.checks.get_mut(&id) {
+            if *check.target != target {
+                check.target = Arc::new(target);
+                check.running = false;
+                self.schedule.set(id, now);
+            }
+            return;
+        }
+        let liveness = self.known.get(&id).copied().unwrap_or(Liveness::Unknown);
+        // Who is not known is checked at once; who is keeps its state and waits for its place in the interval.
+        let wait = match liveness {
+            Liveness::Unknown => Duration::ZERO,
+            Liveness::Up | Liveness::Down => phase(&id, target.interval(liveness)),
+        };
+        self.schedule.set(id, now + wait);
+        let judgement = Judgement::resume(liveness);
+        let check = Check { target: Arc::new(target), judgement, turn: 0, begun: now, running: false };
+        self.checks.insert(id, check);
+    }
+
+    fn begin_due(&mut self) {
+        let now = Instant::now();
+        while self.running < CONCURRENCY {
+            let Some(id) = self.schedule.pop(now) else { return };
+            self.begin(id, now);
+        }
+    }
+
+    fn begin(&mut self, id: CheckId, now: Instant) {
+        let Some(check) = self.checks.get_mut(&id) else { return };
+        check.begun = now;
+        check.turn += 1;
+        check.running = true;
+        self.running += 1;
+        let (target, finish) = (Arc::clone(&check.target), self.finish.clone());
+        tokio::task::spawn_local(async move {
+            let outcome = kinds::check(&target).await;
+            // Nobody listens only when the thread ends.
+            let _ = finish.send(Finished { id, target, outcome });
+        });
+    }
+
+    fn hear(&mut self, results: impl Iterator<Item = Finished>) {
+        let mut decided = Vec::new();
+        let mut changed = false;
+        for result in results {
+            self.running -= 1;
+            changed |= self.hear_one(result, &mut decided);
+        }
+        if changed {
+            self.board.publish();
+        }
+        if !decided.is_empty() {
+            // Kept by a task that lives as long as this one.
+            let _ = self.keep.send(decided);
+        }
+    }
+
+    /// Says whether a member changed.
+    fn hear_one(&mut self, finished: Finished, decided: &mut Vec<CheckState>) -> bool {
+        let Finished { id, target, outcome } = finished;
+        let Some(check) = self.checks.get_mut(&id).filter(|check| Arc::ptr_eq(&check.target, &target)) else {
+            return false;
+        };
+        check.running = false;
+        let now = Instant::now();
+        let judged = check.judgement.hear(outcome.passed, target.rule(), now);
+        let liveness = check.judgement.liveness();
+        self.schedule.set(id, check.begun + pause(&id, check.turn, target.interval(liveness)));
+        let Outcome { passed, code, words, took } = outcome;
+        let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        let result = CheckResult { at: Timestamp::now(), passed, code, words, took_ms };
+        if judged {
+            let (since, words) = (result.at, result.words.clone());
+            decided.push(CheckState { member: id.member, monitor: id.monitor, liveness, since, words });
+        }
+        let words = result.words.clone();
+        let Some((before, after)) = self.board.note(id.member, id.monitor, result, liveness) else {
+            return false;
+        };
+        self.tell(id, &target, before, after, &words);
+        true
+    }
+
+    fn tell(&self, id: CheckId, target: &Target, before: Liveness, after: Liveness, words: &str) {
+        let CheckId { member, monitor } = id;
+        tracing::info!(%member, %monitor, ?before, ?after, "member {member} at {} is {after:?}: {words}", target.at);
+        let at = target.at;
+        let event = match after {
+            Liveness::Up => NewEvent::info("member.up", format!("member {at} is up: {words}")),
+            Liveness::Down => NewEvent::warning("member.down", format!("member {at} is down: {words}")),
+            // Only another monitor makes somebody unknown.
+            Liveness::Unknown => return,
+        };
+        let data = serde_json::json!({ "monitor_id": monitor, "before": before, "after": after });
+        self.events.append(NewEvent { about: Some(("members", member.to_string())), ..event.with(data) });
+    }
+}
+
+/// Every check that is wanted.
+fn targets(watched: &Watched) -> Vec<(CheckId, Target)> {
+    let mut targets = Vec::new();
+    for pool in watched.want.pools.iter().filter(|pool| pool.enabled) {
+        for id in watched.of_pool.get(&pool.id).into_iter().flatten() {
+            let Some(monitor) = watched.monitors.get(id) else { continue };
+            let members = pool.members.iter().filter(|member| member.state != MemberState::Disabled);
+            let of_member =
+                |member: &Member| (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor));
+            targets.extend(members.map(of_member));
+        }
+    }
+    targets
+}
+
+/// Writes down what was decided, for the next process; what comes meanwhile is written together.
+async fn keep_states(store: Store, mut decided: UnboundedReceiver<Vec<CheckState>>) {
+    let mut batches = Vec::new();
+    while decided.recv_many(&mut batches, BATCH).await > 0 {
+        let states: Vec<CheckState> = batches.drain(..).flatten().collect();
+        if let Err(error) = store.keep_check_states(&states).await {
+            tracing::error!(error = %error, "what was seen of {} checks cannot be kept", states.len());
+        }
+    }
+}
