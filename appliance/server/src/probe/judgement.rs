@@ -6,7 +6,7 @@ use lb_model::observed::Liveness;
 use tokio::time::Instant;
 
 /// A member that went down costs one fall; each such time that passes takes one back.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 /// How often a rise is doubled at most: a member that flaps waits 32 times as long.
 const DOUBLINGS_MAX: u32 = 5;
 

@@ -64,7 +64,7 @@ pub(super) fn phase(key: &impl Hash, interval: Duration) -> Duration {
 /// From one check to the next: up to a tenth less than the interval, other each time, so that checks that began together
 /// do not stay together.
 pub(super) fn pause(key: &impl Hash, turn: u64, interval: Duration) -> Duration {
-    interval - interval.mul_f64(fraction(&(key_hash(key), turn)) / 10.0)
+    interval.mul_f64(1.0 - fraction(&(key_hash(key), turn)) / 10.0)
 }
 
 fn fraction(key: &impl Hash) -> f64 {

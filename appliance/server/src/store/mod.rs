@@ -142,7 +142,7 @@ impl Store {
             .await?;
         let last = events::last(&mut *readers.acquire().await?).await?;
         let (events, commits) = (Arc::new(watch::Sender::new(last)), Arc::default());
-        Ok(Self { writer, readers, changed, commits, events })
+        Ok(Self { writer, readers, changed, events, commits })
     }
 
     /// Ends all connections; what was acknowledged is on disk already.

@@ -21,17 +21,13 @@ pub(super) async fn check(at: SocketAddr, settings: &TcpSettings, progress: &Pro
             .await
             .map_err(|error| Seen::new(format!("sending {}", reason(&error))))?;
     }
-    match expect {
-        Some(expect) => {
-            progress.now("the expected answer");
-            await_answer(&mut stream, expect.meant(), expect.written()).await
-        }
-        None => {
-            // Nothing was agreed on, so there is nothing to take leave of: no TIME_WAIT is left behind.
-            let _ = stream.set_zero_linger();
-            Ok(Seen::new("connected"))
-        }
+    if let Some(expect) = expect {
+        progress.now("the expected answer");
+        return await_answer(&mut stream, expect.meant(), expect.written()).await;
     }
+    // Nothing was agreed on, so there is nothing to take leave of: no TIME_WAIT is left behind.
+    let _ = stream.set_zero_linger();
+    Ok(Seen::new("connected"))
 }
 
 async fn await_answer(stream: &mut TcpStream, expected: &[u8], written: &str) -> Verdict {
