@@ -134,8 +134,8 @@ fn run(store: Store, events: Events, board: Board, known: HashMap<CheckId, Liven
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "members are not checked: there is no runtime"),
     };
-    let engine = Engine::new(store, events, board, known);
-    LocalSet::new().block_on(&runtime, engine.run());
+    let watching = async move { Engine::new(store, events, board, known).run().await };
+    LocalSet::new().block_on(&runtime, watching);
 }
 
 /// What the thread works with.
