@@ -151,6 +151,56 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/monitors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List monitors
+         * @description Filters are exact and joined by AND.
+         */
+        get: operations["listMonitors"];
+        put?: never;
+        /**
+         * Create a monitor
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createMonitor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/monitors/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a monitor */
+        get: operations["readMonitor"];
+        /**
+         * Replace a monitor
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceMonitor"];
+        post?: never;
+        /** Delete a monitor */
+        delete: operations["deleteMonitor"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a monitor
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchMonitor"];
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -162,6 +212,26 @@ export interface paths {
         get: operations["readDescription"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change your password
+         * @description Ends all your sessions, this one too.
+         */
+        post: operations["changePassword"];
         delete?: never;
         options?: never;
         head?: never;
@@ -308,6 +378,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List roles */
+        get: operations["listRoles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -315,7 +402,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List sessions
+         * @description Your own; with the permission accounts:read everybody's.
+         */
+        get: operations["listSessions"];
         put?: never;
         /**
          * Sign in
@@ -341,9 +432,29 @@ export interface paths {
         post?: never;
         /**
          * Sign out
-         * @description Takes the cookie from the browser. A token that somebody copied stays good until it ends.
+         * @description Ends the session: none of its tokens is good any more. A browser loses its cookie.
          */
         delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get other tokens
+         * @description Each refresh token is good once. Using one again ends the session: somebody has a copy.
+         */
+        post: operations["refreshSession"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -364,6 +475,26 @@ export interface paths {
          */
         post: operations["renewSession"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a session
+         * @description One of your own; with the permission accounts:write anybody's. None of its tokens is good any more.
+         */
+        delete: operations["endSession"];
         options?: never;
         head?: never;
         patch?: never;
@@ -526,6 +657,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List users
+         * @description Filters are exact and joined by AND.
+         */
+        get: operations["listUsers"];
+        put?: never;
+        /**
+         * Create a user
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createUser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a user */
+        get: operations["readUser"];
+        /**
+         * Replace a user
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceUser"];
+        post?: never;
+        /** Delete a user */
+        delete: operations["deleteUser"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a user
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchUser"];
+        trace?: never;
+    };
+    "/api/v1/users/{user_id}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List tokens
+         * @description Filters are exact and joined by AND.
+         */
+        get: operations["listTokens"];
+        put?: never;
+        /**
+         * Create a token
+         * @description It may do what is listed and what its user may do, whichever is less, until it expires.
+         */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user_id}/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a token */
+        get: operations["readToken"];
+        /**
+         * Replace a token
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceToken"];
+        post?: never;
+        /** Delete a token */
+        delete: operations["deleteToken"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a token
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchToken"];
+        trace?: never;
+    };
     "/api/v1/virtual-ips": {
         parameters: {
             query?: never;
@@ -678,11 +909,25 @@ export interface components {
          */
         Address: string;
         /**
-         * @description How a member is chosen for a new connection: `round_robin` takes one after the other.
+         * @description How a member is chosen for a new connection.
+         *
+         *     * `round_robin`: one after the other.
+         *     * `weighted_round_robin`: one after the other, each as often as its weight says, spread evenly.
+         *     * `least_connections`: the one with the fewest connections; `weighted_least_connections`: for its weight.
+         *     * `shortest_expected_delay`: the one that would have the fewest connections for its weight with this one.
+         *     * `never_queue`: one without connections; if all have some, as `shortest_expected_delay`.
+         *     * `source_hash`: by the client's address: the same client always has the same member; `source_port_hash`: by its
+         *       port too.
+         *     * `maglev`: by addresses and ports of both ends, in a table that changes little when members come and go.
+         *     * `power_of_two`: two are drawn, each as likely as its weight; the one with fewer connections for its weight.
+         *     * `ordered`: the one with the highest weight (of equal ones the first added), and the next one only when that has
+         *       reached its `connection_limit` or takes no new connections.
+         *
+         *     Connections are counted by each worker for itself, so the algorithms that look at them balance each worker's.
          * @example round_robin
          * @enum {string}
          */
-        Algorithm: "round_robin";
+        Algorithm: "round_robin" | "weighted_round_robin" | "least_connections" | "weighted_least_connections" | "shortest_expected_delay" | "never_queue" | "source_hash" | "source_port_hash" | "maglev" | "power_of_two" | "ordered";
         /** @description A line of the audit log. */
         AuditEntry: {
             /**
@@ -753,6 +998,12 @@ export interface components {
             /** @description Each field that differs. */
             fields: components["schemas"]["FieldChange"][];
         };
+        /**
+         * @description What a monitor does.
+         * @example http
+         * @enum {string}
+         */
+        CheckKind: "tcp" | "http";
         /** @description The code that the console shows, and who will be the administrator. */
         Claim: {
             /**
@@ -772,6 +1023,11 @@ export interface components {
              */
             password: string;
         };
+        /**
+         * @description A code or a range of codes.
+         * @example 200-399
+         */
+        CodeRange: string;
         /** @description How far the last change has come at one process. */
         Condition: {
             /**
@@ -802,6 +1058,16 @@ export interface components {
              */
             observed_generation: number;
         };
+        /** @description A token that was created. */
+        CreatedToken: {
+            /** @description Which it is. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description The token, to be sent as `Authorization: Bearer …`. It is shown here and never again.
+             * @example pst_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b
+             */
+            token: string;
+        };
         /** @description Who signs in. */
         Credentials: {
             /**
@@ -818,11 +1084,17 @@ export interface components {
         };
         /** @description Who is signed in, and for how long. */
         CurrentSession: {
+            /** @description The user. */
+            user_id: components["schemas"]["Identifier"];
             /**
              * @description What they are called.
              * @example admin
              */
             username: string;
+            /** @description What they may do. */
+            role: components["schemas"]["Role"];
+            /** @description The same in single permissions; with an API token these may be fewer. */
+            permissions: components["schemas"]["Permission"][];
             /**
              * Format: int64
              * @description Seconds for which the token is good.
@@ -963,6 +1235,11 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /**
+         * @description A header: `Name: value`.
+         * @example X-Probe: penstock
+         */
+        HeaderLine: string;
         /** @description Whether the management answers. */
         Health: {
             /**
@@ -971,12 +1248,84 @@ export interface components {
              */
             status: string;
         };
+        /** @description How a page is asked for, and what must come back. */
+        HttpSettings: {
+            /**
+             * @description `GET`, `HEAD` or `OPTIONS`.
+             * @default GET
+             * @example GET
+             */
+            method: string;
+            /**
+             * @description The path, with its query.
+             * @default /
+             * @example /health
+             */
+            path: string;
+            /**
+             * @description What is sent as `Host`; null: the member's address.
+             * @example shop.example
+             */
+            host: string | null;
+            /**
+             * @description More headers, each as `Name: value`.
+             * @default []
+             * @example [
+             *       "X-Probe: penstock"
+             *     ]
+             */
+            headers: components["schemas"]["HeaderLine"][];
+            /**
+             * @description The codes that are well, one by one or as ranges.
+             * @default [
+             *       "200-399"
+             *     ]
+             * @example [
+             *       "200",
+             *       "301-302"
+             *     ]
+             */
+            codes: components["schemas"]["CodeRange"][];
+            /**
+             * @description A regular expression that the first 64 KiB of the body must match.
+             * @example "status": *"ok"
+             */
+            body: string | null;
+        };
         /**
          * Format: uuid
          * @description What identifies a resource: a UUID.
          * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
          */
         Identifier: string;
+        /** @description The result of a check. */
+        LastCheck: {
+            /**
+             * Format: date-time
+             * @description When it came.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            time: string;
+            /** @description Whether the member was well. */
+            passed: boolean;
+            /**
+             * Format: int32
+             * @description A number of the protocol, as an HTTP status; null where there is none.
+             * @example 503
+             */
+            code: number | null;
+            /**
+             * @description What was seen, and what was wanted if that is something else.
+             * @example HTTP 503, want 200-399
+             */
+            words: string;
+            /**
+             * Format: int32
+             * @description Milliseconds that it took.
+             * @example 3
+             */
+            duration_ms: number;
+        };
         MemberList: {
             /** @description What is on this page. */
             items: components["schemas"]["MemberView"][];
@@ -1028,13 +1377,32 @@ export interface components {
              * @default enabled
              */
             state?: components["schemas"]["MemberState"];
+            /**
+             * Format: int32
+             * @description Its share of new connections beside the others', for algorithms that heed weights. With 0 it takes none, whatever
+             *     the algorithm, and keeps those it has.
+             * @default 1
+             * @example 10
+             */
+            weight?: number;
+            /**
+             * @description A backup takes new connections only while no other member takes any.
+             * @default false
+             */
+            backup?: boolean;
+            /**
+             * Format: int32
+             * @description How many connections it may have at a time, over all services; with null, as many as come.
+             * @example 1000
+             */
+            connection_limit?: number | null;
         };
         /**
          * @description What members speak.
          * @example tcp
          * @enum {string}
          */
-        MemberProtocol: "tcp";
+        MemberProtocol: "tcp" | "udp";
         /** @description One server of a pool. Without a name it is called by its address and port. */
         MemberSpec: {
             /**
@@ -1080,6 +1448,25 @@ export interface components {
              * @default enabled
              */
             state?: components["schemas"]["MemberState"];
+            /**
+             * Format: int32
+             * @description Its share of new connections beside the others', for algorithms that heed weights. With 0 it takes none, whatever
+             *     the algorithm, and keeps those it has.
+             * @default 1
+             * @example 10
+             */
+            weight?: number;
+            /**
+             * @description A backup takes new connections only while no other member takes any.
+             * @default false
+             */
+            backup?: boolean;
+            /**
+             * Format: int32
+             * @description How many connections it may have at a time, over all services; with null, as many as come.
+             * @example 1000
+             */
+            connection_limit?: number | null;
         };
         /**
          * @description Whether a member takes new connections and keeps its old ones.
@@ -1098,6 +1485,11 @@ export interface components {
              * @description Connections that were given to it.
              */
             connections: number;
+            /**
+             * Format: int64
+             * @description Connections that it has now.
+             */
+            active: number;
             /**
              * Format: int64
              * @description Packets from clients.
@@ -1119,7 +1511,7 @@ export interface components {
              */
             bytes_out: number;
         };
-        /** @description One server of a pool. Without a name it is called by its address and port. */
+        /** @description What its checks saw of a member. */
         MemberView: {
             /** @description What identifies it. */
             id: components["schemas"]["Identifier"];
@@ -1154,9 +1546,9 @@ export interface components {
              */
             provisioning_status: components["schemas"]["Provisioning"];
             /**
-             * @description Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
-             *     by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
-             *     `draining`.
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
              */
             operating_status: components["schemas"]["Operating"];
             /** @description Why the two above are not what one wishes; null where there is nothing to say. */
@@ -1205,17 +1597,351 @@ export interface components {
              * @default enabled
              */
             state: components["schemas"]["MemberState"];
+            /**
+             * Format: int32
+             * @description Its share of new connections beside the others', for algorithms that heed weights. With 0 it takes none, whatever
+             *     the algorithm, and keeps those it has.
+             * @default 1
+             * @example 10
+             */
+            weight: number;
+            /**
+             * @description A backup takes new connections only while no other member takes any.
+             * @default false
+             */
+            backup: boolean;
+            /**
+             * Format: int32
+             * @description How many connections it may have at a time, over all services; with null, as many as come.
+             * @example 1000
+             */
+            connection_limit: number | null;
+            last_check: components["schemas"]["LastCheck"] | null;
+            /**
+             * Format: date-time
+             * @description Since when it has been up or down; null where nobody watches it.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            last_change: string | null;
+            /** @description What each monitor of its pool saw. */
+            checks: components["schemas"]["MonitorResults"][];
+        };
+        MonitorList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["MonitorView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description How a monitor is written and shown. */
+        MonitorPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            kind?: components["schemas"]["CheckKind"];
+            /**
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @default {}
+             */
+            settings?: components["schemas"]["MonitorSettings"];
+            /**
+             * Format: int32
+             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @default 5000
+             * @example 5000
+             */
+            interval_ms?: number;
+            /**
+             * Format: int32
+             * @description The same for a member that is down; null: as for others.
+             */
+            down_interval_ms?: number | null;
+            /**
+             * Format: int32
+             * @description Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
+             * @example 2000
+             */
+            timeout_ms?: number | null;
+            /**
+             * Format: int32
+             * @description So many checks in a row must pass before a member that is down is up. More if it went down often lately.
+             * @default 2
+             */
+            rise?: number;
+            /**
+             * Format: int32
+             * @description So many checks in a row must fail before a member that is up is down.
+             * @default 3
+             */
+            fall?: number;
+            /**
+             * Format: ipv4
+             * @description Another IPv4 address to check in the place of the member's.
+             */
+            address?: string | null;
+            /**
+             * Format: int32
+             * @description Another port to check in the place of the member's.
+             */
+            port?: number | null;
+        };
+        /** @description What one monitor saw of a member. */
+        MonitorResults: {
+            /** @description The monitor. */
+            monitor_id: components["schemas"]["Identifier"];
+            /**
+             * @description What its results came to: `up`, `down` or `unknown`.
+             * @example up
+             */
+            state: string;
+            /** @description Its last results, the newest first. */
+            results: components["schemas"]["LastCheck"][];
+        };
+        /** @description What a kind of monitor needs. */
+        MonitorSettings: components["schemas"]["TcpSettings"] | components["schemas"]["HttpSettings"];
+        /** @description How a monitor is written and shown. */
+        MonitorSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            kind: components["schemas"]["CheckKind"];
+            /**
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @default {}
+             */
+            settings?: components["schemas"]["MonitorSettings"];
+            /**
+             * Format: int32
+             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @default 5000
+             * @example 5000
+             */
+            interval_ms?: number;
+            /**
+             * Format: int32
+             * @description The same for a member that is down; null: as for others.
+             */
+            down_interval_ms: number | null;
+            /**
+             * Format: int32
+             * @description Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
+             * @example 2000
+             */
+            timeout_ms?: number | null;
+            /**
+             * Format: int32
+             * @description So many checks in a row must pass before a member that is down is up. More if it went down often lately.
+             * @default 2
+             */
+            rise?: number;
+            /**
+             * Format: int32
+             * @description So many checks in a row must fail before a member that is up is down.
+             * @default 3
+             */
+            fall?: number;
+            /**
+             * Format: ipv4
+             * @description Another IPv4 address to check in the place of the member's.
+             */
+            address: string | null;
+            /**
+             * Format: int32
+             * @description Another port to check in the place of the member's.
+             */
+            port: number | null;
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        MonitorView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            kind: components["schemas"]["CheckKind"];
+            /**
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @default {}
+             */
+            settings: components["schemas"]["MonitorSettings"];
+            /**
+             * Format: int32
+             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @default 5000
+             * @example 5000
+             */
+            interval_ms: number;
+            /**
+             * Format: int32
+             * @description The same for a member that is down; null: as for others.
+             */
+            down_interval_ms: number | null;
+            /**
+             * Format: int32
+             * @description Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
+             * @example 2000
+             */
+            timeout_ms: number | null;
+            /**
+             * Format: int32
+             * @description So many checks in a row must pass before a member that is down is up. More if it went down often lately.
+             * @default 2
+             */
+            rise: number;
+            /**
+             * Format: int32
+             * @description So many checks in a row must fail before a member that is up is down.
+             * @default 3
+             */
+            fall: number;
+            /**
+             * Format: ipv4
+             * @description Another IPv4 address to check in the place of the member's.
+             */
+            address: string | null;
+            /**
+             * Format: int32
+             * @description Another port to check in the place of the member's.
+             */
+            port: number | null;
         };
         /**
          * @description Whether a resource serves, as far as is known.
          * @enum {string}
          */
-        Operating: "unknown" | "draining" | "offline";
+        Operating: "unknown" | "online" | "degraded" | "draining" | "offline";
         /**
          * @description Whether something was let.
          * @enum {string}
          */
         Outcome: "succeeded" | "denied";
+        /** @description A password, and the one that takes its place. */
+        PasswordChange: {
+            /**
+             * Format: password
+             * @description The password.
+             * @example sluice gate at dawn
+             */
+            password: string;
+            /**
+             * Format: password
+             * @description The next one: 12 characters or more, not one of the best known, and without the name.
+             * @example spillway opens at noon
+             */
+            new_password: string;
+        };
+        /**
+         * @description What a route needs.
+         * @enum {string}
+         */
+        Permission: "balancing:read" | "balancing:write" | "accounts:read" | "accounts:write" | "audit:read" | "system:read" | "system:write";
         PoolList: {
             /** @description What is on this page. */
             items: components["schemas"]["PoolView"][];
@@ -1259,6 +1985,12 @@ export interface components {
              * @default round_robin
              */
             algorithm?: components["schemas"]["Algorithm"];
+            /**
+             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
+             *     every member counts as well.
+             * @default []
+             */
+            monitor_ids?: components["schemas"]["Identifier"][];
         };
         /** @description Members that serve the same, and how one of them is chosen for a new connection. */
         PoolSpec: {
@@ -1297,8 +2029,14 @@ export interface components {
              * @default round_robin
              */
             algorithm?: components["schemas"]["Algorithm"];
+            /**
+             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
+             *     every member counts as well.
+             * @default []
+             */
+            monitor_ids?: components["schemas"]["Identifier"][];
         };
-        /** @description Members that serve the same, and how one of them is chosen for a new connection. */
+        /** @description What is shown of a kind that has nothing of its own to show. */
         PoolView: {
             /** @description What identifies it. */
             id: components["schemas"]["Identifier"];
@@ -1333,9 +2071,9 @@ export interface components {
              */
             provisioning_status: components["schemas"]["Provisioning"];
             /**
-             * @description Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
-             *     by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
-             *     `draining`.
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
              */
             operating_status: components["schemas"]["Operating"];
             /** @description Why the two above are not what one wishes; null where there is nothing to say. */
@@ -1376,6 +2114,12 @@ export interface components {
              * @default round_robin
              */
             algorithm: components["schemas"]["Algorithm"];
+            /**
+             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
+             *     every member counts as well.
+             * @default []
+             */
+            monitor_ids: components["schemas"]["Identifier"][];
         };
         /** @description A network port of the layer-4 plane. */
         PortStats: {
@@ -1462,7 +2206,7 @@ export interface components {
          * @example tcp
          * @enum {string}
          */
-        Protocol: "tcp" | "http";
+        Protocol: "tcp" | "udp" | "http";
         /**
          * @description Whether the last change is being forwarded by.
          * @enum {string}
@@ -1546,6 +2290,14 @@ export interface components {
             /** @description What each member was given. */
             members: components["schemas"]["ProxyMemberStats"][];
         };
+        /** @description What exchanges for other tokens. */
+        Refresh: {
+            /**
+             * @description The last `refresh_token` of the session.
+             * @example psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b
+             */
+            refresh_token: string;
+        };
         /** @description A revision with what it changed. */
         Revision: {
             /**
@@ -1627,7 +2379,23 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
-        /** @description An access token. */
+        /**
+         * @description What a user may do.
+         * @enum {string}
+         */
+        Role: "admin" | "operator" | "viewer" | "auditor";
+        /** @description A role, and what it lets one do. */
+        RoleEntry: {
+            name: components["schemas"]["Role"];
+            /** @description What it lets one do: every operation of this description names what it needs as `x-permission`. */
+            permissions: components["schemas"]["Permission"][];
+        };
+        /** @description The roles that a user can have. */
+        RoleList: {
+            /** @description All of them. */
+            items: components["schemas"]["RoleEntry"][];
+        };
+        /** @description Tokens. */
         Session: {
             /** @description To be sent as `Authorization: Bearer …`. */
             access_token: string;
@@ -1638,10 +2406,62 @@ export interface components {
             token_type: string;
             /**
              * Format: int64
-             * @description Seconds for which the token is good.
+             * @description Seconds for which the access token is good.
              * @example 600
              */
             expires_in: number;
+            /**
+             * @description Exchanges once for other tokens, as long as the session lasts: 8 hours from the password.
+             * @example psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b
+             */
+            refresh_token: string;
+        };
+        /** @description A session that goes on. */
+        SessionEntry: {
+            /** @description Which it is. */
+            id: components["schemas"]["Identifier"];
+            /** @description The user. */
+            user_id: components["schemas"]["Identifier"];
+            /**
+             * @description What they are called.
+             * @example admin
+             */
+            username: string;
+            /**
+             * @description `penstock-console` for a browser, `penstock-api` for a program.
+             * @example penstock-console
+             */
+            carrier: string;
+            /**
+             * @description The address it was begun from.
+             * @example 192.0.2.7
+             */
+            source: string | null;
+            /**
+             * Format: date-time
+             * @description When the password was given.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When its tokens were last exchanged.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            used_at: string;
+            /**
+             * Format: date-time
+             * @description When it ends.
+             * @example 2026-01-02T11:04:05.678Z
+             */
+            ends_at: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+        };
+        /** @description The sessions that go on. */
+        SessionEntryList: {
+            /** @description The newest first. */
+            items: components["schemas"]["SessionEntry"][];
         };
         /**
          * @description How much somebody should care.
@@ -1730,15 +2550,210 @@ export interface components {
          * @example shop
          */
         Tag: string;
-        /** @description When connections are forgotten. */
+        /** @description What is sent to a member that accepts a TCP connection, and what it must answer. */
+        TcpSettings: {
+            /**
+             * @description A text to send once connected; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
+             * @example PING\r\n
+             */
+            send: string | null;
+            /**
+             * @description A text that the first 16 KiB of the answer must contain, written as `send`; null: connecting is enough.
+             * @example PONG
+             */
+            expect: string | null;
+        };
+        /** @description After how many seconds of silence a connection is forgotten. */
         Timeouts: {
             /**
              * Format: int32
-             * @description Seconds of silence after which an established connection is forgotten.
-             * @default 300
+             * @description As long as the handshake is not done, or of UDP only one datagram was seen. Without it, 60 for TCP and 30 for UDP.
+             * @example 60
+             */
+            opening_s?: number | null;
+            /**
+             * Format: int32
+             * @description Once it is established. Without it, 300 for TCP and 120 for UDP.
              * @example 300
              */
-            idle_s: number;
+            idle_s?: number | null;
+            /**
+             * Format: int32
+             * @description Once both sides have said that they have no more to send.
+             * @default 60
+             * @example 60
+             */
+            closing_s?: number | null;
+        };
+        TokenList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["TokenView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description What a program signs in with: it may do what is listed here and its user may do, until it expires. */
+        TokenPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description What it is for.
+             * @example [
+             *       "balancing:read"
+             *     ]
+             */
+            permissions?: components["schemas"]["Permission"][];
+            /**
+             * Format: date-time
+             * @description When it ends: within 366 days.
+             * @example 2026-06-01T00:00:00Z
+             */
+            expires_at?: string;
+        };
+        /** @description What a program signs in with: it may do what is listed here and its user may do, until it expires. */
+        TokenSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description What it is for.
+             * @example [
+             *       "balancing:read"
+             *     ]
+             */
+            permissions: components["schemas"]["Permission"][];
+            /**
+             * Format: date-time
+             * @description When it ends: within 366 days.
+             * @example 2026-06-01T00:00:00Z
+             */
+            expires_at: string;
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        TokenView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /**
+             * @description What it is for.
+             * @example [
+             *       "balancing:read"
+             *     ]
+             */
+            permissions: components["schemas"]["Permission"][];
+            /**
+             * Format: date-time
+             * @description When it ends: within 366 days.
+             * @example 2026-06-01T00:00:00Z
+             */
+            expires_at: string;
         };
         /** @description What becomes of an update. */
         Update: {
@@ -1751,6 +2766,143 @@ export interface components {
          * @enum {string}
          */
         UpdateState: "none" | "installing" | "installed" | "failed";
+        UserList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["UserView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description Somebody who signs in. A disabled user cannot, and their sessions and tokens do not work. */
+        UserPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description What they may do. */
+            role?: components["schemas"]["Role"];
+        };
+        /** @description Somebody who signs in. A disabled user cannot, and their sessions and tokens do not work. */
+        UserSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description What they may do. */
+            role: components["schemas"]["Role"];
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        UserView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /** @description What they may do. */
+            role: components["schemas"]["Role"];
+        };
         /** @description What checking the chain found. */
         Verification: {
             /** @description Whether every line is as it was written. */
@@ -1846,7 +2998,7 @@ export interface components {
              */
             address: string;
         };
-        /** @description An address that the appliance answers for. It is held on the port whose network it belongs to. */
+        /** @description What is shown of a kind that has nothing of its own to show. */
         VirtualIpView: {
             /** @description What identifies it. */
             id: components["schemas"]["Identifier"];
@@ -1881,9 +3033,9 @@ export interface components {
              */
             provisioning_status: components["schemas"]["Provisioning"];
             /**
-             * @description Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
-             *     by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
-             *     `draining`.
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
              */
             operating_status: components["schemas"]["Operating"];
             /** @description Why the two above are not what one wishes; null where there is nothing to say. */
@@ -1967,12 +3119,7 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
-            /**
-             * @description When connections are forgotten.
-             * @default {
-             *       "idle_s": 300
-             *     }
-             */
+            /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
@@ -2015,15 +3162,10 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
-            /**
-             * @description When connections are forgotten.
-             * @default {
-             *       "idle_s": 300
-             *     }
-             */
-            timeouts?: components["schemas"]["Timeouts"];
+            /** @description When connections are forgotten. */
+            timeouts: components["schemas"]["Timeouts"];
         };
-        /** @description A protocol and port on one or more virtual IPs, served by a pool. */
+        /** @description What is shown of a kind that has nothing of its own to show. */
         VirtualServiceView: {
             /** @description What identifies it. */
             id: components["schemas"]["Identifier"];
@@ -2058,9 +3200,9 @@ export interface components {
              */
             provisioning_status: components["schemas"]["Provisioning"];
             /**
-             * @description Whether it serves, as far as is known. Nobody watches members yet: what could serve is `unknown`, what cannot
-             *     by its configuration is `offline` (disabled, without a pool, without a member that takes connections) or
-             *     `draining`.
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
              */
             operating_status: components["schemas"]["Operating"];
             /** @description Why the two above are not what one wishes; null where there is nothing to say. */
@@ -2104,12 +3246,7 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             default_pool_id: components["schemas"]["Identifier"] | null;
-            /**
-             * @description When connections are forgotten.
-             * @default {
-             *       "idle_s": 300
-             *     }
-             */
+            /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
         };
     };
@@ -2132,7 +3269,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The appliance has not been claimed yet, or a change with the cookie lacks `X-Penstock-Console: 1`. */
+        /** @description The permission is missing, the appliance has not been claimed yet, or a change with the cookie lacks `X-Penstock-Console: 1`. */
         Problem403: {
             headers: {
                 [name: string]: unknown;
@@ -2500,6 +3637,313 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    listMonitors: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+                /** @description Those with this `kind`. */
+                kind?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createMonitor: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interval_ms": 5000,
+                 *       "kind": "http",
+                 *       "name": "shop-alive",
+                 *       "settings": {
+                 *         "codes": [
+                 *           "200-299"
+                 *         ],
+                 *         "path": "/health"
+                 *       },
+                 *       "timeout_ms": 2000
+                 *     }
+                 */
+                "application/json": components["schemas"]["MonitorSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readMonitor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceMonitor: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "interval_ms": 5000,
+                 *       "kind": "http",
+                 *       "name": "shop-alive",
+                 *       "settings": {
+                 *         "codes": [
+                 *           "200-299"
+                 *         ],
+                 *         "path": "/health"
+                 *       },
+                 *       "timeout_ms": 2000
+                 *     }
+                 */
+                "application/json": components["schemas"]["MonitorSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deleteMonitor: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchMonitor: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MonitorPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["MonitorPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     readDescription: {
         parameters: {
             query?: never;
@@ -2518,6 +3962,43 @@ export interface operations {
                     "application/json": string;
                 };
             };
+            500: components["responses"]["Problem500"];
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "new_password": "spillway opens at noon",
+                 *       "password": "sluice gate at dawn"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description It is changed: sign in again. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
         };
     };
@@ -2545,6 +4026,8 @@ export interface operations {
                 protocol?: string;
                 /** @description Those with this `algorithm`. */
                 algorithm?: string;
+                /** @description Those with this `monitor_ids`. */
+                monitor_ids?: string;
             };
             header?: never;
             path?: never;
@@ -2824,7 +4307,7 @@ export interface operations {
                 /** @description Where the page begins: taken from `next` of the page before. */
                 cursor?: string;
                 /**
-                 * @description One of `name`, `created_at`, `updated_at`, `port`, with `:asc` or `:desc`.
+                 * @description One of `name`, `created_at`, `updated_at`, `port`, `weight`, with `:asc` or `:desc`.
                  * @example name:desc
                  */
                 sort?: string;
@@ -3189,6 +4672,52 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    listRoles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What each lets one do. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description These go on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionEntryList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     createSession: {
         parameters: {
             query?: never;
@@ -3286,6 +4815,43 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    refreshSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "refresh_token": "psr_01975c1e8c1b7c3a9d550a1b2c3d4e5f_mZ0b"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Refresh"];
+            };
+        };
+        responses: {
+            /** @description These are the next. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     renewSession: {
         parameters: {
             query?: never;
@@ -3307,6 +4873,31 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is ended. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
         };
     };
@@ -3512,6 +5103,605 @@ export interface operations {
             415: components["responses"]["Problem415"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    listUsers: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+                /** @description Those with this `role`. */
+                role?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createUser: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "jane",
+                 *       "password": "spillway opens at noon",
+                 *       "role": "operator"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UserSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readUser: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceUser: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "jane",
+                 *       "password": "spillway opens at noon",
+                 *       "role": "operator"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UserSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deleteUser: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchUser: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UserPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["UserPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, `expires_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+            };
+            header?: never;
+            path: {
+                /** @description What it belongs to. */
+                user_id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Whose it is. */
+                user_id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expires_at": "2026-06-01T00:00:00Z",
+                 *       "name": "backup job",
+                 *       "permissions": [
+                 *         "balancing:read"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created; keep it, it is not shown again. */
+            201: {
+                headers: {
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedToken"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readToken: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description What it belongs to. */
+                user_id: components["schemas"]["Identifier"];
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceToken: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description What it belongs to. */
+                user_id: components["schemas"]["Identifier"];
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expires_at": "2026-06-01T00:00:00Z",
+                 *       "name": "backup job",
+                 *       "permissions": [
+                 *         "balancing:read"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description What it belongs to. */
+                user_id: components["schemas"]["Identifier"];
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchToken: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description What it belongs to. */
+                user_id: components["schemas"]["Identifier"];
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["TokenPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
         };
     };
     listVirtualIps: {
@@ -3883,7 +6073,9 @@ export interface operations {
                  *       "port": 80,
                  *       "protocol": "tcp",
                  *       "timeouts": {
-                 *         "idle_s": 300
+                 *         "closing_s": 60,
+                 *         "idle_s": 300,
+                 *         "opening_s": 60
                  *       },
                  *       "virtual_ip_ids": [
                  *         "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
@@ -3988,7 +6180,9 @@ export interface operations {
                  *       "port": 80,
                  *       "protocol": "tcp",
                  *       "timeouts": {
-                 *         "idle_s": 300
+                 *         "closing_s": 60,
+                 *         "idle_s": 300,
+                 *         "opening_s": 60
                  *       },
                  *       "virtual_ip_ids": [
                  *         "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
