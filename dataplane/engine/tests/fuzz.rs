@@ -1,0 +1,220 @@
+//! Whatever arrives, nothing panics and no rule of the house is broken: frames made, bent and cut by a generator of numbers
+//! that any failure names, so that it can be run again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot be set up has failed; numbers are drawn to fit"
+)]
+
+mod support;
+
+use std::net::Ipv4Addr;
+
+use lb_engine::wire::ipv4::Ipv4;
+use lb_engine::wire::tcp::Tcp;
+use lb_engine::wire::{icmp, udp};
+use lb_engine::{PortIndex, Verdict};
+use lb_model::config::ChecksumMode;
+use lb_model::snapshot::{Forwarding, L4Snapshot, Scheduler};
+use lb_model::{L4Port, VirtualServiceId};
+use support::*;
+
+const SCHEDULERS: [Scheduler; 11] = [
+    Scheduler::RoundRobin,
+    Scheduler::WeightedRoundRobin,
+    Scheduler::LeastConnections,
+    Scheduler::WeightedLeastConnections,
+    Scheduler::ShortestExpectedDelay,
+    Scheduler::NeverQueue,
+    Scheduler::SourceHash,
+    Scheduler::SourcePortHash,
+    Scheduler::Maglev,
+    Scheduler::PowerOfTwo,
+    Scheduler::Ordered,
+];
+
+/// Bursts between two changes of what is forwarded by.
+const CHANGE_EVERY: u64 = 500;
+
+/// Marsaglia, "Xorshift RNGs", 2003.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+}
+
+/// A service of each kind: TCP and UDP, translated and direct.
+fn snapshot(random: &mut Random) -> L4Snapshot {
+    let mut all = L4Snapshot::default();
+    all.generation.0 = 1;
+    for (port, udp, forwarding) in [
+        (80, false, Forwarding::Nat),
+        (53, true, Forwarding::Nat),
+        (81, false, Forwarding::Dr),
+        (54, true, Forwarding::Dr),
+    ] {
+        let behind = if forwarding == Forwarding::Dr { port } else { 8080 };
+        let members = 1 + random.below(4) as u8;
+        let backends = (1..=members).map(|number| {
+            let mut backend = backend(u128::from(number), Ipv4Addr::new(198, 18, 2, number), behind);
+            backend.takes_new = random.below(8) > 0;
+            backend.backup = random.below(4) == 0;
+            backend
+        });
+        let mut one = web(backends.collect());
+        one = if udp { by_udp(one) } else { one };
+        let mut service = one.services.remove(0);
+        service.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port)));
+        service.port = L4Port::new(port).unwrap();
+        service.forwarding = forwarding;
+        service.scheduler = random.pick(&SCHEDULERS);
+        all.services.push(service);
+    }
+    all
+}
+
+/// A frame as somebody could send it, to a service (`inbound`) or from a member, or about either.
+fn frame(random: &mut Random, inbound: bool) -> Frame {
+    let client = (Ipv4Addr::new(198, 18, 1, random.pick(&[9, 10, 11])), 1 + random.below(40) as u16);
+    let member = (Ipv4Addr::new(198, 18, 2, 1 + random.below(5) as u8), random.pick(&[8080, 81, 54]));
+    let service = (VIP, random.pick(&[80, 53, 81, 54, 22]));
+    let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
+    let len = random.below(40);
+    let payload = random.bytes(len);
+    let (from, to) = if inbound { (client, service) } else { (member, client) };
+    let packet = match random.below(2) {
+        0 => Frame::tcp(from, to, flags, &payload),
+        _ => Frame::udp(from, to, &payload),
+    };
+    let frame = if random.below(8) == 0 {
+        let quoted = if inbound { (service, client) } else { (client, member) };
+        let quoted = match random.below(2) {
+            0 => Frame::tcp(quoted.0, quoted.1, ACK, &payload),
+            _ => Frame::udp(quoted.0, quoted.1, &payload),
+        };
+        let to = if inbound { service.0 } else { client.0 };
+        Frame::error(
+            Ipv4Addr::new(203, 0, 113, 1),
+            to,
+            random.pick(&[3, 11, 12, 8]),
+            &quoted,
+            random.below(60),
+        )
+    } else {
+        packet
+    };
+    if inbound { frame } else { frame.arriving_at(BACK_MAC) }
+}
+
+/// Some bytes are others now, or there are fewer or more of them.
+fn bend(random: &mut Random, frame: &mut Frame) {
+    for _ in 0..random.below(4) {
+        let at = random.below(frame.0.len());
+        frame.0[at] = random.pick(&[0, 1, 0x45, 0x46, 0x4f, 0x50, 0xf0, 0xff, random.0 as u8]);
+    }
+    match random.below(6) {
+        0 => frame.0.truncate(random.below(frame.0.len() + 1)),
+        1 => {
+            let more = random.below(64);
+            frame.0.extend(random.bytes(more));
+        }
+        _ => {}
+    }
+    if frame.0.is_empty() {
+        frame.0.push(0);
+    }
+}
+
+fn parse_alone(bytes: &[u8]) {
+    let _ = (Ipv4::parse(bytes), Tcp::parse(bytes), udp::ports(bytes), icmp::quoted(bytes));
+}
+
+/// So many bursts through one engine, from numbers that begin with `seed`.
+fn fuzz(seed: u64, bursts: u64) {
+    let mut random = Random(seed | 1);
+    let mut lb = Lb::with_capacity(&snapshot(&mut random), 256);
+    let mut passed = 0;
+    for number in 0..bursts {
+        if number % CHANGE_EVERY == 0 {
+            lb.network.ports[0].checksum = random.pick(&[ChecksumMode::Full, ChecksumMode::Incremental]);
+            lb.publish(&snapshot(&mut random));
+        }
+        lb.now = lb.now.wrapping_add(random.below(20) as u32);
+        if random.below(64) == 0 {
+            lb.sweep();
+        }
+        let count = 1 + random.below(8);
+        // There is no third port.
+        let port = PortIndex(random.pick(&[0, 0, 0, 0, 1, 1, 1, 2]));
+        let mut frames: Vec<Frame> = (0..count).map(|_| frame(&mut random, port != BACK)).collect();
+        let whole: Vec<bool> = frames
+            .iter_mut()
+            .map(|frame| {
+                let whole = random.below(3) == 0;
+                if !whole {
+                    bend(&mut random, frame);
+                }
+                parse_alone(&frame.0);
+                whole
+            })
+            .collect();
+        let lengths: Vec<usize> = frames.iter().map(|frame| frame.0.len()).collect();
+        for (at, verdict) in lb.burst(port, &mut frames).into_iter().enumerate() {
+            let frame = &frames[at];
+            assert_eq!(frame.0.len(), lengths[at], "seed {seed}, burst {number}");
+            match verdict {
+                Verdict::Send(to) => {
+                    passed += u64::from(whole[at]);
+                    assert!(to == FRONT || to == BACK, "seed {seed}, burst {number}");
+                    assert!(
+                        !whole[at] || frame.checksums_hold(),
+                        "seed {seed}, burst {number}: {frame:02x?}"
+                    );
+                }
+                Verdict::Handoff(worker) => panic!("seed {seed}, burst {number}: to worker {worker} of one"),
+                Verdict::Drop(_) | Verdict::Punt | Verdict::Hold(_) => {}
+            }
+        }
+        assert!(lb.flows() <= 256);
+    }
+    assert!(passed > bursts / 8, "seed {seed}: {passed} whole frames passed in {bursts} bursts");
+    let active: u64 = lb.counters.backends.iter().map(|cell| cell.active.get()).sum();
+    assert!(active <= u64::from(lb.flows()), "seed {seed}: {active} flows are counted of {}", lb.flows());
+}
+
+#[test]
+fn frames_of_any_kind_break_nothing() {
+    for seed in 1..=8 {
+        fuzz(seed, 5_000);
+    }
+}
+
+#[test]
+#[ignore = "minutes of random frames; PENSTOCK_FUZZ_BURSTS says how many bursts for each of 64 seeds"]
+fn frames_of_any_kind_break_nothing_for_long() {
+    let bursts =
+        std::env::var("PENSTOCK_FUZZ_BURSTS").ok().and_then(|text| text.parse().ok()).unwrap_or(400_000);
+    std::thread::scope(|scope| {
+        for lane in 0..2 {
+            scope.spawn(move || (0..32).for_each(|seed| fuzz(seed * 2 + lane + 1000, bursts)));
+        }
+    });
+}
