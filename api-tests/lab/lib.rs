@@ -122,6 +122,11 @@ impl Lab {
         self.slot.namespace(Role::Far)
     }
 
+    /// The namespace of the switch in the back network, which is a host there once it is given an address.
+    pub fn switch(&self) -> Namespace {
+        self.slot.namespace(Role::Switch)
+    }
+
     /// The appliance's namespace.
     pub fn appliance_namespace(&self) -> Namespace {
         self.slot.namespace(Role::Appliance)

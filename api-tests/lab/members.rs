@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::namespace::Namespace;
-use crate::network::MEMBERS;
 use crate::slot::{Role, Slot};
 use crate::supervisor::{Service, Supervised};
 
@@ -32,7 +31,7 @@ impl Member {
         let folder = slot.folder().join(&name);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let config = folder.join("nginx.conf");
-        fs::write(&config, nginx_config(&name, number, &folder, big)).context("cannot write nginx.conf")?;
+        fs::write(&config, nginx_config(&name, &folder, big)).context("cannot write nginx.conf")?;
 
         let namespace = slot.namespace(Role::Member(number));
         let in_namespace = namespace.clone();
@@ -63,8 +62,8 @@ impl Member {
 /// What the server logs for a request: only its length counts.
 const LINE: &str = ".\n";
 
-fn nginx_config(name: &str, number: usize, folder: &Path, big: &Path) -> String {
-    let (folder, big, address) = (folder.display(), big.display(), MEMBERS[number - 1]);
+fn nginx_config(name: &str, folder: &Path, big: &Path) -> String {
+    let (folder, big) = (folder.display(), big.display());
     format!(
         "daemon off;
 worker_processes 1;
@@ -83,7 +82,7 @@ http {{
     default_type text/plain;
     add_header X-Member {name};
     server {{
-        listen {address}:80;
+        listen 80;
         location = / {{ access_log {folder}/hits hit; return 200 '{name}\\n'; }}
         location = /big {{ alias {big}; }}
     }}

@@ -226,7 +226,8 @@ fn unknown_and_read_only_fields_are_never_dropped() {
     let body = json!({ "colour": null, "generation": 7 });
     let faults = [("/colour", "unknown_field"), ("/generation", "read_only")];
     shop.refuses(|api| api.patch(&shop.pool.path, "*", &body), 422, "validation_failed", faults);
-    let body = json!({ "timeouts": { "idle_s": 86_401, "syn_s": 3 }, "protocol": "ipx", "forwarding": "dr" });
+    let body =
+        json!({ "timeouts": { "idle_s": 86_401, "syn_s": 3 }, "protocol": "ipx", "forwarding": "pigeon" });
     let faults = [
         ("/forwarding", "unsupported"),
         ("/protocol", "unsupported"),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod balancing;
 mod checksums;
+mod direct;
 mod health;
 mod idle;
 mod owned;

@@ -146,7 +146,7 @@ impl Stage {
 }
 
 /// Frames that came in and did not go anywhere that has a name.
-fn imbalance(accounting: &Value) -> Option<i128> {
+pub(crate) fn imbalance(accounting: &Value) -> Option<i128> {
     let count = |name: &str| accounting.get(name)?.as_u64().map(i128::from);
     let drops = accounting.get("drops")?.as_object()?.values().map(|count| count.as_u64().map(i128::from));
     let dropped = drops.sum::<Option<i128>>()?;

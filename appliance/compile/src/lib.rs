@@ -229,7 +229,8 @@ fn offer(service: &L4Service) -> Offer {
 
 fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {
     let held = want.virtual_ips.iter().filter(|ip| ip.enabled).map(|ip| ip.address);
-    let backends = services.iter().flat_map(|service| {
+    let translated = services.iter().filter(|service| service.forwarding.replies_return());
+    let backends = translated.flat_map(|service| {
         service.backends.iter().map(|backend| Endpoint {
             address: backend.address,
             port: backend.port,

@@ -16,6 +16,7 @@ use lb_mem::{
 
 use self::room::Room;
 
+use crate::rewrite::Mode;
 use crate::state::{FREE, OPENING};
 
 /// How many buckets a key may be away from its own.
@@ -107,6 +108,8 @@ pub struct NewFlow {
     pub deltas: [[u16; 2]; 2],
     /// The slot of the backend, in tables of this epoch.
     pub backend: (u32, u32),
+    /// How its packets are rewritten.
+    pub mode: Mode,
     /// Now.
     pub now: u32,
     /// How long the first answer may take.
@@ -331,7 +334,7 @@ fn keys(conn: &Conn) -> [Key; 2] {
 
 /// Writes all of a new flow but its state.
 fn write(conns: &mut [Conn], entry: u32, flow: &NewFlow) {
-    let NewFlow { keys, wide, deltas, backend, now, timeout } = *flow;
+    let NewFlow { keys, wide, deltas, backend, mode, now, timeout } = *flow;
     let at = entry as usize;
     if let Some(addresses) = wide
         && let Some((_, place)) = pair(conns, at)
@@ -346,7 +349,7 @@ fn write(conns: &mut [Conn], entry: u32, flow: &NewFlow) {
     (conn.backend, conn.epoch) = backend;
     // To be looked up when the first packet passes.
     conn.next_hops = [NOBODY; 2];
-    conn.flags = 0;
+    (conn.flags, conn.mode) = (0, mode as u8);
 }
 
 /// The index and the entries, borrowed for a burst.

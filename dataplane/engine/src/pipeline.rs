@@ -17,7 +17,7 @@ use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place};
 use crate::loads::{self, Loads};
 use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
-use crate::rewrite::{Onward, deltas, sum_segment};
+use crate::rewrite::{Mode, Onward, deltas, sum_segment};
 use crate::state;
 use crate::tables::{Backend, Endpoint, Tables};
 use crate::verdict::{PortIndex, Verdict};
@@ -323,7 +323,9 @@ impl Engine {
         };
         backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         let from = found.direction();
-        errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), conn, from);
+        if Mode::of(conn) == Mode::Translated {
+            errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), conn, from);
+        }
         let hop = next_hop(tables, conn, from)?;
         hop.address_frame(frame);
         Ok(hop.port)
@@ -377,6 +379,7 @@ impl Engine {
             wide: None,
             deltas: deltas(offered, member),
             backend: (chosen, tables.epoch),
+            mode: backend.mode,
             now,
             timeout: backend.patience.opening,
         };
@@ -574,6 +577,9 @@ fn backend_of<'tables>(
             Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol },
         );
         let slot = tables.backend_slot(offered, member)?;
+        if tables.backend(slot)?.mode != Mode::of(conn) {
+            return None;
+        }
         if conn.backend != slot {
             loads.forget(conn);
             conn.backend = slot;
@@ -612,6 +618,7 @@ fn pass(
     }
     let onward = Onward::of(conn, from);
     match frame.first_chunk_mut::<USUAL_LEN>() {
+        _ if Mode::of(conn) == Mode::Direct => {}
         Some(head) if packet.stage == Stage::Usual => onward.write_usual::<TCP>(head),
         Some(head) if packet.stage == Stage::UsualUdp => onward.write_usual::<UDP>(head),
         _ => onward.write(frame, usize::from(packet.payload), packet.key.protocol),
@@ -647,7 +654,16 @@ fn seek<'tables>(
     // What comes from one end goes to where the other end's packets come from.
     let destination = ipv4::low(conn.addresses[from.other() as usize]);
     let no_route = Verdict::Drop(DropReason::NoRoute);
-    let slot = tables.next_hop_towards(destination).ok_or(no_route)?.map_err(Verdict::Hold)?;
+    let slot = match tables.next_hop_towards(destination).ok_or(no_route)? {
+        // A router would send what is for the virtual IP back to us.
+        Ok(slot) if Mode::of(conn) == Mode::Direct && !tables.is_neighbour(slot, destination) => {
+            return Err(no_route);
+        }
+        Err(awaited) if Mode::of(conn) == Mode::Direct && awaited.address != destination => {
+            return Err(no_route);
+        }
+        slot => slot.map_err(Verdict::Hold)?,
+    };
     let hop = tables.next_hops.get(slot as usize).ok_or(no_route)?;
     conn.next_hops[from as usize] = slot;
     if hop.resolved { Ok(hop) } else { Err(Verdict::Hold(hop.awaited())) }

@@ -1,11 +1,40 @@
 //! Changing a packet in place: addresses, ports, checksums, hop limit.
 
 use lb_mem::Conn;
+use lb_model::snapshot::Forwarding;
 
 use crate::flow::Direction;
 use crate::pipeline::USUAL_LEN;
 use crate::tables::Endpoint;
 use crate::wire::{UDP, checksum, eth, ipv4, load_u16, tcp, udp};
+
+/// How packets of a flow are rewritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Mode {
+    /// Addresses and ports become those of the other end.
+    #[default]
+    Translated = 0,
+    /// They stay as they are: only where the frame goes is decided.
+    Direct = 1,
+}
+
+impl Mode {
+    /// The mode of a flow.
+    #[inline]
+    pub(crate) fn of(conn: &Conn) -> Self {
+        if conn.mode == Self::Translated as u8 { Self::Translated } else { Self::Direct }
+    }
+}
+
+impl From<Forwarding> for Mode {
+    fn from(forwarding: Forwarding) -> Self {
+        match forwarding {
+            Forwarding::Nat => Self::Translated,
+            Forwarding::Dr => Self::Direct,
+        }
+    }
+}
 
 /// What a packet of a flow becomes: the one that travels on to the member, or back to the client as if from the virtual
 /// IP.

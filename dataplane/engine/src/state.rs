@@ -8,6 +8,7 @@ use lb_model::snapshot::Timeouts;
 
 use crate::TICKS_PER_SECOND;
 use crate::flow::Direction;
+use crate::rewrite::Mode;
 use crate::wire::UDP;
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 
@@ -77,10 +78,13 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Pa
     if flags & FIN != 0 {
         conn.flags |= if from == Direction::FromClient { FIN_OF_CLIENT } else { FIN_OF_MEMBER };
     }
-    if conn.flags & FIN_OF_BOTH == FIN_OF_BOTH {
+    // Of a flow whose replies take another way only the client's half is seen.
+    let alone = Mode::of(conn) == Mode::Direct;
+    let enough = if alone { FIN_OF_CLIENT } else { FIN_OF_BOTH };
+    if conn.flags & enough == enough {
         return enter(conn, CLOSING, patience.closing);
     }
-    let answered = conn.flags & SYN_ANSWERED != 0;
+    let answered = alone || conn.flags & SYN_ANSWERED != 0;
     if conn.state == OPENING && answered && from == Direction::FromClient && flags & (SYN | ACK) == ACK {
         enter(conn, ESTABLISHED, patience.established);
     }

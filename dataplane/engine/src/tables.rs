@@ -15,6 +15,7 @@ use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
 use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
+use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
 use crate::verdict::{Awaited, PortIndex};
@@ -52,6 +53,8 @@ pub struct Backend {
     /// How long its flows may be silent.
     pub(crate) patience: Patience,
     pub(crate) endpoint: Endpoint,
+    /// How packets reach it.
+    pub(crate) mode: Mode,
     /// Where `limits` has its member's, or [`NOBODY`].
     limit: u32,
 }
@@ -150,6 +153,11 @@ impl Tables {
         Some(self.by_neighbour.get(&awaited).copied().ok_or(awaited))
     }
 
+    /// Whether a next hop is the destination itself, and no router.
+    pub(crate) fn is_neighbour(&self, next_hop: u32, destination: u32) -> bool {
+        self.next_hops.get(next_hop as usize).is_some_and(|hop| hop.address == destination)
+    }
+
     /// The next hop that was awaited, once it is there.
     pub fn resolved(&self, awaited: Awaited) -> Option<&NextHop> {
         let slot = *self.by_neighbour.get(&awaited)?;
@@ -161,7 +169,7 @@ impl Tables {
 #[derive(Debug, Default)]
 pub struct Planner {
     services: Slots<(VirtualServiceId, Endpoint)>,
-    backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint)>,
+    backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint, Mode)>,
     next_hops: Slots<Awaited>,
     epoch: u32,
     backends_since: u32,
@@ -182,6 +190,8 @@ struct Configured {
     members: FastSet<Endpoint>,
     service_addresses: FastSet<u32>,
     member_addresses: FastSet<u32>,
+    /// Addresses that packets are sent to.
+    targets: FastSet<u32>,
 }
 
 impl Planner {
@@ -267,12 +277,16 @@ impl Planner {
         patience: Patience,
     ) -> Result<u32, TablesError> {
         let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
-        let slot = self.backends.keep((service.id, backend.member, offered, member));
+        let mode = Mode::from(service.forwarding);
+        let slot = self.backends.keep((service.id, backend.member, offered, member, mode));
         let limit = backend.connection_limit.map_or(NOBODY, |most| next.limit(backend.member, most, slot));
-        put(&mut next.backends, slot, Backend { patience, endpoint: member, limit }, Backend::nobody);
+        put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
-        next.members.insert(member);
-        next.member_addresses.insert(member.address);
+        next.targets.insert(member.address);
+        if service.forwarding.replies_return() {
+            next.members.insert(member);
+            next.member_addresses.insert(member.address);
+        }
         Ok(slot)
     }
 
@@ -301,8 +315,8 @@ impl Planner {
     /// Every neighbour that packets to a member go by: to be kept resolved.
     pub fn wanted(&self, network: &Network) -> HashSet<(PortIndex, Ipv4Addr)> {
         let routes = RouteTable::new(&network.routes);
-        let members = self.configured.member_addresses.iter();
-        members.filter_map(|address| routes.neighbour(unraw(*address))).collect()
+        let targets = self.configured.targets.iter();
+        targets.filter_map(|address| routes.neighbour(unraw(*address))).collect()
     }
 
     /// Which service and member each backend slot in use belongs to.
@@ -313,8 +327,8 @@ impl Planner {
     fn place_neighbours(&mut self, network: &Network, routes: &RouteTable) -> Vec<NextHop> {
         self.next_hops.begin();
         let mut hops = Vec::new();
-        let members = self.configured.member_addresses.iter();
-        let wanted = members.filter_map(|address| routes.neighbour(unraw(*address)));
+        let targets = self.configured.targets.iter();
+        let wanted = targets.filter_map(|address| routes.neighbour(unraw(*address)));
         let known = network.neighbours.keys().copied();
         for (port, address) in wanted.chain(known) {
             let Some(view) = network.ports.get(usize::from(port.0)) else { continue };
@@ -352,6 +366,7 @@ impl Backend {
         Self {
             patience: Patience::default(),
             endpoint: Endpoint { address: 0, port: 0, protocol: 0 },
+            mode: Mode::default(),
             limit: NOBODY,
         }
     }

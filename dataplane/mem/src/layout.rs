@@ -2,7 +2,7 @@
 //! left behind by a killed process can be mapped whatever it holds.
 
 /// Raised with every change of [`Header`], [`Bucket`], [`Conn`] or [`Wide`]: a file of another version is not attached.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Slots in a bucket of the index.
 pub const SLOTS: usize = 7;
@@ -74,7 +74,9 @@ pub struct Conn {
     pub protocols: [u8; 2],
     /// Bits of the state, per protocol.
     pub flags: u8,
-    reserved: u32,
+    /// How its packets are rewritten: 0 to and from the member's address, anything else not at all.
+    pub mode: u8,
+    reserved: [u8; 3],
 }
 
 /// In [`Conn::protocols`]: the direction is IPv6. No transport protocol that is forwarded has this bit in its number.

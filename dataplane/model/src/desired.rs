@@ -149,6 +149,16 @@ pub enum ServiceForwarding {
     Proxied(Proxied),
 }
 
+impl ServiceForwarding {
+    /// Whether members get what clients send with the service's port, and so must serve on it.
+    pub fn keeps_port(self) -> bool {
+        match self {
+            Self::Packets(forwarding) => forwarding.keeps_port(),
+            Self::Proxied(_) => false,
+        }
+    }
+}
+
 /// The word for [`ServiceForwarding::Proxied`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

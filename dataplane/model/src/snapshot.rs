@@ -47,6 +47,26 @@ impl L4Protocol {
 pub enum Forwarding {
     /// Destination rewritten to the member; replies come back through the appliance, the client's address is kept.
     Nat,
+    /// Direct return: packets reach the member as they came, and it answers the client itself, from the virtual IP that it holds.
+    Dr,
+}
+
+impl Forwarding {
+    /// Whether what members answer comes back through the appliance.
+    pub fn replies_return(self) -> bool {
+        match self {
+            Self::Nat => true,
+            Self::Dr => false,
+        }
+    }
+
+    /// Whether members get packets with the service's port, and so must serve on it.
+    pub fn keeps_port(self) -> bool {
+        match self {
+            Self::Nat => false,
+            Self::Dr => true,
+        }
+    }
 }
 
 /// How a member is chosen for a new connection.

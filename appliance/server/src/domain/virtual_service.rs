@@ -18,7 +18,10 @@ const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
 ];
 
 /// How packets can reach the members.
-const PACKETS: &[(&str, ServiceForwarding)] = &[("nat", ServiceForwarding::Packets(Forwarding::Nat))];
+const PACKETS: &[(&str, ServiceForwarding)] = &[
+    ("nat", ServiceForwarding::Packets(Forwarding::Nat)),
+    ("dr", ServiceForwarding::Packets(Forwarding::Dr)),
+];
 
 /// How what the appliance answers itself reaches the members.
 const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Proxied(Proxied::Proxy))];

@@ -85,10 +85,23 @@ impl Table for Member {
         .bind(Text(self.address))
         .bind(self.port.get())
         .bind(Text(place.id))
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
         if let Some(holder) = holder {
             faults.taken("/port", format!("member `{holder}` of this pool has this address and port"));
+        }
+        let fixed: Option<(String, u16)> = sqlx::query_as(
+            "SELECT name, port FROM virtual_services
+             WHERE default_pool_id = ? AND forwarding = 'dr' AND port <> ? ORDER BY name LIMIT 1",
+        )
+        .bind(Text(place.parent))
+        .bind(self.port.get())
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some((service, port)) = fixed {
+            let detail =
+                format!("virtual service `{service}` leaves packets as they are: want its port, {port}");
+            faults.unfit("/port", detail);
         }
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Table for VirtualService {
                     "/default_pool_id",
                     "the pool's members speak another protocol than the service's clients",
                 ),
-                Some(_) => {}
+                Some(_) => self.check_ports(id, faults, connection).await?,
             }
         }
         Ok(())
@@ -157,6 +157,34 @@ impl Table for VirtualService {
 }
 
 impl VirtualService {
+    /// Members that get packets with the service's port must serve on it.
+    async fn check_ports(
+        &self,
+        pool: PoolId,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        if !self.forwarding.keeps_port() {
+            return Ok(());
+        }
+        let elsewhere: Option<(String, u16)> = sqlx::query_as(
+            "SELECT name, port FROM members WHERE pool_id = ? AND port <> ? ORDER BY id LIMIT 1",
+        )
+        .bind(Text(pool))
+        .bind(self.port.get())
+        .fetch_optional(connection)
+        .await?;
+        if let Some((member, port)) = elsewhere {
+            let detail = format!(
+                "member `{member}` serves on port {port}, and would get packets for port {}: this forwarding leaves \
+                 them as they are",
+                self.port
+            );
+            faults.unfit("/forwarding", detail);
+        }
+        Ok(())
+    }
+
     /// Another service that takes the same packets on `virtual_ip`: its name, and the address.
     async fn clash(
         &self,

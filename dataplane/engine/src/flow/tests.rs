@@ -4,6 +4,7 @@ use lb_mem::{FlowFile, PAIR, Wide};
 use proptest::prelude::*;
 
 use super::{Direction, FlowTable, Found, Key, NewFlow, WideAddresses};
+use crate::rewrite::Mode;
 
 const CAPACITY: u32 = 128;
 
@@ -18,7 +19,7 @@ fn flow(table: &FlowTable, id: u32) -> NewFlow {
         1 => ([wide_client, narrow(u64::from(id) << 32)], Some(Wide([client, [0; 4]]))),
         _ => ([narrow(u64::from(id)), narrow(u64::from(id) << 32)], None),
     };
-    NewFlow { keys, wide, deltas: [[0; 2]; 2], backend: (id, 7), now: 0, timeout: 10 }
+    NewFlow { keys, wide, deltas: [[0; 2]; 2], backend: (id, 7), mode: Mode::Translated, now: 0, timeout: 10 }
 }
 
 fn find(table: &mut FlowTable, id: u32) -> [Found; 2] {
