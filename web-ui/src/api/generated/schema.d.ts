@@ -1185,11 +1185,13 @@ export interface components {
         };
         /**
          * @description How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
-         *     replies come back through the appliance. With `proxy` the appliance answers itself, over connections of its own.
+         *     replies come back through the appliance. With `dr` (direct return) packets reach the member as they came, port
+         *     included, and it answers the client itself: it must hold the virtual IP on an interface that does not announce it, and be
+         *     on a network of the appliance's; connections are counted by what clients send. With `proxy` the appliance answers itself, over connections of its own.
          * @example nat
          * @enum {string}
          */
-        Forwarding: "nat" | "proxy";
+        Forwarding: "nat" | "dr" | "proxy";
         /**
          * @description Where every frame came from and went. Each is counted once on each side: `received + from_twin + originated =
          *     sent + punted + consumed + held + the sum of drops`.
