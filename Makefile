@@ -5,7 +5,7 @@ CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/penstock/target
 export CARGO_TARGET_DIR
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
-.PHONY: help setup build run test test-full bench image boot boot-test clean
+.PHONY: help setup build run test test-full bench image boot boot-test image-test clean
 
 help: ## List these verbs
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,15 +30,20 @@ bench: setup ## Measure the forwarder against its own no-op forwarding and again
 	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench
 	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench --rounds 5 testpmd
 
-image: setup build ## Build the bootable image, a qcow2 (as root)
+image: setup build ## Build the bootable image in all formats, and the update (as root; FORMATS="qcow2 ova" for some)
 	@image-build/setup
-	@image-build/build "$$CARGO_TARGET_DIR/image"
+	@image-build/build "$$CARGO_TARGET_DIR/image" $(FORMATS)
 
+boot: FORMATS = qcow2
 boot: image ## Boot the image in QEMU, its console here
 	@exec image-build/boot "$$CARGO_TARGET_DIR/image/penstock.qcow2"
 
+boot-test: FORMATS = qcow2
 boot-test: image ## Boot the image in QEMU, claim it, balance HTTP through it (as root)
 	@exec image-build/tests/boot "$$CARGO_TARGET_DIR/image/penstock.qcow2"
+
+image-test: image ## Boot it in every way, look at every format, update it rightly and wrongly (as root; an hour)
+	@exec image-build/tests/all "$$CARGO_TARGET_DIR/image"
 
 clean: ## Remove what was built
 	@rm -rf "$$CARGO_TARGET_DIR"

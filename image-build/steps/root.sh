@@ -8,6 +8,7 @@ make_root() {
     cp -a --no-preserve=ownership "$here/overlay/." "$root/"
     install_programs "$root"
     echo "$version" >"$root/usr/lib/penstock/version"
+    make_sbom "$base" >"$root/usr/share/doc/penstock.cdx.json"
     cp "$signing/certificate.pem" "$root/etc/rauc/keyring.pem"
     echo penstock >"$root/etc/hostname"
     printf '127.0.0.1 localhost penstock\n::1 localhost\n' >"$root/etc/hosts"
