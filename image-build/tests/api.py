@@ -54,7 +54,7 @@ class Api:
 
     def _curl(self, path: str, words: list[str], options: list[str]) -> Any:
         url = f"https://{self.host}:{self.port}/api/v1/{path}"
-        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "300", "--fail-with-body", *words, url]
+        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "900", "--fail-with-body", *words, url]
         # A password and a token are read from standard input: command lines can be seen by all.
         if self.token:
             options = [*options, f'header = "Authorization: Bearer {self.token}"']

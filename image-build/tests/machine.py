@@ -55,7 +55,7 @@ class Machine:
 
     def start(self) -> None:
         self.serial.unlink(missing_ok=True)
-        command = ["nice", "-n", "10", "qemu-system-x86_64", *self._hardware(), *self._cards()]
+        command = ["qemu-system-x86_64", *self._hardware(), *self._cards()]
         self.process = subprocess.Popen(self.network.inside("qemu", command))
         self.started = time.monotonic()
 
