@@ -16,6 +16,7 @@ mod serve;
 mod signin;
 mod store;
 mod tls;
+mod unconfirmed;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -127,6 +128,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         health,
     };
     let reconciling = tokio::spawn(reconciler.run());
+    let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
 
     // Who starts this process waits for this line.
     writeln!(std::io::stdout(), "penstockd listening on https://{address}")?;
@@ -139,6 +141,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     })
     .await;
     reconciling.abort();
+    unconfirmed.abort();
     writing.abort();
     store.close().await;
     Ok(())

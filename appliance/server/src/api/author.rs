@@ -4,14 +4,17 @@ use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::App;
-use super::describe::{parameter, string};
+use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::list::pairs;
 use crate::domain::{Author, FieldError};
 use crate::signin::Caller;
 
+/// The longest time that a change waits to be confirmed.
+const CONFIRM_WITHIN_MAX: u32 = 86_400;
 /// The longest comment.
 const COMMENT_MAX: usize = 1024;
 
@@ -21,7 +24,8 @@ impl FromRequestParts<App> for Author {
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
         // Only routes behind the guard ask for an author.
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::no_route)?;
-        Ok(caller.author(comment(&parts.uri)?))
+        let author = caller.author(comment(&parts.uri)?);
+        Ok(Author { confirm_within: confirm_within(&parts.uri)?, ..author })
     }
 }
 
@@ -33,6 +37,31 @@ fn comment(uri: &Uri) -> Result<String, Problem> {
     }
     let detail = format!("want at most {COMMENT_MAX} characters, none of them a control character");
     Err(Problem::invalid(vec![FieldError::new("?comment", "invalid", detail)]))
+}
+
+fn confirm_within(uri: &Uri) -> Result<Option<u32>, Problem> {
+    let Some((_, value)) = pairs(uri).into_iter().find(|(key, _)| key == "confirm_within") else {
+        return Ok(None);
+    };
+    let seconds = value.parse().ok().filter(|seconds| (1..=CONFIRM_WITHIN_MAX).contains(seconds));
+    seconds.map(Some).ok_or_else(|| {
+        let detail = format!("want a whole number of seconds from 1 to {CONFIRM_WITHIN_MAX}");
+        Problem::invalid(vec![FieldError::new("?confirm_within", "out_of_range", detail)])
+    })
+}
+
+/// What every change takes: a comment, and how long it waits to be confirmed.
+pub(super) fn change_parameters(described: Description) -> Description {
+    let seconds =
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(CONFIRM_WITHIN_MAX));
+    let text = "Seconds after which the change is reverted by itself, unless `POST \
+                /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter.";
+    described.parameter(comment_parameter()).parameter(parameter(
+        "confirm_within",
+        ParameterIn::Query,
+        seconds.build(),
+        text,
+    ))
 }
 
 /// The parameter that takes the comment.

@@ -19,6 +19,10 @@ use crate::domain::FieldError;
 
 /// Larger than any document of one resource.
 const BODY_MAX: usize = 256 << 10;
+/// Larger than a configuration of 10,000 services and 100,000 members.
+const CONFIG_MAX: usize = 96 << 20;
+/// YAML (RFC 9512).
+pub(super) const YAML: &str = "application/yaml";
 /// What is larger is read to its end and thrown away, or a client that is still sending never sees the answer; but not
 /// more than this.
 const DISCARDED_MAX: usize = 16 << 20;
@@ -34,35 +38,67 @@ impl FromRequest<App> for JsonBody {
 
     async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
         check_media_type(request.method(), request.headers())?;
-        let bytes = timeout(BODY_PATIENCE, read(request.into_body())).await.map_err(|_| {
-            let detail = format!("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs());
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
-        })??;
-        match json::parse(&bytes) {
+        from_json(&arrived(request, BODY_MAX).await?).map(Self)
+    }
+}
+
+/// The whole configuration, in JSON or YAML.
+#[derive(Debug)]
+pub(crate) struct ConfigBody(pub(crate) Map<String, Value>);
+
+impl FromRequest<App> for ConfigBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if kind.is_none_or(|kind| !kind.starts_with(YAML)) {
+            check_media_type(request.method(), request.headers())?;
+            return from_json(&arrived(request, CONFIG_MAX).await?).map(Self);
+        }
+        let bytes = arrived(request, CONFIG_MAX).await?;
+        match serde_saphyr::from_slice(&bytes) {
             Ok(Value::Object(document)) => Ok(Self(document)),
             Ok(_) => Err(Problem::invalid(vec![FieldError::new("", "wrong_type", "want an object")])),
             Err(error) => {
-                let detail = format!("the body is not JSON: {error}");
-                Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail))
+                let detail = format!("the body is not YAML: {error}");
+                Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_yaml", detail))
             }
         }
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+fn from_json(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
+    match json::parse(bytes) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(_) => Err(Problem::invalid(vec![FieldError::new("", "wrong_type", "want an object")])),
+        Err(error) => {
+            let detail = format!("the body is not JSON: {error}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail))
+        }
+    }
+}
+
+async fn arrived(request: Request, most: usize) -> Result<Vec<u8>, Problem> {
+    timeout(BODY_PATIENCE, read(request.into_body(), most)).await.map_err(|_| {
+        let detail = format!("the body did not arrive within {} seconds", BODY_PATIENCE.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    })?
+}
+
+async fn read(mut body: Body, most: usize) -> Result<Vec<u8>, Problem> {
     let (mut bytes, mut arrived) = (Vec::new(), 0);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let broken = |_| Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the body was not sent whole");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         arrived += data.len();
-        if arrived <= BODY_MAX {
+        if arrived <= most {
             bytes.extend_from_slice(&data);
-        } else if arrived > DISCARDED_MAX {
+        } else if arrived > most + DISCARDED_MAX {
             break;
         }
     }
-    if arrived > BODY_MAX {
-        let detail = format!("the body is larger than {BODY_MAX} bytes");
+    if arrived > most {
+        let detail = format!("the body is larger than {most} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
     }
     Ok(bytes)

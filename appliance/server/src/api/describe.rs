@@ -71,6 +71,11 @@ impl Description {
         self
     }
 
+    /// It takes what many take alike.
+    pub(crate) fn with(self, parameters: impl FnOnce(Self) -> Self) -> Self {
+        parameters(self)
+    }
+
     /// It takes a body of one of these media types, with this schema.
     pub(crate) fn body(mut self, media_types: &[&str], schema: &str, example: Value) -> Self {
         let content =

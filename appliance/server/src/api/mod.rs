@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod author;
 mod body;
+mod config;
 mod console;
 mod describe;
 mod docs;
@@ -144,6 +145,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<Monitor>());
     routes.extend(users::routes());
     routes.extend(tokens::routes());
+    routes.extend(config::routes());
     routes.extend(revisions::routes());
     routes.extend(events::routes());
     routes.extend(audit::routes());

@@ -17,6 +17,7 @@ use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuil
 use utoipa::{Number, PartialSchema, ToSchema};
 
 use super::auth::{Claim, Credentials, Refresh, Session};
+use super::config::{AppliedView, Configuration};
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
 use super::resource::Resource;
@@ -29,7 +30,9 @@ use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
-use crate::domain::{Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp, VirtualService};
+use crate::domain::{
+    Changeset, Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp, VirtualService,
+};
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
 const WORDS: &str = "Everything that the Penstock appliance does is done through this API.
@@ -65,6 +68,7 @@ fn document() -> OpenApi {
             tag("virtual-services", "What is offered on them."),
             tag("pools", "Who serves it: pools and their members."),
             tag("monitors", "How members are watched."),
+            tag("configuration", "The whole of it as one document, several edits as one, and going back."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
@@ -117,6 +121,9 @@ fn schemas() -> Vec<Named> {
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
     resource::<Monitor>(&mut schemas);
+    resource::<Changeset>(&mut schemas);
+    with_parts::<AppliedView>(&mut schemas);
+    with_parts::<Configuration>(&mut schemas);
     resource::<User>(&mut schemas);
     resource::<Token>(&mut schemas);
     with_parts::<CreatedToken>(&mut schemas);

@@ -14,7 +14,7 @@ use utoipa::openapi::Ref;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::author::comment_parameter;
+use super::author::change_parameters;
 use super::body::JsonBody;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
@@ -273,7 +273,7 @@ fn describe_create<R: Resource>() -> Description {
              forwarded by.",
         )
         .parameter(parameter(IDEMPOTENCY_KEY, ParameterIn::Header, string(255), key))
-        .parameter(comment_parameter())
+        .with(change_parameters)
         .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
         .answer(StatusCode::CREATED, "It was created.", Some(&view::<R>()), &[ETAG, location])
         .fails(&[409])
@@ -291,7 +291,7 @@ fn describe_replace<R: Resource>() -> Description {
     one::<R>("replace", "Replace")
         .explain("What the body does not name gets its default.")
         .parameter(if_match())
-        .parameter(comment_parameter())
+        .with(change_parameters)
         .body(JSON, &format!("{}Spec", R::NAME), example::<R>())
         .answer(StatusCode::OK, "It is replaced.", Some(&view::<R>()), &[ETAG])
         .fails(&[409, 412, 428])
@@ -303,7 +303,7 @@ fn describe_patch<R: Resource>() -> Description {
             "A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.",
         )
         .parameter(if_match())
-        .parameter(comment_parameter())
+        .with(change_parameters)
         .body(
             JSON_PATCH,
             &format!("{}Patch", R::NAME),
@@ -316,7 +316,7 @@ fn describe_patch<R: Resource>() -> Description {
 fn describe_delete<R: Resource>() -> Description {
     one::<R>("delete", "Delete")
         .parameter(if_match())
-        .parameter(comment_parameter())
+        .with(change_parameters)
         .answer(StatusCode::NO_CONTENT, "It is deleted.", None, &[])
         .fails(&[409, 412, 428])
 }
@@ -339,7 +339,7 @@ pub(super) fn path_parameter(name: &str, text: &str) -> Parameter {
     parameter(name, ParameterIn::Path, Ref::from_schema_name("Identifier"), text).build()
 }
 
-fn if_match() -> Parameter {
+pub(super) fn if_match() -> Parameter {
     let text = "The ETag of what you have read, or `*` for whatever is there. Required.";
     parameter("If-Match", ParameterIn::Header, string(1024), text)
         .required(utoipa::openapi::Required::True)

@@ -15,12 +15,19 @@ pub(crate) struct Author {
     pub(crate) source: Option<IpAddr>,
     /// Why, in their words.
     pub(crate) comment: String,
+    /// Seconds after which a change of the configuration is reverted unless somebody confirms it.
+    pub(crate) confirm_within: Option<u32>,
 }
 
 impl Author {
     /// The appliance itself.
-    #[cfg(test)]
     pub(crate) fn appliance(comment: impl Into<String>) -> Self {
-        Self { id: None, name: "penstock".to_owned(), source: None, comment: comment.into() }
+        Self {
+            id: None,
+            name: "penstock".to_owned(),
+            source: None,
+            comment: comment.into(),
+            confirm_within: None,
+        }
     }
 }

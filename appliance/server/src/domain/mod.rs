@@ -6,6 +6,7 @@
 //! inside the transaction that writes.
 
 mod author;
+mod changeset;
 mod delta;
 mod event;
 pub(crate) mod fields;
@@ -33,6 +34,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub(crate) use author::Author;
+pub(crate) use changeset::{Changeset, Operation};
 pub(crate) use delta::{Action, Change, Delta};
 pub(crate) use event::{NewEvent, Severity};
 pub(crate) use fields::{Fault, FieldError, Fields};
@@ -60,6 +62,8 @@ pub(crate) trait Kind:
 
     /// What one is called in a sentence.
     const NOUN: &'static str;
+    /// Fields that name other resources: a JSON pointer, in which `*` is every item of a list, and a table.
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Fields that are written and never shown; null where they are not written again.
     const WRITE_ONLY: &'static [&'static str] = &[];
     /// A document that creates one, for the reader of the API's description.

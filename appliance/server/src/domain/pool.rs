@@ -48,6 +48,7 @@ impl Kind for Pool {
     type Parent = ();
 
     const NOUN: &'static str = "pool";
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[("/monitor_ids/*", "monitors")];
     const EXAMPLE: &'static str = r#"{ "name": "web", "protocol": "tcp", "algorithm": "round_robin" }"#;
 
     fn new_id() -> PoolId {

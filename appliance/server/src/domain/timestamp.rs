@@ -1,6 +1,6 @@
 //! When something happened, to the millisecond.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
@@ -26,6 +26,16 @@ impl Timestamp {
     /// Whole seconds since 1970.
     pub(crate) fn second(self) -> u64 {
         u64::try_from(self.0 / 1000).unwrap_or_default()
+    }
+
+    /// So many seconds later.
+    pub(crate) fn plus_seconds(self, seconds: u32) -> Self {
+        Self(self.0 + i64::from(seconds) * 1000)
+    }
+
+    /// How long it is until then.
+    pub(crate) fn remaining(self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - Self::now().0).unwrap_or_default())
     }
 
     /// So many hours before.

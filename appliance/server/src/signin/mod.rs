@@ -114,7 +114,13 @@ pub(crate) struct Caller {
 impl Caller {
     /// As the author of a change.
     pub(crate) fn author(&self, comment: String) -> Author {
-        Author { id: Some(self.user), name: self.username.to_string(), source: self.source, comment }
+        Author {
+            id: Some(self.user),
+            name: self.username.to_string(),
+            source: self.source,
+            comment,
+            confirm_within: None,
+        }
     }
 
     /// Whether they may do what needs this.
@@ -205,7 +211,7 @@ impl SignIn {
         let document = serde_json::json!({ "name": username, "role": Role::Admin, "password": password });
         let document = document.as_object().cloned().unwrap_or_default();
         let spec = self.hashing(move || Spec::<User>::read(&document)).await?;
-        let author = Author { id: None, name: username.to_owned(), source, comment: String::new() };
+        let author = Author { source, name: username.to_owned(), ..Author::appliance("") };
         let account = self.store.claim(spec.map_err(claiming)?, author).await?;
         self.claimed.store(true, Ordering::Release);
         if let Err(error) = private_file::remove(&self.code_file) {
@@ -369,7 +375,7 @@ impl SignIn {
         source: Option<IpAddr>,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
-        let author = Author { id, name: username.to_owned(), source, comment: String::new() };
+        let author = Author { id, name: username.to_owned(), source, ..Author::appliance("") };
         self.store.audit(&author, action, outcome, serde_json::json!({})).await
     }
 

@@ -10,6 +10,9 @@ use super::table::{check, expect, find, insert, update};
 use super::{Place, Store, StoreError, Table, audit, current_generation, events, kinds, revisions};
 use crate::domain::{Action, Author, Delta, Expected, FieldError, NewEvent, Record, Spec};
 
+/// How far a change had come.
+pub(super) struct Mark(usize);
+
 /// A change that is being made. Dropped without `commit`, nothing of it remains.
 pub(crate) struct Edit {
     transaction: Transaction<'static, Sqlite>,
@@ -31,6 +34,36 @@ impl Edit {
     /// Where the change is written, for what is no resource.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
+    }
+
+    /// What was done so far.
+    pub(super) fn deltas(&self) -> &[Delta] {
+        &self.deltas
+    }
+
+    /// The number that the configuration has if this is accepted.
+    pub(super) fn outcome(&self) -> Generation {
+        let configured = self.deltas.iter().any(|delta| kinds::is_configuration(delta.resource));
+        if configured { self.next } else { Generation(self.next.0 - 1) }
+    }
+
+    /// Remembers how everything is now.
+    pub(super) async fn mark(&mut self) -> Result<Mark, StoreError> {
+        sqlx::query("SAVEPOINT step").execute(&mut *self.transaction).await?;
+        Ok(Mark(self.deltas.len()))
+    }
+
+    /// What was done since the mark stays.
+    pub(super) async fn release(&mut self) -> Result<(), StoreError> {
+        sqlx::query("RELEASE step").execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// What was done since the mark is undone.
+    pub(super) async fn back_to(&mut self, Mark(deltas): Mark) -> Result<(), StoreError> {
+        self.deltas.truncate(deltas);
+        sqlx::query("ROLLBACK TO step").execute(&mut *self.transaction).await?;
+        self.release().await
     }
 
     /// Creates one at `place`.
@@ -109,6 +142,9 @@ impl Edit {
                 .execute(&mut *self.transaction)
                 .await?;
             revisions::append(self.next, author, &self.deltas, &mut self.transaction).await?;
+            if let Some(seconds) = author.confirm_within {
+                revisions::to_be_confirmed(self.next, seconds, &mut self.transaction).await?;
+            }
         }
         let generation = configured.then_some(self.next);
         audit::changed(author, generation, &self.deltas, &mut self.transaction).await?;

@@ -4,14 +4,21 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use serde_json::{Map, Value};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, SqliteConnection};
 
+use super::edit::Edit;
 use super::table::{record, select, within as belongs};
-use super::{StoreError, Table};
-use crate::domain::{Member, Monitor, Pool, Record, Token, User, VirtualIp, VirtualService};
+use super::{Place, StoreError, Table};
+use crate::domain::{
+    Changeset, Expected, FieldError, Member, Monitor, Pool, Record, Spec, Token, User, VirtualIp,
+    VirtualService,
+};
 
 /// What a function of a trait object answers later.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// All that can be written of a resource.
+pub(super) type Document = Map<String, Value>;
 
 /// In the order in which they can be created: what is named comes before who names it.
 static KINDS: &[&dyn AnyTable] = &[
@@ -22,6 +29,7 @@ static KINDS: &[&dyn AnyTable] = &[
     &Any::<VirtualService>::alone(),
     &Any::<User>::alone(),
     &Any::<Token>::within("users"),
+    &Any::<Changeset>::alone(),
 ];
 
 /// One resource, of whatever kind.
@@ -29,7 +37,7 @@ static KINDS: &[&dyn AnyTable] = &[
 pub(super) struct Found {
     pub(super) id: String,
     /// All that can be written of it.
-    pub(super) document: Map<String, Value>,
+    pub(super) document: Document,
 }
 
 /// A kind of resource whose type is not known where it is used.
@@ -45,6 +53,30 @@ pub(super) trait AnyTable: Send + Sync {
     /// All, or all that belong to this one, oldest first.
     fn all<'c>(&self, parent: Option<&'c str>, connection: &'c mut SqliteConnection)
     -> Later<'c, Vec<Found>>;
+    /// What is written of this one, if it is there.
+    fn one<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<Document>>;
+    /// What this one belongs to.
+    fn owner<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<String>>;
+    /// Creates the one with this identifier, or replaces what is written of it.
+    fn put<'e>(
+        &self,
+        edit: &'e mut Edit,
+        parent: Option<&'e str>,
+        id: &'e str,
+        document: &'e Document,
+    ) -> Later<'e, ()>;
+    /// Deletes it.
+    fn remove<'e>(&self, edit: &'e mut Edit, parent: Option<&'e str>, id: &'e str) -> Later<'e, ()>;
+    /// A new identifier.
+    fn new_id(&self) -> String;
+    /// What one with this document is called.
+    fn name(&self, document: &Document) -> Option<String>;
+    /// Whether `document` says the same as `before`, which has every field.
+    fn is_same(&self, before: &Document, document: &Document) -> bool;
+    /// The document `before` with `patch` merged in.
+    fn patched(&self, before: &Document, patch: &Document) -> Result<Document, Vec<FieldError>>;
+    /// Which fields name others, and of what kind.
+    fn references(&self) -> &'static [(&'static str, &'static str)];
 }
 
 /// All kinds, in the order in which they can be created.
@@ -119,6 +151,87 @@ impl<K: Table> AnyTable for Any<K> {
             rows.iter().map(|row| Ok(found(&record::<K>(row)?))).collect()
         })
     }
+
+    fn one<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<Document>> {
+        Box::pin(async move {
+            let record = record_of::<K>(id, connection).await?;
+            Ok(record.map(|record| record.spec.document()))
+        })
+    }
+
+    fn owner<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<String>> {
+        Box::pin(async move {
+            let Some(column) = K::PARENT else { return Ok(None) };
+            let sql = format!("SELECT {column} FROM {} WHERE id = ", K::TABLE);
+            let mut query = QueryBuilder::new(sql);
+            Ok(query.push_bind(id.to_owned()).build_query_scalar().fetch_optional(connection).await?)
+        })
+    }
+
+    fn put<'e>(
+        &self,
+        edit: &'e mut Edit,
+        parent: Option<&'e str>,
+        id: &'e str,
+        document: &'e Document,
+    ) -> Later<'e, ()> {
+        Box::pin(async move {
+            let spec = Spec::<K>::read(document).map_err(StoreError::Invalid)?;
+            let place = place::<K>(parent, id)?;
+            if record_of::<K>(id, edit.connection()).await?.is_some() {
+                edit.change(place, &Expected::Any, |_| Ok(spec)).await?;
+            } else {
+                edit.create(place, &spec).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn remove<'e>(&self, edit: &'e mut Edit, parent: Option<&'e str>, id: &'e str) -> Later<'e, ()> {
+        Box::pin(async move { edit.delete(place::<K>(parent, id)?, &Expected::Any).await })
+    }
+
+    fn new_id(&self) -> String {
+        K::new_id().to_string()
+    }
+
+    fn name(&self, document: &Document) -> Option<String> {
+        match document.get("name") {
+            Some(name) => name.as_str().map(str::to_owned),
+            None => Spec::<K>::read(document).ok().map(|spec| spec.meta.name),
+        }
+    }
+
+    fn is_same(&self, before: &Document, document: &Document) -> bool {
+        Spec::<K>::read(document).is_ok_and(|spec| spec.document() == *before)
+    }
+
+    fn patched(&self, before: &Document, patch: &Document) -> Result<Document, Vec<FieldError>> {
+        Ok(Spec::<K>::read(before)?.patched(patch)?.document())
+    }
+
+    fn references(&self) -> &'static [(&'static str, &'static str)] {
+        K::REFERENCES
+    }
+}
+
+/// The one with this identifier, wherever it belongs.
+async fn record_of<K: Table>(
+    id: &str,
+    connection: &mut SqliteConnection,
+) -> Result<Option<Record<K>>, StoreError> {
+    let mut query = select::<K>();
+    query.push("t.id = ").push_bind(id.to_owned());
+    query.build().fetch_optional(connection).await?.as_ref().map(record).transpose()
+}
+
+/// The place of the one with this identifier.
+fn place<K: Table>(parent: Option<&str>, id: &str) -> Result<Place<K>, StoreError> {
+    let missing = || StoreError::NotFound { noun: K::NOUN, id: id.to_owned() };
+    let parent = parent_of::<K>(parent).map_err(|_| {
+        StoreError::Invalid(vec![FieldError::new("/parent_id", "required", "this belongs to something")])
+    })?;
+    Ok(Place { parent, id: id.parse().map_err(|_| missing())? })
 }
 
 fn found<K: Table>(Record { id, spec, .. }: &Record<K>) -> Found {

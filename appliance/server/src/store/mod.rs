@@ -6,8 +6,11 @@
 
 mod accounts;
 mod audit;
+mod batch;
+mod changesets;
 mod columns;
 mod desired;
+mod document;
 mod edit;
 mod events;
 mod health;
@@ -19,6 +22,7 @@ mod members;
 mod monitors;
 mod pools;
 mod revisions;
+mod rollback;
 mod sessions;
 mod table;
 mod tokens;
@@ -42,6 +46,7 @@ use crate::domain::FieldError;
 
 pub(crate) use accounts::Account;
 pub(crate) use audit::{AuditEntry, Outcome, Verification};
+pub(crate) use document::{Applied, Mode};
 pub(crate) use events::Event;
 pub(crate) use health::{CheckState, Watched};
 pub(crate) use idempotency::Repeatable;

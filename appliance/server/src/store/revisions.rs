@@ -32,6 +32,9 @@ pub(crate) struct RevisionEntry {
     /// Why, in their words.
     #[schema(max_length = 1024, example = "more room for the sale")]
     comment: String,
+    /// When it is reverted unless somebody confirms it; null where it stays.
+    #[schema(value_type = Option<String>, format = DateTime, max_length = 35, required)]
+    confirm_by: Option<Timestamp>,
     /// How many resources it changed.
     #[schema(minimum = 1, example = 1)]
     size: i64,
@@ -41,6 +44,7 @@ impl Log for RevisionEntry {
     const TABLE: &'static str = "revisions t";
     const KEY: &'static str = "generation";
     const SELECT: &'static str = "generation, at, author_id, author, comment,
+        (SELECT deadline FROM confirmations c WHERE c.generation = t.generation) AS confirm_by,
         (SELECT count(*) FROM revision_changes c WHERE c.generation = t.generation) AS size";
     const FILTERS: &'static [Filter] = &[
         Filter { key: "author", kind: FilterKind::Text, sql: "author = ?" },
@@ -98,6 +102,33 @@ fn delta(DeltaRow { resource, resource_id, parent_id, before, after }: DeltaRow)
         before: document(before),
         after: document(after),
     })
+}
+
+/// Whether everything that came after the configuration had this number is still known.
+pub(super) async fn is_kept(
+    generation: i64,
+    current: i64,
+    connection: &mut SqliteConnection,
+) -> Result<bool, StoreError> {
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM revisions WHERE generation > ?")
+        .bind(generation)
+        .fetch_one(connection)
+        .await?;
+    Ok(kept == current - generation)
+}
+
+/// The revision is reverted after so many seconds unless somebody confirms it.
+pub(super) async fn to_be_confirmed(
+    generation: Generation,
+    seconds: u32,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO confirmations (generation, deadline) VALUES (?, ?)")
+        .bind(generation.0.cast_signed())
+        .bind(Timestamp::now().plus_seconds(seconds))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Writes down the revision that gives this number.
