@@ -9,6 +9,8 @@ const FOLDER: &str = "PENSTOCK_CONSOLE_DIR";
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-env-changed={FOLDER}");
     println!("cargo::rerun-if-changed=build.rs");
+    // A new migration alone does not make the compiler look again.
+    println!("cargo::rerun-if-changed=../../migrations");
     let mut table = "static FILES: &[File] = &[\n".to_owned();
     if let Some(folder) = env::var_os(FOLDER).filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);

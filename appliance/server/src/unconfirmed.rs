@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::Timestamp;
 use crate::store::{Store, StoreError};
 
 /// How long it waits after the database failed.
@@ -25,7 +26,7 @@ async fn turn(store: &Store) -> Result<(), StoreError> {
     let deadline = store.next_deadline().await?;
     tokio::select! {
         _ = changes.changed() => {}
-        () = tokio::time::sleep(deadline.map_or(Duration::MAX, |deadline| deadline.remaining())) => {}
+        () = tokio::time::sleep(deadline.map_or(Duration::MAX, Timestamp::remaining)) => {}
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ impl Table for Changeset {
     const CONFIGURATION: bool = false;
     const COLUMNS: &'static str = "operations";
     const SELECT: &'static str = "t.operations";
-    const READINESS: &'static str = "'unmonitored'";
+    const READINESS: &'static str = "'ready'";
     const FILTERS: &'static [Filter] = &[];
 
     type Row = ChangesetRow;

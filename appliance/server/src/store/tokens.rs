@@ -23,7 +23,7 @@ impl Table for Token {
     const CONFIGURATION: bool = false;
     const COLUMNS: &'static str = "permissions, expires_at, secret_hash";
     const SELECT: &'static str = "t.permissions, t.expires_at, t.secret_hash";
-    const READINESS: &'static str = "CASE WHEN t.enabled THEN 'unmonitored' ELSE 'disabled' END";
+    const READINESS: &'static str = "CASE WHEN t.enabled THEN 'ready' ELSE 'disabled' END";
     const SORTS: &'static [&'static str] = &["expires_at"];
     const FILTERS: &'static [Filter] = &[];
 

@@ -21,7 +21,7 @@ impl Table for User {
     const CONFIGURATION: bool = false;
     const COLUMNS: &'static str = "role, password_hash";
     const SELECT: &'static str = "t.role, t.password_hash";
-    const READINESS: &'static str = "CASE WHEN t.enabled THEN 'unmonitored' ELSE 'disabled' END";
+    const READINESS: &'static str = "CASE WHEN t.enabled THEN 'ready' ELSE 'disabled' END";
     const FILTERS: &'static [Filter] = &[Filter { key: "role", kind: FilterKind::Text, sql: "t.role = ?" }];
 
     type Row = UserRow;
