@@ -57,6 +57,96 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changesets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List changesets
+         * @description Filters are exact and joined by AND.
+         */
+        get: operations["listChangesets"];
+        put?: never;
+        /**
+         * Create a changeset
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createChangeset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changesets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a changeset */
+        get: operations["readChangeset"];
+        /**
+         * Replace a changeset
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceChangeset"];
+        post?: never;
+        /** Delete a changeset */
+        delete: operations["deleteChangeset"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a changeset
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchChangeset"];
+        trace?: never;
+    };
+    "/api/v1/changesets/{id}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Apply a changeset
+         * @description All of it or nothing; then it is gone. 409 names what somebody else has changed since it was written.
+         */
+        post: operations["applyChangeset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/changesets/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preview a changeset
+         * @description Says what applying it would change, or what is wrong with it.
+         */
+        get: operations["previewChangeset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/claim": {
         parameters: {
             query?: never;
@@ -71,6 +161,30 @@ export interface paths {
          * @description Creates the one administrator, with the one-time code that the appliance's console shows. Until then nothing else works; afterwards this does not work any more.
          */
         post: operations["claim"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the whole configuration
+         * @description As JSON, or with `Accept: application/yaml` as YAML.
+         */
+        get: operations["readConfig"];
+        /**
+         * Replace the whole configuration
+         * @description In one transaction, by the code that single edits go through. What is not in the document is deleted; what is the same is not touched, so that the same document twice changes nothing.
+         */
+        put: operations["replaceConfig"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -372,6 +486,66 @@ export interface paths {
         get: operations["readRevision"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/revisions/{generation}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep a revision
+         * @description Otherwise it reverts by itself: see `confirm_within`.
+         */
+        post: operations["confirmRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/revisions/{generation}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo a revision
+         * @description Undoes what this revision changed. What others have changed since is left as it is, and named in `kept`.
+         */
+        post: operations["revertRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/revisions/{generation}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go back to a revision
+         * @description Makes everything as it was when the configuration had this number. That is another revision: nothing is lost.
+         */
+        post: operations["rollBack"];
         delete?: never;
         options?: never;
         head?: never;
@@ -928,6 +1102,21 @@ export interface components {
          * @enum {string}
          */
         Algorithm: "round_robin" | "weighted_round_robin" | "least_connections" | "weighted_least_connections" | "shortest_expected_delay" | "never_queue" | "source_hash" | "source_port_hash" | "maglev" | "power_of_two" | "ordered";
+        /** @description What was changed, or would be. */
+        Applied: {
+            /** @description Whether nothing was changed and this only says what would be. */
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description The number that the configuration has with it.
+             * @example 8
+             */
+            generation: number;
+            /** @description What it changes; empty if nothing. */
+            changes: components["schemas"]["Change"][];
+            /** @description What others have changed since and was therefore left as it is, in words. */
+            kept: components["schemas"]["Kept"][];
+        };
         /** @description A line of the audit log. */
         AuditEntry: {
             /**
@@ -998,6 +1187,152 @@ export interface components {
             /** @description Each field that differs. */
             fields: components["schemas"]["FieldChange"][];
         };
+        ChangesetList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["ChangesetView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description Several edits that are made as one, or not at all. */
+        ChangesetPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description The edits, in any order: what is created by one can be named by another if it was given its `id`.
+             * @default []
+             */
+            operations?: components["schemas"]["Operation"][];
+        };
+        /** @description Several edits that are made as one, or not at all. */
+        ChangesetSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description The edits, in any order: what is created by one can be named by another if it was given its `id`.
+             * @default []
+             */
+            operations?: components["schemas"]["Operation"][];
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        ChangesetView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /**
+             * @description The edits, in any order: what is created by one can be named by another if it was given its `id`.
+             * @default []
+             */
+            operations: components["schemas"]["Operation"][];
+        };
         /**
          * @description What a monitor does.
          * @example http
@@ -1058,6 +1393,11 @@ export interface components {
              */
             observed_generation: number;
         };
+        /**
+         * @description The whole configuration: under the name of each kind of resource a list of all of them, each with its `id` and
+         *     with what belongs to it inside. Without `id`s they are matched by their names, and name each other by their names.
+         */
+        Configuration: Record<string, never>;
         /** @description A token that was created. */
         CreatedToken: {
             /** @description Which it is. */
@@ -1300,6 +1640,11 @@ export interface components {
          * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
          */
         Identifier: string;
+        /**
+         * @description Something that was left as it is.
+         * @example pool `web`
+         */
+        Kept: string;
         /** @description The result of a check. */
         LastCheck: {
             /**
@@ -1919,6 +2264,20 @@ export interface components {
          * @enum {string}
          */
         Operating: "unknown" | "online" | "degraded" | "draining" | "offline";
+        /** @description One edit. */
+        Operation: {
+            /** @description What is done. */
+            action: components["schemas"]["Action"];
+            /**
+             * @description The kind of resource, as in the configuration document.
+             * @example pools
+             */
+            resource: string;
+            id?: components["schemas"]["Identifier"] | null;
+            parent_id?: components["schemas"]["Identifier"] | null;
+            /** @description What is written: all of one that is created, a merge patch (RFC 7396) of one that is changed. */
+            document?: Record<string, never>;
+        };
         /**
          * @description Whether something was let.
          * @enum {string}
@@ -2330,6 +2689,11 @@ export interface components {
              */
             comment: string;
             /**
+             * Format: date-time
+             * @description When it is reverted unless somebody confirms it; null where it stays.
+             */
+            confirm_by: string | null;
+            /**
              * Format: int64
              * @description How many resources it changed.
              * @example 1
@@ -2368,6 +2732,11 @@ export interface components {
              * @example more room for the sale
              */
             comment: string;
+            /**
+             * Format: date-time
+             * @description When it is reverted unless somebody confirms it; null where it stays.
+             */
+            confirm_by: string | null;
             /**
              * Format: int64
              * @description How many resources it changed.
@@ -3476,6 +3845,394 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    listChangesets: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesetList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createChangeset: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "autumn sale",
+                 *       "operations": [
+                 *         {
+                 *           "action": "create",
+                 *           "document": {
+                 *             "name": "sale"
+                 *           },
+                 *           "resource": "pools"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangesetSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesetView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readChangeset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesetView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceChangeset: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "autumn sale",
+                 *       "operations": [
+                 *         {
+                 *           "action": "create",
+                 *           "document": {
+                 *             "name": "sale"
+                 *           },
+                 *           "resource": "pools"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangesetSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesetView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deleteChangeset: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchChangeset: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ChangesetPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["ChangesetPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangesetView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    applyChangeset: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which changeset. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what it changes. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    previewChangeset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which changeset. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what it changes. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     claim: {
         parameters: {
             query?: never;
@@ -3524,6 +4281,150 @@ export interface operations {
             413: components["responses"]["Problem413"];
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readConfig: {
+        parameters: {
+            query?: {
+                /** @description Without identifiers, references are by name: to be read by people, and applied elsewhere. */
+                ids?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is all of it. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Configuration"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceConfig: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change: everything is checked, and nothing is changed. */
+                dry_run?: boolean;
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "pools": [
+                 *         {
+                 *           "members": [
+                 *             {
+                 *               "address": "198.51.100.11",
+                 *               "port": 8080
+                 *             }
+                 *           ],
+                 *           "name": "web"
+                 *         }
+                 *       ],
+                 *       "virtual_ips": [
+                 *         {
+                 *           "address": "192.0.2.10",
+                 *           "name": "shop"
+                 *         }
+                 *       ],
+                 *       "virtual_services": [
+                 *         {
+                 *           "default_pool_id": "web",
+                 *           "name": "shop-http",
+                 *           "port": 80,
+                 *           "protocol": "tcp",
+                 *           "virtual_ip_ids": [
+                 *             "shop"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Configuration"];
+                /**
+                 * @example {
+                 *       "pools": [
+                 *         {
+                 *           "members": [
+                 *             {
+                 *               "address": "198.51.100.11",
+                 *               "port": 8080
+                 *             }
+                 *           ],
+                 *           "name": "web"
+                 *         }
+                 *       ],
+                 *       "virtual_ips": [
+                 *         {
+                 *           "address": "192.0.2.10",
+                 *           "name": "shop"
+                 *         }
+                 *       ],
+                 *       "virtual_services": [
+                 *         {
+                 *           "default_pool_id": "web",
+                 *           "name": "shop-http",
+                 *           "port": 80,
+                 *           "protocol": "tcp",
+                 *           "virtual_ip_ids": [
+                 *             "shop"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/yaml": components["schemas"]["Configuration"];
+            };
+        };
+        responses: {
+            /** @description This is what it changed. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
         };
     };
@@ -3691,6 +4592,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -3792,6 +4695,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -3856,6 +4761,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -3893,6 +4800,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4060,6 +4969,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -4154,6 +5065,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4211,6 +5124,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4248,6 +5163,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4361,6 +5278,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -4461,6 +5380,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4520,6 +5441,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4559,6 +5482,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -4671,6 +5596,115 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    confirmRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The number of the revision. */
+                generation: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It stays. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    revertRevision: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change: everything is checked, and nothing is changed. */
+                dry_run?: boolean;
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The number of the revision. */
+                generation: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what it changed. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    rollBack: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change: everything is checked, and nothing is changed. */
+                dry_run?: boolean;
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The number of the revision. */
+                generation: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what it changed. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
         };
     };
@@ -5159,6 +6193,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -5253,6 +6289,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5310,6 +6348,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5347,6 +6387,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5551,6 +6593,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5612,6 +6656,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5651,6 +6697,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5758,6 +6806,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -5851,6 +6901,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5907,6 +6959,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -5944,6 +6998,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -6057,6 +7113,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header?: {
                 /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
@@ -6161,6 +7219,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -6228,6 +7288,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
@@ -6265,6 +7327,8 @@ export interface operations {
                  * @example more room for the sale
                  */
                 comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
             };
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
