@@ -54,7 +54,19 @@ pub(crate) fn prepare_host(interfaces: &[String], ours: &[String]) -> Result<(),
         raise(&conf("default", setting), for_all)?;
         set(&conf("all", setting), 0)?;
     }
+    let_checks_ping()?;
     raise_neighbour_limits()
+}
+
+/// penstockd pings as an ordinary user, by the kernel's socket for it, which nobody may use unless told so.
+fn let_checks_ping() -> Result<(), SysctlError> {
+    const NAME: &str = "net/ipv4/ping_group_range";
+    let written = fs::write(path(NAME), "0 2147483647");
+    written.map_err(|source| SysctlError::Write {
+        name: NAME.to_owned(),
+        value: i32::MAX.unsigned_abs(),
+        source,
+    })
 }
 
 /// The limits are one for the machine, and are seen only outside of network namespaces.

@@ -41,7 +41,10 @@ pub(crate) use fields::{Fault, FieldError, Fields};
 pub(crate) use member::Member;
 use merge::merge_patch;
 pub(crate) use meta::Meta;
-pub(crate) use monitor::{Check, HttpSettings, Monitor, TcpSettings};
+pub(crate) use monitor::{
+    Check, DatabaseSettings, GrpcSettings, HttpSettings, HttpsSettings, Monitor, Role as ReplicationRole,
+    RoleSettings, TcpSettings, TlsSettings, UdpSettings,
+};
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use pool::Pool;
 pub(crate) use revision::{Expected, Revision};

@@ -33,8 +33,16 @@ pub(crate) struct Monitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "settings", rename_all = "snake_case")]
 pub(crate) enum Check {
+    Icmp(IcmpSettings),
     Tcp(TcpSettings),
+    Udp(UdpSettings),
+    Tls(TlsSettings),
     Http(HttpSettings),
+    Https(HttpsSettings),
+    Grpc(GrpcSettings),
+    Postgres(DatabaseSettings),
+    Mysql(DatabaseSettings),
+    Redis(RoleSettings),
 }
 
 /// How a monitor is written and shown.
@@ -42,9 +50,12 @@ pub(crate) enum Check {
 #[schema(as = Monitor)]
 #[expect(dead_code, reason = "a shape for the API's description")]
 struct MonitorShape {
-    /// What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page.
+    /// What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
+    /// wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
+    /// standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
     kind: CheckKind,
-    /// What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+    /// What this kind needs beside: `TcpSettings` for `tcp`, and so on; `DatabaseSettings` for `postgres` and `mysql`,
+    /// `RoleSettings` for `redis`; nothing for `icmp`.
     #[schema(default = json!({}))]
     settings: SettingsShape,
     /// Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
@@ -86,20 +97,58 @@ impl ToSchema for Monitor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case", example = "http")]
 pub(crate) enum CheckKind {
+    Icmp,
     Tcp,
+    Udp,
+    Tls,
     Http,
+    Https,
+    Grpc,
+    Postgres,
+    Mysql,
+    Redis,
 }
 
-const KINDS: &[(&str, CheckKind)] = &[("tcp", CheckKind::Tcp), ("http", CheckKind::Http)];
+const KINDS: &[(&str, CheckKind)] = &[
+    ("icmp", CheckKind::Icmp),
+    ("tcp", CheckKind::Tcp),
+    ("udp", CheckKind::Udp),
+    ("tls", CheckKind::Tls),
+    ("http", CheckKind::Http),
+    ("https", CheckKind::Https),
+    ("grpc", CheckKind::Grpc),
+    ("postgres", CheckKind::Postgres),
+    ("mysql", CheckKind::Mysql),
+    ("redis", CheckKind::Redis),
+];
 
 /// The settings of one kind or another.
 struct SettingsShape;
 
+/// A schema with its name.
+fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
+fn settings_schemas() -> [(String, RefOr<Schema>); 9] {
+    [
+        named::<IcmpSettings>(),
+        named::<TcpSettings>(),
+        named::<UdpSettings>(),
+        named::<TlsSettings>(),
+        named::<HttpSettings>(),
+        named::<HttpsSettings>(),
+        named::<GrpcSettings>(),
+        named::<DatabaseSettings>(),
+        named::<RoleSettings>(),
+    ]
+}
+
 impl PartialSchema for SettingsShape {
     fn schema() -> RefOr<Schema> {
-        let shapes = [TcpSettings::name(), HttpSettings::name()];
-        let any =
-            shapes.into_iter().fold(AnyOfBuilder::new(), |any, name| any.item(Ref::from_schema_name(name)));
+        let any = settings_schemas()
+            .into_iter()
+            .fold(AnyOfBuilder::new(), |any, (name, _)| any.item(Ref::from_schema_name(name)));
         any.description(Some("What a kind of monitor needs.")).into()
     }
 }
@@ -110,9 +159,9 @@ impl ToSchema for SettingsShape {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((TcpSettings::name().into(), TcpSettings::schema()));
-        schemas.push((HttpSettings::name().into(), HttpSettings::schema()));
+        schemas.extend(settings_schemas());
         HttpSettings::schemas(schemas);
+        RoleSettings::schemas(schemas);
     }
 }
 
@@ -172,8 +221,16 @@ impl Check {
             return None;
         };
         match kind {
+            CheckKind::Icmp => fields.object("settings", |_| Some(Self::Icmp(IcmpSettings {}))),
             CheckKind::Tcp => fields.object("settings", TcpSettings::read).map(Self::Tcp),
+            CheckKind::Udp => fields.object("settings", UdpSettings::read).map(Self::Udp),
+            CheckKind::Tls => fields.object("settings", TlsSettings::read).map(Self::Tls),
             CheckKind::Http => fields.object("settings", HttpSettings::read).map(Self::Http),
+            CheckKind::Https => fields.object("settings", HttpsSettings::read).map(Self::Https),
+            CheckKind::Grpc => fields.object("settings", GrpcSettings::read).map(Self::Grpc),
+            CheckKind::Postgres => fields.object("settings", DatabaseSettings::read).map(Self::Postgres),
+            CheckKind::Mysql => fields.object("settings", DatabaseSettings::read).map(Self::Mysql),
+            CheckKind::Redis => fields.object("settings", RoleSettings::read).map(Self::Redis),
         }
     }
 }
@@ -195,6 +252,182 @@ impl TcpSettings {
         let expect = fields.nullable("expect", bytes);
         Some(Self { send: send?, expect: expect? })
     }
+}
+
+/// A ping needs nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct IcmpSettings {}
+
+/// What is sent to a member over UDP, and what it must answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct UdpSettings {
+    /// The datagram; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
+    #[schema(value_type = String, min_length = 1, max_length = 1024, example = "ping")]
+    pub(crate) send: Bytes,
+    /// A text that the answer must contain, written as `send`; null: any answer is well.
+    #[schema(value_type = Option<String>, max_length = 1024, required, example = "pong")]
+    pub(crate) expect: Option<Bytes>,
+}
+
+impl UdpSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let send = fields.required("send", bytes);
+        let expect = fields.nullable("expect", bytes);
+        Some(Self { send: send?, expect: expect? })
+    }
+}
+
+/// What a member's certificate must be like. Who issued it is not checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct TlsSettings {
+    /// The name that is asked for and that must be in the certificate; null: none is asked for.
+    #[schema(max_length = 253, required, example = "shop.example")]
+    pub(crate) server_name: Option<String>,
+    /// So many days the certificate must still be valid.
+    #[schema(minimum = 0, maximum = 3650, default = 0, example = 14)]
+    pub(crate) days_left: u32,
+}
+
+impl TlsSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let server_name = fields.nullable("server_name", server_name);
+        let days_left = fields.optional("days_left", 0, fields::number(0, 3650));
+        Some(Self { server_name: server_name?, days_left: days_left? })
+    }
+}
+
+/// How a page is asked for inside of TLS, and what must come back. The certificate is a `tls` monitor's business.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HttpsSettings {
+    pub(crate) server_name: Option<String>,
+    #[serde(flatten)]
+    pub(crate) http: HttpSettings,
+}
+
+impl PartialSchema for HttpsSettings {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = HttpSettings::schema();
+        if let (RefOr::T(Schema::Object(object)), RefOr::T(Schema::Object(tls))) =
+            (&mut schema, TlsSettings::schema())
+        {
+            object.properties.extend(tls.properties.into_iter().filter(|(name, _)| name == "server_name"));
+        }
+        schema
+    }
+}
+
+impl ToSchema for HttpsSettings {}
+
+impl HttpsSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let server_name = fields.nullable("server_name", server_name);
+        let http = HttpSettings::read(fields);
+        Some(Self { server_name: server_name?, http: http? })
+    }
+}
+
+/// Which service is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct GrpcSettings {
+    /// Its name in the health service; empty: the server as a whole.
+    #[schema(max_length = 120, default = "", example = "shop.Cart")]
+    pub(crate) service: String,
+}
+
+impl GrpcSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let service = fields.optional("service", String::new(), grpc_service);
+        Some(Self { service: service? })
+    }
+}
+
+/// Which role in a replication is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// Both.
+    Any,
+    /// The one that takes writes.
+    Primary,
+    /// One that follows it.
+    Replica,
+}
+
+const ROLES: &[(&str, Role)] = &[("any", Role::Any), ("primary", Role::Primary), ("replica", Role::Replica)];
+
+/// Which role a member must have: the pool follows the roles by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RoleSettings {
+    /// The role.
+    #[schema(value_type = ReplicationRole, default = "any")]
+    pub(crate) role: Role,
+    /// So many seconds a replica may be behind; null: any number.
+    #[schema(minimum = 0, maximum = 86_400, required)]
+    pub(crate) lag_max_s: Option<u32>,
+}
+
+/// A role in a replication.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "primary")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+enum ReplicationRole {
+    Any,
+    Primary,
+    Replica,
+}
+
+impl RoleSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let role = fields.optional("role", Role::Any, fields::word(ROLES));
+        let lag_max_s = fields.nullable("lag_max_s", fields::number(0, 86_400));
+        Some(Self { role: role?, lag_max_s: lag_max_s? })
+    }
+}
+
+/// Who asks a database, and which role it must have. Checks have no password: the database must let this user in from the
+/// appliance's address, and it needs no rights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct DatabaseSettings {
+    /// The user.
+    #[schema(min_length = 1, max_length = 63, default = "penstock", example = "penstock")]
+    pub(crate) user: String,
+    /// The database, for PostgreSQL; null: `postgres`.
+    #[schema(min_length = 1, max_length = 63, required)]
+    pub(crate) database: Option<String>,
+    /// The role.
+    #[schema(value_type = ReplicationRole, default = "any")]
+    pub(crate) role: Role,
+    /// So many seconds a replica may be behind (PostgreSQL); null: any number.
+    #[schema(minimum = 0, maximum = 86_400, required)]
+    pub(crate) lag_max_s: Option<u32>,
+}
+
+impl DatabaseSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let user = fields.optional("user", "penstock".to_owned(), fields::text(1..=63));
+        let database = fields.nullable("database", fields::text(1..=63));
+        let role = RoleSettings::read(fields);
+        let RoleSettings { role, lag_max_s } = role?;
+        Some(Self { user: user?, database: database?, role, lag_max_s })
+    }
+}
+
+fn server_name(value: &Value) -> Result<String, Fault> {
+    let name = fields::text(1..=253)(value)?;
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|character| character.is_ascii_alphanumeric() || "-_".contains(character))
+    };
+    if name.split('.').all(label) {
+        Ok(name)
+    } else {
+        Err(Fault::new("invalid", "this is not the name of a host"))
+    }
+}
+
+fn grpc_service(value: &Value) -> Result<String, Fault> {
+    let text = fields::text(0..=120)(value)?;
+    if text.is_ascii() { Ok(text) } else { Err(Fault::new("invalid", "want plain ASCII")) }
 }
 
 /// How a page is asked for, and what must come back.

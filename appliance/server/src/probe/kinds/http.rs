@@ -1,4 +1,4 @@
-//! HTTP: asks for a page and looks at its code and body.
+//! HTTP and HTTPS: asks for a page and looks at its code and body.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,34 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Progress, Seen, Verdict, connect, excerpt};
-use crate::domain::HttpSettings;
+use super::{Progress, Seen, Verdict, connect, excerpt, tls};
+use crate::domain::{HttpSettings, HttpsSettings};
 
 /// How much of a body is looked at.
 const BODY_MAX: usize = 64 << 10;
 
 pub(super) async fn check(at: SocketAddr, settings: &HttpSettings, progress: &Progress) -> Verdict {
-    let stream = connect(at).await?;
+    exchange(connect(at).await?, at, 80, settings, progress).await
+}
+
+/// The same inside of TLS.
+pub(super) async fn check_over_tls(at: SocketAddr, settings: &HttpsSettings, progress: &Progress) -> Verdict {
+    let HttpsSettings { server_name, http } = settings;
+    let stream = tls::greet(connect(at).await?, at, server_name.as_deref(), progress).await?;
+    exchange(stream, at, 443, http, progress).await
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    at: SocketAddr,
+    usual_port: u16,
+    settings: &HttpSettings,
+    progress: &Progress,
+) -> Verdict {
     progress.now("the answer");
-    let request = request(at, settings)?;
+    let request = request(at, usual_port, settings)?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let exchange = async {
@@ -34,9 +51,9 @@ pub(super) async fn check(at: SocketAddr, settings: &HttpSettings, progress: &Pr
     }
 }
 
-fn request(at: SocketAddr, settings: &HttpSettings) -> Result<Request<Empty<Bytes>>, Seen> {
+fn request(at: SocketAddr, usual_port: u16, settings: &HttpSettings) -> Result<Request<Empty<Bytes>>, Seen> {
     let HttpSettings { method, path, host, headers, codes: _, body: _ } = settings;
-    let own = || if at.port() == 80 { at.ip().to_string() } else { at.to_string() };
+    let own = || if at.port() == usual_port { at.ip().to_string() } else { at.to_string() };
     let mut request = Request::builder()
         .method(method.as_str())
         .uri(path)

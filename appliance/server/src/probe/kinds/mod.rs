@@ -3,8 +3,15 @@
 //! A check connects, asks and reads; it knows nothing of schedules and of what became of the member before. Its words are
 //! for people: what was seen and, if that is wrong, what was wanted.
 
+mod grpc;
 mod http;
+mod icmp;
+mod mysql;
+mod postgres;
+mod redis;
 mod tcp;
+mod tls;
+mod udp;
 
 use std::cell::Cell;
 use std::io;
@@ -15,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Target;
-use crate::domain::Check;
+use crate::domain::{Check, ReplicationRole as Role};
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +81,34 @@ pub(super) async fn check(target: &Target) -> Outcome {
 
 async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
     match &target.monitor.check {
+        Check::Icmp(_) => icmp::check(target.at, progress).await,
         Check::Tcp(settings) => tcp::check(target.at, settings, progress).await,
+        Check::Udp(settings) => udp::check(target.at, settings, progress).await,
+        Check::Tls(settings) => tls::check(target.at, settings, progress).await,
         Check::Http(settings) => http::check(target.at, settings, progress).await,
+        Check::Https(settings) => http::check_over_tls(target.at, settings, progress).await,
+        Check::Grpc(settings) => grpc::check(target.at, settings, progress).await,
+        Check::Postgres(settings) => postgres::check(target.at, settings, progress).await,
+        Check::Mysql(settings) => mysql::check(target.at, settings, progress).await,
+        Check::Redis(settings) => redis::check(target.at, settings, progress).await,
+    }
+}
+
+/// That the member has the wanted role; `seen` is what it is, in words.
+fn judge_role(wanted: Role, is_primary: bool, lag_s: Option<u32>, lag_max_s: Option<u32>) -> Verdict {
+    let role = if is_primary { "primary" } else { "replica" };
+    let lag = lag_s.filter(|_| !is_primary).map_or_else(String::new, |lag| format!(", {lag} s behind"));
+    let words = format!("{role}{lag}");
+    match (wanted, lag_s, lag_max_s) {
+        (Role::Primary, ..) if !is_primary => Err(Seen::new(format!("{words}, want a primary"))),
+        (Role::Replica, ..) if is_primary => Err(Seen::new(format!("{words}, want a replica"))),
+        (_, Some(lag), Some(most)) if !is_primary && lag > most => {
+            Err(Seen::new(format!("{words}, want at most {most} s")))
+        }
+        (_, None, Some(_)) if !is_primary => {
+            Err(Seen::new(format!("{words}, and how far behind cannot be told")))
+        }
+        _ => Ok(Seen::new(words)),
     }
 }
 
@@ -113,3 +146,6 @@ fn excerpt(bytes: &[u8]) -> String {
     let more = if bytes.len() > MOST { "…" } else { "" };
     format!("\"{shown}{more}\"")
 }
+
+#[cfg(test)]
+mod tests;
