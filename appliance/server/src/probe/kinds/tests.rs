@@ -20,7 +20,7 @@ use super::{Outcome, check};
 use crate::domain::{Monitor, Spec};
 
 /// What a server may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process that ends with the test.
 struct Server(Child);
