@@ -1338,7 +1338,7 @@ export interface components {
          * @example http
          * @enum {string}
          */
-        CheckKind: "tcp" | "http";
+        CheckKind: "icmp" | "tcp" | "udp" | "tls" | "http" | "https" | "grpc" | "postgres" | "mysql" | "redis";
         /** @description The code that the console shows, and who will be the administrator. */
         Claim: {
             /**
@@ -1447,6 +1447,30 @@ export interface components {
              * @example 28800
              */
             session_ends_in: number;
+        };
+        /**
+         * @description Who asks a database, and which role it must have. Checks have no password: the database must let this user in from the
+         *     appliance's address, and it needs no rights.
+         */
+        DatabaseSettings: {
+            /**
+             * @description The user.
+             * @default penstock
+             * @example penstock
+             */
+            user: string;
+            /** @description The database, for PostgreSQL; null: `postgres`. */
+            database: string | null;
+            /**
+             * @description The role.
+             * @default any
+             */
+            role: components["schemas"]["ReplicationRole"];
+            /**
+             * Format: int32
+             * @description So many seconds a replica may be behind (PostgreSQL); null: any number.
+             */
+            lag_max_s: number | null;
         };
         /** @description Something that happened. */
         Event: {
@@ -1577,6 +1601,15 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** @description Which service is asked for. */
+        GrpcSettings: {
+            /**
+             * @description Its name in the health service; empty: the server as a whole.
+             * @default
+             * @example shop.Cart
+             */
+            service: string;
+        };
         /**
          * @description A header: `Name: value`.
          * @example X-Probe: penstock
@@ -1634,6 +1667,57 @@ export interface components {
              */
             body: string | null;
         };
+        /** @description How a page is asked for, and what must come back. */
+        HttpsSettings: {
+            /**
+             * @description `GET`, `HEAD` or `OPTIONS`.
+             * @default GET
+             * @example GET
+             */
+            method: string;
+            /**
+             * @description The path, with its query.
+             * @default /
+             * @example /health
+             */
+            path: string;
+            /**
+             * @description What is sent as `Host`; null: the member's address.
+             * @example shop.example
+             */
+            host: string | null;
+            /**
+             * @description More headers, each as `Name: value`.
+             * @default []
+             * @example [
+             *       "X-Probe: penstock"
+             *     ]
+             */
+            headers: components["schemas"]["HeaderLine"][];
+            /**
+             * @description The codes that are well, one by one or as ranges.
+             * @default [
+             *       "200-399"
+             *     ]
+             * @example [
+             *       "200",
+             *       "301-302"
+             *     ]
+             */
+            codes: components["schemas"]["CodeRange"][];
+            /**
+             * @description A regular expression that the first 64 KiB of the body must match.
+             * @example "status": *"ok"
+             */
+            body: string | null;
+            /**
+             * @description The name that is asked for and that must be in the certificate; null: none is asked for.
+             * @example shop.example
+             */
+            server_name?: string | null;
+        };
+        /** @description A ping needs nothing. */
+        IcmpSettings: Record<string, never>;
         /**
          * Format: uuid
          * @description What identifies a resource: a UUID.
@@ -2006,10 +2090,15 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            /**
+             * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
+             *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             */
             kind?: components["schemas"]["CheckKind"];
             /**
-             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, and so on; `DatabaseSettings` for `postgres` and `mysql`,
+             *     `RoleSettings` for `redis`; nothing for `icmp`.
              * @default {}
              */
             settings?: components["schemas"]["MonitorSettings"];
@@ -2067,7 +2156,7 @@ export interface components {
             results: components["schemas"]["LastCheck"][];
         };
         /** @description What a kind of monitor needs. */
-        MonitorSettings: components["schemas"]["TcpSettings"] | components["schemas"]["HttpSettings"];
+        MonitorSettings: components["schemas"]["IcmpSettings"] | components["schemas"]["TcpSettings"] | components["schemas"]["UdpSettings"] | components["schemas"]["TlsSettings"] | components["schemas"]["HttpSettings"] | components["schemas"]["HttpsSettings"] | components["schemas"]["GrpcSettings"] | components["schemas"]["DatabaseSettings"] | components["schemas"]["RoleSettings"];
         /** @description How a monitor is written and shown. */
         MonitorSpec: {
             /**
@@ -2095,10 +2184,15 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            /**
+             * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
+             *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             */
             kind: components["schemas"]["CheckKind"];
             /**
-             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, and so on; `DatabaseSettings` for `postgres` and `mysql`,
+             *     `RoleSettings` for `redis`; nothing for `icmp`.
              * @default {}
              */
             settings?: components["schemas"]["MonitorSettings"];
@@ -2211,10 +2305,15 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
-            /** @description What is done: `tcp` connects, and can send something and expect an answer; `http` asks for a page. */
+            /**
+             * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
+             *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             */
             kind: components["schemas"]["CheckKind"];
             /**
-             * @description What this kind needs beside: `TcpSettings` for `tcp`, `HttpSettings` for `http`.
+             * @description What this kind needs beside: `TcpSettings` for `tcp`, and so on; `DatabaseSettings` for `postgres` and `mysql`,
+             *     `RoleSettings` for `redis`; nothing for `icmp`.
              * @default {}
              */
             settings: components["schemas"]["MonitorSettings"];
@@ -2659,6 +2758,12 @@ export interface components {
              */
             refresh_token: string;
         };
+        /**
+         * @description A role in a replication.
+         * @example primary
+         * @enum {string}
+         */
+        ReplicationRole: "any" | "primary" | "replica";
         /** @description A revision with what it changed. */
         Revision: {
             /**
@@ -2765,6 +2870,19 @@ export interface components {
         RoleList: {
             /** @description All of them. */
             items: components["schemas"]["RoleEntry"][];
+        };
+        /** @description Which role a member must have: the pool follows the roles by itself. */
+        RoleSettings: {
+            /**
+             * @description The role.
+             * @default any
+             */
+            role: components["schemas"]["ReplicationRole"];
+            /**
+             * Format: int32
+             * @description So many seconds a replica may be behind; null: any number.
+             */
+            lag_max_s: number | null;
         };
         /** @description Tokens. */
         Session: {
@@ -2956,6 +3074,21 @@ export interface components {
              */
             closing_s?: number | null;
         };
+        /** @description What a member's certificate must be like. Who issued it is not checked. */
+        TlsSettings: {
+            /**
+             * @description The name that is asked for and that must be in the certificate; null: none is asked for.
+             * @example shop.example
+             */
+            server_name: string | null;
+            /**
+             * Format: int32
+             * @description So many days the certificate must still be valid.
+             * @default 0
+             * @example 14
+             */
+            days_left: number;
+        };
         TokenList: {
             /** @description What is on this page. */
             items: components["schemas"]["TokenView"][];
@@ -3125,6 +3258,19 @@ export interface components {
              * @example 2026-06-01T00:00:00Z
              */
             expires_at: string;
+        };
+        /** @description What is sent to a member over UDP, and what it must answer. */
+        UdpSettings: {
+            /**
+             * @description The datagram; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
+             * @example ping
+             */
+            send: string;
+            /**
+             * @description A text that the answer must contain, written as `send`; null: any answer is well.
+             * @example pong
+             */
+            expect: string | null;
         };
         /** @description What becomes of an update. */
         Update: {
