@@ -155,3 +155,30 @@ fn what_is_understood_is_always_proxied() {
         pairs([("/forwarding", "unsupported")])
     );
 }
+
+#[test]
+fn wrong_monitors_are_named_by_what_is_wrong_with_them() {
+    let explodes =
+        json!({ "name": "m", "kind": "http", "settings": { "body": "(a{1000}){1000}", "codes": ["99"] } });
+    let expected = pairs([("/settings/body", "invalid"), ("/settings/codes/0", "invalid")]);
+    assert_eq!(faults::<Monitor>(&explodes), expected);
+    let slow = json!({ "name": "m", "kind": "tcp", "interval_ms": 1000, "timeout_ms": 1001, "rise": 0 });
+    assert_eq!(faults::<Monitor>(&slow), pairs([("/rise", "out_of_range"), ("/timeout_ms", "out_of_range")]));
+    let foreign = json!({ "name": "m", "kind": "icmp", "settings": { "path": "/" } });
+    assert_eq!(faults::<Monitor>(&foreign), pairs([("/settings/path", "unknown_field")]));
+    let unknown = json!({ "name": "m", "kind": "telepathy", "settings": { "path": "/" } });
+    assert_eq!(faults::<Monitor>(&unknown), pairs([("/kind", "invalid")]));
+    let garbled = json!({ "name": "m", "kind": "tcp", "settings": { "send": "\\q" } });
+    assert_eq!(faults::<Monitor>(&garbled), pairs([("/settings/send", "invalid")]));
+}
+
+#[test]
+fn a_monitor_is_what_was_written_whatever_it_went_through() {
+    let written = json!({ "name": "m", "kind": "https", "settings": { "path": "/a", "codes": ["200", "301-302"], "body": "x+" } });
+    let spec = read::<Monitor>(&written).unwrap();
+    let document = spec.document();
+    assert_eq!(document["settings"]["codes"], json!(["200", "301-302"]));
+    assert_eq!((&document["timeout_ms"], &document["settings"]["server_name"]), (&json!(2000), &Value::Null));
+    assert_eq!(read::<Monitor>(&Value::Object(document.clone())).unwrap(), spec);
+    assert_eq!(serde_json::from_value::<Spec<Monitor>>(Value::Object(document)).unwrap(), spec);
+}

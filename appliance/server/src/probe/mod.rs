@@ -33,8 +33,8 @@ use crate::domain::{Monitor, NewEvent, Timestamp};
 use crate::events::Events;
 use crate::store::{CheckState, Store, StoreError, Watched};
 
-/// Checks that run at once: each holds a descriptor, and a thousand hung members must not take them all.
-const CONCURRENCY: usize = 4096;
+/// Checks that run at once, if there are descriptors for as many: thousands of hung members must not take them all.
+const CONCURRENCY_MAX: usize = 4096;
 /// Results may wait so long to be acted on together.
 const BATCH: usize = 256;
 /// How long to wait after the database failed.
@@ -112,6 +112,17 @@ impl CheckId {
     }
 }
 
+/// Raises the limit of descriptors as far as this process may, and leaves half of them to all else.
+fn concurrency() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(CONCURRENCY_MAX, |limit| CONCURRENCY_MAX.min(limit / 2))
+}
+
 fn resumed(kept: &[CheckState]) -> HashMap<MemberId, MemberSeen> {
     let mut members: HashMap<MemberId, MemberSeen> = HashMap::new();
     for CheckState { member, monitor, liveness, since, words } in kept {
@@ -149,6 +160,8 @@ struct Engine {
     checks: HashMap<CheckId, Check>,
     schedule: Schedule<CheckId>,
     running: usize,
+    /// So many may run at once.
+    concurrency: usize,
     finished: UnboundedReceiver<Finished>,
     finish: UnboundedSender<Finished>,
     keep: UnboundedSender<Vec<CheckState>>,
@@ -171,6 +184,7 @@ impl Engine {
             checks: HashMap::new(),
             schedule: Schedule::default(),
             running: 0,
+            concurrency: concurrency(),
             finished,
             finish,
             keep,
@@ -180,7 +194,7 @@ impl Engine {
     async fn run(mut self) {
         let mut results = Vec::with_capacity(BATCH);
         loop {
-            let due = self.schedule.next().filter(|_| self.running < CONCURRENCY);
+            let due = self.schedule.next().filter(|_| self.running < self.concurrency);
             tokio::select! {
                 _ = self.finished.recv_many(&mut results, BATCH) => self.hear(results.drain(..)),
                 changed = self.commits.changed() => match changed {
@@ -244,7 +258,7 @@ impl Engine {
 
     fn begin_due(&mut self) {
         let now = Instant::now();
-        while self.running < CONCURRENCY {
+        while self.running < self.concurrency {
             let Some(id) = self.schedule.pop(now) else { return };
             self.begin(id, now);
         }
@@ -288,10 +302,13 @@ impl Engine {
         };
         check.running = false;
         let now = Instant::now();
-        let judged = check.judgement.hear(outcome.passed, target.rule(), now);
+        if outcome.ours {
+            tracing::warn!("member {} at {} could not be checked: {}", id.member, target.at, outcome.words);
+        }
+        let judged = !outcome.ours && check.judgement.hear(outcome.passed, target.rule(), now);
         let liveness = check.judgement.liveness();
         self.schedule.set(id, check.begun + pause(&id, check.turn, target.interval(liveness)));
-        let Outcome { passed, code, words, took } = outcome;
+        let Outcome { passed, code, words, took, ours: _ } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let result = CheckResult { at: Timestamp::now(), passed, code, words, took_ms };
         if judged {

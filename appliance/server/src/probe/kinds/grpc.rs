@@ -60,7 +60,7 @@ fn message(service: &str) -> Bytes {
 fn judge(head: &HeaderMap, trailers: &HeaderMap, body: &[u8]) -> Verdict {
     let status = trailers.get("grpc-status").or_else(|| head.get("grpc-status"));
     let status = status.and_then(|status| status.to_str().ok()?.parse::<u16>().ok());
-    let seen = |words: String| Seen { code: status, words };
+    let seen = |words: String| Seen { code: status, ..Seen::new(words) };
     match (status, body) {
         (Some(0), [_, _, _, _, 2, 0x08, 1]) => Ok(seen("gRPC: serving".to_owned())),
         (Some(0), [_, _, _, _, 2, 0x08, 2]) => Err(seen("gRPC: not serving".to_owned())),

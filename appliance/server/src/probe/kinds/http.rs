@@ -68,7 +68,7 @@ fn request(at: SocketAddr, usual_port: u16, settings: &HttpSettings) -> Result<R
 
 async fn judge(response: Response<Incoming>, settings: &HttpSettings, progress: &Progress) -> Verdict {
     let code = response.status().as_u16();
-    let seen = |words| Seen { code: Some(code), words };
+    let seen = |words: String| Seen { code: Some(code), ..Seen::new(words) };
     if !settings.codes.iter().any(|codes| codes.contain(code)) {
         let wanted = settings.codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(seen(format!("HTTP {code}, want {wanted}")));

@@ -35,6 +35,8 @@ pub(crate) struct Outcome {
     pub(crate) words: String,
     /// How long it took.
     pub(crate) took: Duration,
+    /// It failed here and says nothing about the member.
+    pub(crate) ours: bool,
 }
 
 /// What a kind of check says.
@@ -45,11 +47,13 @@ type Verdict = Result<Seen, Seen>;
 struct Seen {
     code: Option<u16>,
     words: String,
+    /// What was seen is a failure of our own.
+    ours: bool,
 }
 
 impl Seen {
     fn new(words: impl Into<String>) -> Self {
-        Self { code: None, words: words.into() }
+        Self { code: None, words: words.into(), ours: false }
     }
 }
 
@@ -75,8 +79,8 @@ pub(super) async fn check(target: &Target) -> Outcome {
     });
     let took = begin.elapsed();
     let passed = verdict.is_ok();
-    let (Ok(Seen { code, words }) | Err(Seen { code, words })) = verdict;
-    Outcome { passed, code, words, took }
+    let (Ok(Seen { code, words, ours }) | Err(Seen { code, words, ours })) = verdict;
+    Outcome { passed, code, words, took, ours }
 }
 
 async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
@@ -113,11 +117,20 @@ fn judge_role(wanted: Role, is_primary: bool, lag_s: Option<u32>, lag_max_s: Opt
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, Seen> {
-    let stream =
-        TcpStream::connect(at).await.map_err(|error| Seen::new(format!("connect {}", reason(&error))))?;
+    let stream = TcpStream::connect(at).await.map_err(|error| Seen {
+        ours: is_ours(&error),
+        ..Seen::new(format!("connect {}", reason(&error)))
+    })?;
     // A question is one segment, sent at once.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// No descriptor, port or memory was left here.
+fn is_ours(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }
 
 /// Why a system call failed, in few words.

@@ -102,7 +102,8 @@ fn refused(packet: &[u8]) -> Option<Seen> {
     let [0xff, low, high, sentence @ ..] = packet else { return None };
     let sentence = sentence.strip_prefix(b"#").and_then(|rest| rest.get(5..)).unwrap_or(sentence);
     let code = u16::from_le_bytes([*low, *high]);
-    Some(Seen { code: Some(code), words: format!("MySQL says: {}", String::from_utf8_lossy(sentence)) })
+    let words = format!("MySQL says: {}", String::from_utf8_lossy(sentence));
+    Some(Seen { code: Some(code), ..Seen::new(words) })
 }
 
 fn broken(error: &io::Error) -> Seen {
