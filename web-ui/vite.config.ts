@@ -30,12 +30,13 @@ export default defineConfig({
     // A data: address for a small file would be inline; everything is a file of this origin.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // For scripts/compress.mjs, which removes it.
+    manifest: true,
     rolldownOptions: {
       output: {
         codeSplitting: {
           groups: [
             { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
-            { name: 'mantine', test: /node_modules\/(@mantine|@floating-ui)\// },
             {
               name: 'tanstack',
               test: /node_modules\/@tanstack\/(react-query|query-core|react-router|router-core|history|react-store|store)\//,

@@ -1,113 +1,48 @@
-// The console in a real browser on a real appliance: claim it, create a service, see traffic appear. On the way every
-// screen is looked at in both languages and themes: no accessibility violation (axe), no violation of the
-// Content-Security-Policy, no request to anywhere else, nothing wider than the window.
+// The console in a real browser on a real appliance: claim it, create a service, see traffic appear, change it, meet another
+// operator, lose the session and the connection, and come back.
 //
 //   node e2e/console.mjs <address> <claim code> <member,member> <virtual ip> <gallery>
 //
 // It prints `traffic please` when it wants connections through the virtual IP, and reads a line when they flow.
-import { mkdir, readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import { openBrowser } from './harness.mjs'
 
 const [address, code, members, virtualIp, gallery] = process.argv.slice(2)
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const PASSWORD = 'sluice gate at dawn'
-const WIDE = { width: 1440, height: 900 }
-const PHONE = { width: 390, height: 844 }
-const faults = []
+const { browser, context, page, faults, everyWay, everySize, picture } = await openBrowser(address, gallery)
 
-await mkdir(gallery, { recursive: true })
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: WIDE, locale: 'en-US', bypassCSP: false })
-const page = await context.newPage()
-page.setDefaultTimeout(15_000)
-// A browser reports violations to the page; the page must not be able to miss one.
-await page.addInitScript(() => {
-  globalThis.violations = []
-  addEventListener('securitypolicyviolation', (event) => {
-    globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`)
-  })
-})
-page.on('request', (request) => {
-  const url = request.url()
-  if (!url.startsWith(`${address}/`) && !url.startsWith('data:')) faults.push(`a request went to ${url}`)
-})
-page.on('pageerror', (error) => faults.push(`an error in the page: ${error.message}`))
-page.on('console', (message) => {
-  // Answers of 401, 403 and 422 belong to the story; the browser logs them as errors.
-  if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text())
-})
-
-const language = () => page.evaluate(() => document.documentElement.lang)
-const dark = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme === 'dark')
-
-/** What axe, the policy and the width say of the screen as it is. */
-async function examine(scene) {
-  // axe comes through the debugger, not through the page, so the policy stays as it is.
-  await page.evaluate(axe)
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
-  for (const { id, nodes } of found.violations) {
-    for (const node of nodes) faults.push(`${scene}: axe ${id}: ${node.target.join(' ')}: ${node.failureSummary}`)
-  }
-  const violations = await page.evaluate(() => globalThis.violations.splice(0))
-  for (const violation of violations) faults.push(`${scene}: CSP ${violation}`)
-  const wider = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
-  if (wider) faults.push(`${scene}: wider than the window`)
+const begun = Date.now()
+const step = (text) => console.error(`console: [${((Date.now() - begun) / 1000).toFixed(0).padStart(4)} s] ${text}`)
+const dialog = () => page.getByRole('dialog')
+const button = (name) => page.getByRole('button', { name, exact: true })
+const visit = async (place) => {
+  await page.getByRole('navigation').getByRole('link', { name: place }).click()
+  await page.getByRole('heading', { name: place, level: 1 }).waitFor()
 }
+/** A row of a list has come; in whatever language. */
+const row = () => page.locator('.list tbody tr').first().waitFor()
 
-/** Takes the picture of a screen and examines it, in the language and theme that it is in. */
-async function picture(name) {
-  const [lang, theme] = [await language(), (await dark()) ? 'dark' : 'light']
-  // Transitions are over when nothing moves any more.
-  await page.evaluate(() =>
-    Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
+/** A call of the API with the browser's own session, as another operator would make it. */
+function call(method, path, body, etag) {
+  return page.evaluate(
+    async ([method, path, body, etag]) => {
+      const headers = { 'X-Penstock-Console': '1', 'Content-Type': 'application/json' }
+      if (etag) headers['If-Match'] = etag
+      const answer = await fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) })
+      return { status: answer.status, etag: answer.headers.get('ETag'), body: await answer.json().catch(() => null) }
+    },
+    [method, path, body, etag],
   )
-  const scene = `${name}-${page.viewportSize().width}-${theme}-${lang}`
-  await page.screenshot({ path: join(gallery, `${scene}.png`) })
-  await examine(scene)
 }
-
-/** A screen in both languages and themes. */
-async function everyWay(name, prepare = async () => {}) {
-  for (let round = 0; round < 4; round += 1) {
-    await prepare()
-    await picture(name)
-    await switchTheme()
-    if (round % 2 === 1) await switchLanguage()
-  }
-}
-
-// By the buttons of the header, so that the page keeps its values; while a dialogue is open they are behind it, and what they
-// store is set instead.
-const behindDialogue = () => page.getByRole('dialog').isVisible()
-
-async function switchTheme() {
-  const next = (await dark()) ? 'light' : 'dark'
-  if (await behindDialogue()) return restart('mantine-color-scheme-value', next)
-  await page.getByRole('button', { name: /^(Dark theme|Light theme|深色主题|浅色主题)$/ }).click()
-}
-
-async function switchLanguage() {
-  const next = (await language()) === 'en' ? 'zh-CN' : 'en'
-  if (await behindDialogue()) return restart('penstock.language', next)
-  await page.getByRole('button', { name: /^(切换到中文|Switch to English)$/ }).click()
-}
-
-async function restart(key, value) {
-  await page.evaluate(([key, value]) => localStorage.setItem(key, value), [key, value])
-  await page.reload()
-}
-
-function step(text) {
-  console.error(`console: ${text}`)
+const named = async (collection, name) => {
+  const { body } = await call('GET', `${collection}?name=${encodeURIComponent(name)}`)
+  return body.items[0]
 }
 
 async function claim() {
-  step('claim')
   await page.goto(address)
   await page.getByRole('heading', { name: 'Claim this appliance' }).waitFor()
-  await everyWay('claim', () => page.getByRole('button', { name: /^(Claim the|认领设备)/ }).waitFor())
+  await everySize('claim', () => page.getByRole('button', { name: /^(Claim the|认领设备)/ }).waitFor())
   await page.getByLabel('One-time code').fill(code)
   await page.getByRole('textbox', { name: 'Password' }).fill('admin')
   await page.keyboard.press('Enter')
@@ -121,38 +56,41 @@ async function claim() {
 
 /** With the keyboard alone. */
 async function createService() {
-  step('create a service')
-  await page.getByRole('main').getByRole('button', { name: 'New virtual service' }).focus()
-  await page.keyboard.press('Enter')
-  await page.getByRole('dialog').waitFor()
-  await page.getByRole('textbox', { name: 'Name' }).waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('v')
+  await page.getByRole('heading', { name: 'Virtual services', level: 1 }).waitFor()
+  await page.getByText('No virtual service yet').waitFor()
+  await picture('services-empty')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).waitFor()
   await everyWay('create', () =>
-    page
-      .getByRole('dialog')
+    dialog()
       .getByRole('button', { name: /^(Create|创建)$/ })
       .waitFor(),
   )
-  await page.getByRole('textbox', { name: 'Name' }).focus()
+  await dialog().getByRole('textbox', { name: 'Name' }).focus()
   await page.keyboard.type('shop')
   await page.keyboard.press('Tab')
   await page.keyboard.type(virtualIp)
   await page.keyboard.press('Tab')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Tab')
-  await page.keyboard.type(members.split(',').join('\n'))
-  await page.getByText('2 members').waitFor()
-  await page.getByRole('button', { name: 'Create', exact: true }).focus()
+  await page.keyboard.press('Tab')
+  await page.keyboard.type('not an address')
+  await button('Create').focus()
   await page.keyboard.press('Enter')
-  await page.getByRole('heading', { name: 'shop' }).waitFor()
-  // Applied in the plane and on the host, and nothing green about members that nobody checks.
-  await page.locator('.facts').getByText('Applied').waitFor()
-  await page.locator('.facts').getByText('Not checked').waitFor()
+  await page.getByText('Line 1: not an address with a port').waitFor()
+  await page.getByRole('textbox', { name: 'Members' }).fill(members.split(',').join('\n'))
+  await page.getByText('2 members').waitFor()
+  await button('Create').focus()
+  await page.keyboard.press('Enter')
+  await dialog().getByText('Resource map').waitFor()
+  await dialog().getByText('shop').first().waitFor()
 }
 
 async function seeTraffic() {
-  step('traffic')
   await page.keyboard.press('Escape')
-  await page.getByRole('link', { name: 'Dashboard' }).click()
+  await visit('Dashboard')
   console.log('traffic please')
   await new Promise((resolve) => process.stdin.once('data', resolve))
   await page.waitForFunction(() => {
@@ -162,68 +100,275 @@ async function seeTraffic() {
   await page.locator('.share-row').nth(1).waitFor()
   // A course to look at.
   await page.waitForTimeout(Number(process.env.PENSTOCK_GALLERY_SECONDS ?? 4) * 1000)
-  const live = () => page.waitForFunction(() => document.querySelectorAll('.share-row').length >= 2)
   await page.getByText('Nothing needs attention').waitFor()
-  await picture('dashboard')
-  await everyWay('dashboard', live)
-  await page.setViewportSize(PHONE)
-  await everyWay('dashboard', live)
-  await page.setViewportSize(WIDE)
+  await everySize('dashboard', () => page.waitForFunction(() => document.querySelectorAll('.share-row').length >= 2))
 }
 
 async function switchMembers() {
-  step('members')
-  await page.getByRole('navigation').getByRole('link', { name: 'Virtual services' }).click()
+  await visit('Virtual services')
+  await everySize('services', row)
   await page.getByRole('link', { name: 'shop' }).click()
-  const actions = () => page.getByRole('button', { name: /^Actions for/ })
-  await actions().first().waitFor()
-  const bothMembers = () => page.locator('.members tbody tr').nth(1).waitFor()
-  await everyWay('detail', bothMembers)
-  await page.setViewportSize(PHONE)
-  await everyWay('detail', bothMembers)
-  await page.setViewportSize(WIDE)
+  const bothMembers = () => dialog().locator('.list tbody tr').nth(1).waitFor()
+  await everySize('service', bothMembers)
+  const actions = () => dialog().getByRole('button', { name: /^Actions for/ })
+  const table = dialog().locator('.list')
   await actions().first().click()
   await page.getByRole('menuitem', { name: 'Drain' }).click()
-  await page.locator('.members').getByText('Draining').first().waitFor()
-  await page.getByRole('button', { name: 'Undo' }).click()
+  await table.getByText('Draining').first().waitFor()
+  await button('Undo').click()
   await page.getByText('Undone').waitFor()
-  await page.locator('.members').getByText('Draining').first().waitFor({ state: 'detached' })
-  for (const which of [0, 1]) {
-    await actions().nth(which).click()
-    await page.getByRole('menuitem', { name: 'Disable' }).click()
-    await page.locator('.members').getByText('Disabled').nth(which).waitFor()
-  }
-  await page.locator('.facts').getByText('Down').waitFor()
+  await table.getByText('Draining').first().waitFor({ state: 'detached' })
+  // All at once, then nobody serves.
+  await table.getByRole('checkbox', { name: 'Select all' }).check()
+  await dialog().getByRole('toolbar').getByRole('button', { name: 'Disable' }).click()
+  await dialog().getByText('No member takes new connections').waitFor()
+  await picture('service-down')
   await page.keyboard.press('Escape')
-  await everyWay('services', () => page.locator('.services tbody tr').waitFor())
-  await page.setViewportSize(PHONE)
-  await everyWay('services', () => page.locator('.services tbody tr').waitFor())
-  await page.setViewportSize(WIDE)
-  await page.getByRole('link', { name: 'Dashboard' }).click()
+  await visit('Dashboard')
   await page.getByText('No member takes new connections').waitFor()
   await picture('dashboard-attention')
+  await visit('Virtual services')
+  await everyWay('services-down', row)
+}
+
+async function pools() {
+  await visit('Pools')
+  await everySize('pools', row)
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await dialog().locator('.list tbody tr').nth(1).waitFor()
+  await everySize('pool', () => dialog().locator('.list tbody tr').nth(1).waitFor())
+  // Deleting a member can be undone.
+  const actions = dialog().getByRole('button', { name: /^Actions for/ })
+  await actions.first().click()
+  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  await dialog().locator('.list tbody tr').nth(1).waitFor({ state: 'detached' })
+  await button('Undo').click()
+  await dialog().locator('.list tbody tr').nth(1).waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('spare')
+  await dialog().getByText('Show as an API call').click()
+  await dialog().getByText('"name": "spare"').waitFor()
+  await picture('pool-create')
+  await button('Create').click()
+  await dialog().getByText('This pool has no members').waitFor()
+  await page.keyboard.press('Escape')
+}
+
+async function virtualIps() {
+  await visit('Virtual IPs')
+  await everySize('virtual-ips', row)
+  await page.getByRole('link', { name: virtualIp }).click()
+  await everyWay('virtual-ip', () => dialog().locator('.rows li').first().waitFor())
+  // What is in use cannot be deleted, and the reason is said.
+  await dialog().getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('button', { name: 'Delete it' }).click()
+  await page.getByText('Something still uses it').waitFor()
+  await picture('virtual-ip-in-use')
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await page.keyboard.press('Escape')
+}
+
+/** Another operator is faster: nothing is lost of what either wrote. */
+async function editConflict() {
+  await page.goto(`${address}/pools`)
+  await page.getByRole('link', { name: 'spare' }).click()
+  await dialog().getByText('This pool has no members').waitFor()
+  await page.keyboard.press('e')
+  const form = page.getByRole('dialog', { name: 'Edit spare' })
+  await form.getByRole('textbox', { name: 'Name' }).fill('mine')
+  await form.getByText('More settings').click()
+  await form.getByRole('textbox', { name: 'Description' }).fill('Both wrote this')
+  const { id } = await named('pools', 'spare')
+  const { etag } = await call('GET', `pools/${id}`)
+  const theirs = { name: 'theirs', tags: ['theirs'] }
+  const changed = await call('PATCH', `pools/${id}`, theirs, etag)
+  if (changed.status !== 200) faults.push(`the other operator got ${changed.status}`)
+  await form.getByRole('button', { name: 'Save' }).click()
+  await form.getByText('Somebody else changed the same fields').waitFor()
+  await picture('conflict')
+  await form.getByText('Keep theirs').click()
+  await form.getByRole('button', { name: 'Save this' }).click()
+  await page.getByText('theirs is saved').waitFor()
+  const { body } = await call('GET', `pools/${id}`)
+  const merged = `${body.name} ${body.tags} ${body.description}`
+  if (merged !== 'theirs theirs Both wrote this') faults.push(`the merge is ${merged}`)
+  await page.keyboard.press('Escape')
+}
+
+/** Whatever somebody writes is shown as text, in its place. */
+async function hostileContent() {
+  const script = '<img src=x onerror=alert(1)><script>alert(1)</script>'
+  const bidi = '\u202Eecivres\u202C'
+  const long = 'x'.repeat(200)
+  const tags = [script, bidi, '🦀🚰', long.slice(0, 60)]
+  const address = (n) => `198.18.1.${n}`
+  for (const [index, name] of [script, bidi, long, '🚰 闸流 '.repeat(20)].entries()) {
+    const vip = await call('POST', 'virtual-ips', { name, address: address(200 + index), tags, description: script })
+    const pool = await call('POST', 'pools', { name, tags, description: `${long} ${bidi}` })
+    await call('POST', `pools/${pool.body.id}/members`, { name, address: address(10), port: 80 })
+    const service = { name, virtual_ip_ids: [vip.body?.id], protocol: 'tcp', forwarding: 'nat', port: 80, tags }
+    const made = await call('POST', 'virtual-services', { ...service, default_pool_id: pool.body?.id })
+    if (made.status !== 201) faults.push(`hostile content: ${made.status} ${JSON.stringify(made.body)}`)
+  }
+  for (const place of ['Virtual services', 'Pools', 'Virtual IPs']) {
+    await visit(place)
+    await page.getByRole('link', { name: long }).waitFor()
+    await everySize(`hostile-${place.toLowerCase().replace(' ', '-')}`, row)
+    await page.getByRole('link', { name: '<img' }).click()
+    await dialog().getByText('<img').first().waitFor()
+    await everySize(`hostile-${place.toLowerCase().replace(' ', '-')}-detail`, () => dialog().first().waitFor())
+    await page.keyboard.press('Escape')
+    await dialog().waitFor({ state: 'detached' })
+  }
+}
+
+async function findAnything() {
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox').fill('shop')
+  await page.getByRole('option', { name: /^shop.*Virtual service/ }).waitFor()
+  await picture('palette')
+  await page.getByRole('combobox').fill('shop :80')
+  await page.keyboard.press('Enter')
+  await dialog().getByText('Resource map').waitFor()
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+  await page.keyboard.press('?')
+  await dialog().getByText('Next row').waitFor()
+  await picture('keys')
+  await page.keyboard.press('Escape')
+}
+
+/** What happened is written down, and each change can be looked at. */
+async function history() {
+  await visit('Events')
+  await everySize('events', row)
+  await visit('Configuration versions')
+  await everySize('revisions', row)
+  await page.locator('.list tbody tr').first().click()
+  await everyWay('revision', () => dialog().locator('.change').first().waitFor())
+  await page.keyboard.press('Escape')
+  await visit('Audit log')
+  await everySize('audit', row)
+  await button('Verify the chain').click()
+  await page.getByText('The chain is intact').waitFor()
+}
+
+/** A viewer sees everything and changes nothing. */
+async function viewer() {
+  await visit('Users')
+  await button('New user').click()
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('vera')
+  await dialog().getByText('Viewer').click()
+  await dialog().getByRole('textbox', { name: 'Password' }).fill('spillway opens at noon')
+  await picture('user-create')
+  await button('Create').click()
+  await page.getByText('vera is created').waitFor()
+  await everySize('users', row)
+  await page.goto(`${address}/profile`)
+  await everySize('profile', () => page.locator('.rows li').first().waitFor())
+  await signOut()
+  await signIn('vera', 'spillway opens at noon')
+  await visit('Pools')
+  await row()
+  if (await button('New pool').isEnabled()) faults.push('a viewer is offered to create a pool')
+  if (await page.getByRole('link', { name: 'Users' }).isVisible()) faults.push('a viewer is led to the users')
+  await picture('viewer')
+  await signOut()
+  await signIn('admin', PASSWORD)
+}
+
+/** The session ends while somebody types; what was typed is sent after signing in. */
+async function sessionEnds() {
+  await visit('Pools')
+  await row()
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('typed before')
+  await context.clearCookies()
+  await button('Create').click()
+  const again = page.getByRole('dialog', { name: 'Sign in' })
+  await again.getByText('Your session has ended').waitFor()
+  await picture('session-ended')
+  await again.getByRole('textbox', { name: 'Password' }).fill(PASSWORD)
+  await page.keyboard.press('Enter')
+  await again.waitFor({ state: 'detached' })
+  await dialog().getByRole('textbox', { name: 'Name' }).waitFor()
+  const kept = await dialog().getByRole('textbox', { name: 'Name' }).inputValue()
+  if (kept !== 'typed before') faults.push(`after signing in the form has ${kept}`)
+  await button('Create').click()
+  await page.getByText('typed before is created').waitFor()
+  await page.keyboard.press('Escape')
+}
+
+/** The appliance does not answer for a while: what was known stays, with its time, and goes on by itself. */
+async function connectionLost() {
+  await visit('Dashboard')
+  await page.route('**/api/v1/**', (route) => route.abort())
+  await page.getByText('The appliance does not answer').waitFor()
+  await picture('connection-lost')
+  await page.unroute('**/api/v1/**')
+  await page.getByText('The appliance does not answer').waitFor({ state: 'detached' })
+}
+
+async function deleteService() {
+  await visit('Virtual services')
+  await page.getByRole('link', { name: 'shop' }).click()
+  await dialog().getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('button', { name: 'Delete it' }).click()
+  await page.getByText('shop is deleted').waitFor()
+  await page.getByRole('link', { name: 'shop' }).waitFor({ state: 'detached' })
+}
+
+async function signOut() {
+  await button('Account').click()
+  await page.getByRole('menuitem', { name: 'Sign out' }).click()
+  await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+}
+
+async function signIn(name, password) {
+  await page.getByLabel('Name').fill(name)
+  await page.getByRole('textbox', { name: 'Password' }).fill(password)
+  await page.keyboard.press('Enter')
+  await page.getByRole('navigation').waitFor()
 }
 
 async function signOutAndIn() {
-  step('sign out and in')
-  await page.getByRole('button', { name: 'Account' }).click()
-  await page.getByRole('menuitem', { name: 'Sign out' }).click()
-  await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+  await signOut()
   await everyWay('sign-in', () => page.locator('input[type=password]').waitFor())
-  await page.getByLabel('Name').fill('admin')
-  await page.getByRole('textbox', { name: 'Password' }).fill(PASSWORD)
-  await page.keyboard.press('Enter')
-  await page.getByRole('heading', { name: 'Dashboard' }).waitFor()
+  await signIn('admin', PASSWORD)
   const readable = await page.evaluate(() => document.cookie + Object.keys(localStorage).join(' '))
   if (/__Host-penstock|eyJ/.test(readable)) faults.push(`a script can read the token: ${readable}`)
 }
 
-try {
-  for (const part of [claim, createService, seeTraffic, switchMembers, signOutAndIn]) await part()
-} catch (error) {
-  await page.screenshot({ path: join(gallery, 'failed.png') })
-  faults.push(error.stack)
+const story = [
+  claim,
+  createService,
+  seeTraffic,
+  switchMembers,
+  pools,
+  virtualIps,
+  editConflict,
+  hostileContent,
+  findAnything,
+  history,
+  viewer,
+  sessionEnds,
+  connectionLost,
+  deleteService,
+  signOutAndIn,
+]
+for (const part of story) {
+  step(part.name)
+  try {
+    await part()
+  } catch (error) {
+    await page.screenshot({ path: join(gallery, 'failed.png') })
+    faults.push(`${part.name}: ${error.stack}`)
+    break
+  }
 }
+step('the end')
 await browser.close()
 for (const fault of faults) console.error(`console: ${fault}`)
 // Standard input is still open: without this the process would wait for it.

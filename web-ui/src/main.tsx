@@ -14,7 +14,7 @@ import { router } from './app/router.tsx'
 import { startTranslating } from './i18n/index.ts'
 import { theme } from './theme/theme.ts'
 
-startTranslating()
+await startTranslating()
 const root = document.getElementById('root')
 if (root !== null) {
   createRoot(root).render(

@@ -8,11 +8,13 @@ export type VirtualService = Schemas['VirtualServiceView']
 export type VirtualIp = Schemas['VirtualIpView']
 export type Pool = Schemas['PoolView']
 export type Member = Schemas['MemberView']
+export type User = Schemas['UserView']
 export type MemberState = Schemas['MemberState']
 export type Status = Schemas['Status']
 export type Stats = Schemas['Stats']
 
-export const api = createClient<paths>({ baseUrl: '', credentials: 'same-origin' })
+// An ETag does not change with what is observed: a browser that asks whether its copy still holds would show old states.
+export const api = createClient<paths>({ baseUrl: '', credentials: 'same-origin', cache: 'no-store' })
 
 // The server takes changes with the cookie only beside this header, which no other site can send.
 api.use({
@@ -28,14 +30,16 @@ interface Result<T> {
   response: Response
 }
 
-/** For what is removed or switched as it is now, whoever changed it before. */
-export const WHATEVER_VERSION = { 'If-Match': '*' } as const
-
 /** What came back, or throws why nothing did. */
 export async function answer<T>(asking: Promise<Result<T>>): Promise<T> {
+  return (await answerWithTag(asking)).data
+}
+
+/** The same with the ETag, for whoever goes on to change it. */
+export async function answerWithTag<T>(asking: Promise<Result<T>>): Promise<{ data: T; etag: string }> {
   const { data, error, response } = await asking.catch((cause: unknown) => {
     throw ApiProblem.unreachable(cause)
   })
   if (!response.ok) throw ApiProblem.from(response.status, error)
-  return data as T
+  return { data: data as T, etag: response.headers.get('ETag') ?? '' }
 }

@@ -1,7 +1,15 @@
 import { ActionIcon, Button, Menu } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { IconLogout, IconMenu2, IconPlayerPause, IconPlayerPlay, IconUser } from '@tabler/icons-react'
+import {
+  IconKeyboard,
+  IconLogout,
+  IconMenu2,
+  IconPlayerPause,
+  IconPlayerPlay,
+  IconSearch,
+  IconUser,
+} from '@tabler/icons-react'
 import { useTranslation } from 'react-i18next'
 import { answer, api } from '../api/client.ts'
 import { statusQuery } from '../api/queries.ts'
@@ -14,9 +22,11 @@ interface Props {
   paused: boolean
   setPaused: (paused: boolean) => void
   openMenu: () => void
+  openPalette: () => void
+  openKeys: () => void
 }
 
-export function Header({ username, paused, setPaused, openMenu }: Props) {
+export function Header({ username, paused, setPaused, openMenu, openPalette, openKeys }: Props) {
   const { t } = useTranslation()
   const word = paused ? t('header.resume') : t('header.pause')
   return (
@@ -27,6 +37,13 @@ export function Header({ username, paused, setPaused, openMenu }: Props) {
       <Link to="/" className="brand" aria-label={t('product')}>
         <Logo /> <span className="only-wide">{t('product')}</span>
       </Link>
+      <button className="jump" onClick={openPalette}>
+        <IconSearch size={16} aria-hidden="true" />
+        <span className="grow hidden-narrow">{t('palette.placeholder')}</span>
+        <kbd className="only-wide" aria-hidden="true">
+          Ctrl K
+        </kbd>
+      </button>
       <span className="spring" />
       <SyncChip />
       <Button
@@ -39,10 +56,10 @@ export function Header({ username, paused, setPaused, openMenu }: Props) {
         leftSection={paused ? <IconPlayerPlay size={14} /> : <IconPlayerPause size={14} />}
         onClick={() => setPaused(!paused)}
       >
-        {paused ? t('header.paused') : t('header.live')}
+        <span className="only-wide">{paused ? t('header.paused') : t('header.live')}</span>
       </Button>
       <Preferences />
-      <Account username={username} />
+      <Account username={username} openKeys={openKeys} />
     </header>
   )
 }
@@ -62,7 +79,7 @@ function SyncChip() {
   )
 }
 
-function Account({ username }: { username: string }) {
+function Account({ username, openKeys }: { username: string; openKeys: () => void }) {
   const { t } = useTranslation()
   const queries = useQueryClient()
   const { data: status } = useQuery(statusQuery)
@@ -81,6 +98,12 @@ function Account({ username }: { username: string }) {
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Label>{t('header.signedInAs', { name: username })}</Menu.Label>
+        <Menu.Item component={Link} to="/profile" leftSection={<IconUser size={16} />}>
+          {t('profile.title')}
+        </Menu.Item>
+        <Menu.Item leftSection={<IconKeyboard size={16} />} onClick={openKeys}>
+          {t('keys.title')}
+        </Menu.Item>
         <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void signOut()}>
           {t('header.signOut')}
         </Menu.Item>

@@ -1,46 +1,105 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 import { Empty } from '../ui/Empty.tsx'
+import { listSearch } from '../ui/list/search.ts'
 import { Gate } from './Gate.tsx'
 import { Shell } from './Shell.tsx'
-
-/** What the address of the list says of what is shown. */
-export interface ListSearch {
-  q?: string
-  show?: 'attention'
-  create?: true
-}
 
 const root = createRootRoute({
   component: () => <Gate>{(username) => <Shell username={username} />}</Gate>,
   notFoundComponent: NotFound,
 })
+const under = () => root
 
 const dashboard = createRoute({
-  getParentRoute: () => root,
+  getParentRoute: under,
   path: '/',
   component: lazyRouteComponent(() => import('../pages/dashboard/Dashboard.tsx'), 'Dashboard'),
 })
 
 const services = createRoute({
-  getParentRoute: () => root,
+  getParentRoute: under,
   path: '/virtual-services',
-  validateSearch: (search: Record<string, unknown>): ListSearch => ({
-    ...(typeof search.q === 'string' && search.q !== '' ? { q: search.q } : {}),
-    ...(search.show === 'attention' ? { show: 'attention' as const } : {}),
-    ...(search.create === true ? { create: true as const } : {}),
-  }),
+  validateSearch: listSearch,
   component: lazyRouteComponent(() => import('../pages/virtual-services/List.tsx'), 'ServiceList'),
 })
-
 const service = createRoute({
   getParentRoute: () => services,
   path: '$serviceId',
   component: lazyRouteComponent(() => import('../pages/virtual-services/Detail.tsx'), 'ServiceDetail'),
 })
 
+const pools = createRoute({
+  getParentRoute: under,
+  path: '/pools',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/pools/List.tsx'), 'PoolList'),
+})
+const pool = createRoute({
+  getParentRoute: () => pools,
+  path: '$poolId',
+  component: lazyRouteComponent(() => import('../pages/pools/Detail.tsx'), 'PoolDetail'),
+})
+
+const virtualIps = createRoute({
+  getParentRoute: under,
+  path: '/virtual-ips',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/virtual-ips/List.tsx'), 'VirtualIpList'),
+})
+const virtualIp = createRoute({
+  getParentRoute: () => virtualIps,
+  path: '$virtualIpId',
+  component: lazyRouteComponent(() => import('../pages/virtual-ips/Detail.tsx'), 'VirtualIpDetail'),
+})
+
+const events = createRoute({
+  getParentRoute: under,
+  path: '/events',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/history/Events.tsx'), 'Events'),
+})
+const revisions = createRoute({
+  getParentRoute: under,
+  path: '/revisions',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/history/Revisions.tsx'), 'Revisions'),
+})
+const revision = createRoute({
+  getParentRoute: () => revisions,
+  path: '$generation',
+  component: lazyRouteComponent(() => import('../pages/history/Revision.tsx'), 'Revision'),
+})
+const audit = createRoute({
+  getParentRoute: under,
+  path: '/audit',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/history/Audit.tsx'), 'Audit'),
+})
+const users = createRoute({
+  getParentRoute: under,
+  path: '/users',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/users/List.tsx'), 'UserList'),
+})
+const profile = createRoute({
+  getParentRoute: under,
+  path: '/profile',
+  component: lazyRouteComponent(() => import('../pages/users/Profile.tsx'), 'Profile'),
+})
+
 export const router = createRouter({
-  routeTree: root.addChildren([dashboard, services.addChildren([service])]),
+  routeTree: root.addChildren([
+    dashboard,
+    services.addChildren([service]),
+    pools.addChildren([pool]),
+    virtualIps.addChildren([virtualIp]),
+    events,
+    revisions.addChildren([revision]),
+    audit,
+    users,
+    profile,
+  ]),
   defaultPreload: 'intent',
 })
 

@@ -65,3 +65,22 @@ export function series(samples: readonly Sample[], ...columns: ((one: Sample) =>
 }
 
 export const bits = (rates: Rates | undefined) => (rates?.bitsIn ?? 0) + (rates?.bitsOut ?? 0)
+
+/** As many points as a small picture shows. */
+const POINTS = 48
+
+/** The course of a service's throughput: the mean of each of a few equal parts of the time. */
+export function courseOf(samples: readonly Sample[], serviceId: string): number[] {
+  return course(samples, (one) => bits(one.services.get(serviceId)))
+}
+
+export function course(samples: readonly Sample[], value: (one: Sample) => number): number[] {
+  const width = Math.max(1, Math.ceil(samples.length / POINTS))
+  const means: number[] = []
+  // Counted from the end, so that only the last point changes between two samples that fall into one part.
+  for (let end = samples.length; end > 0; end -= width) {
+    const part = samples.slice(Math.max(0, end - width), end)
+    means.unshift(part.reduce((sum, one) => sum + value(one), 0) / part.length)
+  }
+  return means
+}

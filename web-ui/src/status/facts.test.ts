@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Member, VirtualService } from '../api/client.ts'
-import { needsAttention, serviceFacts } from './facts.ts'
+import { memberFacts, needsAttention, serviceFacts } from './facts.ts'
 
 const service = (change: Partial<VirtualService> = {}) =>
   ({
@@ -10,23 +10,22 @@ const service = (change: Partial<VirtualService> = {}) =>
     provisioning_status: 'applied',
     ...change,
   }) as VirtualService
-const member = (state: Member['state'], enabled = true) => ({ state, enabled }) as Member
 
-test('without a member that takes connections a service is down, whatever else is known', () => {
-  const health = (members: Member[]) => serviceFacts(service(), members).health
-  expect(health([])).toBe('down')
-  expect(health([member('disabled'), member('drain'), member('enabled', false)])).toBe('down')
-  expect(health([member('disabled'), member('enabled')])).toBe('unknown')
-  expect(serviceFacts(service({ default_pool_id: null }), []).reason).toBe('noPool')
+test('a service that cannot serve is down, and says why', () => {
+  expect(serviceFacts(service({ operating_status: 'offline' }))).toMatchObject({ health: 'down', reason: 'noMember' })
+  const without = service({ operating_status: 'offline', default_pool_id: null })
+  expect(serviceFacts(without)).toMatchObject({ health: 'down', reason: 'noPool' })
 })
 
 test('the three facts do not mix', () => {
-  const facts = serviceFacts(service({ enabled: false, provisioning_status: 'failed' }), [member('enabled')])
+  const facts = serviceFacts(service({ enabled: false, operating_status: 'offline', provisioning_status: 'failed' }))
   expect(facts).toMatchObject({ admin: 'disabled', health: 'off', sync: 'failed' })
+  const member = { enabled: true, state: 'drain', operating_status: 'draining', provisioning_status: 'applied' }
+  expect(memberFacts(member as Member)).toMatchObject({ admin: 'draining', health: 'draining' })
 })
 
 test('what an operator switched off needs nobody; what was refused does', () => {
-  expect(needsAttention(serviceFacts(service({ enabled: false }), []))).toBe(false)
-  expect(needsAttention(serviceFacts(service(), []))).toBe(true)
-  expect(needsAttention(serviceFacts(service({ provisioning_status: 'pending' }), [member('enabled')]))).toBe(true)
+  expect(needsAttention(serviceFacts(service({ enabled: false, operating_status: 'offline' })))).toBe(false)
+  expect(needsAttention(serviceFacts(service({ operating_status: 'offline' })))).toBe(true)
+  expect(needsAttention(serviceFacts(service({ provisioning_status: 'pending' })))).toBe(true)
 })

@@ -2,10 +2,10 @@
  * The three facts about a resource that are never mixed: what the operator wants (admin), whether it serves (health), and
  * whether the last change is forwarded (sync).
  */
-import type { Member, Schemas, VirtualService } from '../api/client.ts'
+import type { Member, Pool, Schemas, VirtualService } from '../api/client.ts'
 
 export type Admin = 'enabled' | 'draining' | 'disabled'
-export type Health = 'unknown' | 'draining' | 'down' | 'off'
+export type Health = 'down' | 'draining' | 'unknown' | 'off'
 export type Sync = Schemas['Provisioning']
 /** Why the health is what it is, as a key of the dictionary. */
 export type Reason = 'noPool' | 'noMember' | 'unmonitored' | 'disabled' | 'draining'
@@ -17,6 +17,20 @@ export interface Facts {
   reason: Reason
 }
 
+/** What all resources show of themselves. */
+export interface Resource {
+  id: string
+  name: string
+  description: string
+  tags: string[]
+  enabled: boolean
+  generation: number
+  provisioning_status: Sync
+  operating_status: Schemas['Operating']
+  status_reason: string | null
+  updated_at: string
+}
+
 export const takesConnections = (member: Member) => member.enabled && member.state === 'enabled'
 
 export function memberAdmin(member: Member): Admin {
@@ -24,7 +38,7 @@ export function memberAdmin(member: Member): Admin {
   return member.state === 'drain' ? 'draining' : 'enabled'
 }
 
-function operating(status: Schemas['Operating'], admin: Admin): [Health, Reason] {
+function health(status: Schemas['Operating'], admin: Admin): [Health, Reason] {
   switch (status) {
     case 'unknown':
       return ['unknown', 'unmonitored']
@@ -35,28 +49,30 @@ function operating(status: Schemas['Operating'], admin: Admin): [Health, Reason]
   }
 }
 
-/** Of a service; `members` is what its pool has, undefined while that is not known. */
-export function serviceFacts(service: VirtualService, members: readonly Member[] | undefined): Facts {
-  const admin = service.enabled ? 'enabled' : 'disabled'
-  const sync = service.provisioning_status
-  if (admin === 'disabled') return { admin, health: 'off', sync, reason: 'disabled' }
-  if (service.default_pool_id === null) return { admin, health: 'down', sync, reason: 'noPool' }
-  if (members !== undefined && !members.some(takesConnections))
-    return { admin, health: 'down', sync, reason: 'noMember' }
-  const [health, reason] = operating(service.operating_status, admin)
-  return { admin, health, sync, reason }
+function factsOf(resource: Resource, admin: Admin): Facts {
+  const [word, reason] = health(resource.operating_status, admin)
+  return { admin, health: word, sync: resource.provisioning_status, reason }
 }
 
-export function memberFacts(member: Member): Facts {
-  const admin = memberAdmin(member)
-  const [health, reason] = operating(member.operating_status, admin)
-  return { admin, health, sync: member.provisioning_status, reason }
+const switched = ({ enabled }: Resource): Admin => (enabled ? 'enabled' : 'disabled')
+
+export function serviceFacts(service: VirtualService): Facts {
+  const facts = factsOf(service, switched(service))
+  return facts.health === 'down' && service.default_pool_id === null ? { ...facts, reason: 'noPool' } : facts
 }
 
-/** What somebody should look at, worst first. */
+export const poolFacts = (pool: Pool): Facts => factsOf(pool, switched(pool))
+export const memberFacts = (member: Member): Facts => factsOf(member, memberAdmin(member))
+export const otherFacts = (resource: Resource): Facts => factsOf(resource, switched(resource))
+
+/** Whether new connections can go there, as far as is known. */
+export const serves = (health: Health) => health === 'unknown'
+
+/** What somebody should look at. */
 export const needsAttention = ({ health, sync }: Facts) => health === 'down' || sync !== 'applied'
 
-const HEALTH_ORDER: readonly Health[] = ['down', 'draining', 'unknown', 'off']
+/** Worst first. */
+export const HEALTH_ORDER: readonly Health[] = ['down', 'draining', 'unknown', 'off']
 const SYNC_ORDER: readonly Sync[] = ['failed', 'pending', 'applied']
 
 /** For sorting: smaller is worse. */

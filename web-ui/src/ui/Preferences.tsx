@@ -20,7 +20,7 @@ export function Preferences() {
         lang={other}
         aria-label={languageWord}
         title={languageWord}
-        onClick={() => setLanguage(other)}
+        onClick={() => void setLanguage(other)}
       >
         <IconLanguage size={18} />
       </ActionIcon>

@@ -7,6 +7,8 @@ import { Glyph } from './Status.tsx'
 const KNOWN = [
   'unreachable',
   'unauthenticated',
+  'forbidden',
+  'stale',
   'too_many_attempts',
   'validation_failed',
   'taken',
@@ -27,7 +29,14 @@ export function useProblemText() {
 }
 
 /** What went wrong, with what the appliance's log calls it. */
-export function ProblemNote({ error, retry }: { error: Error; retry?: () => void }) {
+interface Props {
+  error: Error
+  retry?: () => void
+  /** Faults that no field shows. */
+  unplaced?: readonly string[]
+}
+
+export function ProblemNote({ error, retry, unplaced = [] }: Props) {
   const { t } = useTranslation()
   const text = useProblemText()(error)
   const requestId = error instanceof ApiProblem ? error.requestId : ''
@@ -36,6 +45,11 @@ export function ProblemNote({ error, retry }: { error: Error; retry?: () => void
       <Glyph tone="down" />
       <div>
         <p>{text}</p>
+        {unplaced.map((line) => (
+          <p key={line} className="small">
+            {line}
+          </p>
+        ))}
         {requestId !== '' && <p className="small mono">{t('problem.request', { id: requestId })}</p>}
       </div>
       {retry !== undefined && (

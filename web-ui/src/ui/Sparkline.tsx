@@ -15,7 +15,12 @@ export function Sparkline({
   })
   if (line.length < 2) return <svg className="spark" viewBox={`0 0 ${width} ${height}`} aria-hidden="true" />
   return (
-    <svg className={`spark ${tone}`} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      className={`spark ${tone} ${most === 0 ? 'flat' : ''}`}
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
       <polygon points={`0,${height} ${line.join(' ')} ${width},${height}`} />
       <polyline points={line.join(' ')} />
     </svg>

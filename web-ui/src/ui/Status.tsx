@@ -1,6 +1,6 @@
 /** Status is a shape, a word and a colour, so that none of them is needed to read it. */
 import { useTranslation } from 'react-i18next'
-import type { Admin, Facts, Health, Sync } from '../status/facts.ts'
+import type { Facts, Health, Resource, Sync } from '../status/facts.ts'
 
 export type Tone = 'up' | 'degraded' | 'down' | 'draining' | 'disabled' | 'unknown'
 
@@ -52,7 +52,6 @@ const shapes: Record<Tone, React.ReactNode> = {
   ),
 }
 
-const ADMIN: Record<Admin, Tone> = { enabled: 'up', draining: 'draining', disabled: 'disabled' }
 const HEALTH: Record<Health, Tone> = { unknown: 'unknown', draining: 'draining', down: 'down', off: 'disabled' }
 const SYNC: Record<Sync, Tone> = { applied: 'up', pending: 'degraded', failed: 'down' }
 
@@ -64,16 +63,6 @@ function Word({ tone, quiet, title, children }: { tone: Tone; quiet?: boolean; t
       {!quiet && <Glyph tone={tone} />}
       <span>{children}</span>
     </span>
-  )
-}
-
-/** What the operator wants. Enabled is the rule and stays quiet: green would say that it works. */
-export function AdminStatus({ admin }: { admin: Admin }) {
-  const { t } = useTranslation()
-  return (
-    <Word tone={ADMIN[admin]} quiet={admin === 'enabled'}>
-      {t(`admin.${admin}`)}
-    </Word>
   )
 }
 
@@ -101,5 +90,17 @@ export function SyncStatus({ sync, reason, loud = false }: SyncProps) {
     <Word tone={SYNC[sync]} quiet={sync === 'applied' && !loud} title={reason ?? undefined}>
       {t(`sync.${sync}`)}
     </Word>
+  )
+}
+
+/** Beside a name, only where the last change is not forwarded. */
+export function SyncMark({ resource }: { resource: Pick<Resource, 'provisioning_status' | 'status_reason'> }) {
+  const { t } = useTranslation()
+  const { provisioning_status: sync, status_reason: reason } = resource
+  if (sync === 'applied') return null
+  return (
+    <span className={`mark tone-${SYNC[sync]}`} title={reason ?? undefined}>
+      {t(`sync.${sync}`)}
+    </span>
   )
 }

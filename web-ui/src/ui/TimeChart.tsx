@@ -71,6 +71,7 @@ function options(
     width,
     height,
     legend: { show: false },
+    padding: [8, 12, 0, 0],
     cursor: { y: false, points: { size: 6 } },
     scales: { x: { time: true }, y: { auto: false } },
     axes: [

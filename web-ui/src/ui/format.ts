@@ -31,3 +31,9 @@ export function percent(share: number): string {
 
 export const dateTime = (time: string, language: string) =>
   new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', hour12: false }).format(new Date(time))
+
+export const dateTimeExact = (time: string, language: string) =>
+  new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium', hour12: false }).format(new Date(time))
+
+export const time = (at: number | string, language: string) =>
+  new Intl.DateTimeFormat(language, { timeStyle: 'medium', hour12: false }).format(new Date(at))

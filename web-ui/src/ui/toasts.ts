@@ -4,7 +4,7 @@ import { useSyncExternalStore } from 'react'
 export interface Toast {
   id: number
   text: string
-  tone: 'up' | 'down'
+  tone: 'up' | 'degraded' | 'down'
   undo?: () => Promise<void> | void
 }
 

@@ -1,10 +1,11 @@
 /** The first run: the one-time code and the administrator. */
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useForm } from 'react-hook-form'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
-import { placeFaults, useFaultText } from '../../ui/faults.ts'
+import { ApiProblem } from '../../api/problem.ts'
+import { useFaultText } from '../../ui/faults.ts'
 import { FrontDoor } from '../../ui/FrontDoor.tsx'
 import { ProblemNote } from '../../ui/ProblemNote.tsx'
 
@@ -12,21 +13,35 @@ type Claim = Schemas['Claim']
 
 export function ClaimPage() {
   const { t } = useTranslation()
-  const text = useFaultText()
+  const faultText = useFaultText()
   const queries = useQueryClient()
-  const { register, handleSubmit, setError, formState } = useForm<Claim>({
-    defaultValues: { code: '', username: 'admin', password: '' },
-  })
+  const [values, setValues] = useState<Claim>({ code: '', username: 'admin', password: '' })
   const claim = useMutation({
     mutationFn: (body: Claim) => answer(api.POST('/api/v1/claim', { body })),
     onSuccess: () => queries.invalidateQueries(),
-    onError: (error) =>
-      placeFaults(error, setError, { '/code': 'code', '/username': 'username', '/password': 'password' }),
   })
-  const { errors } = formState
+  const field = (name: keyof Claim) => {
+    const fault =
+      claim.error instanceof ApiProblem ? claim.error.errors.find(({ pointer }) => pointer === `/${name}`) : undefined
+    return {
+      name,
+      value: values[name],
+      error: faultText(fault && `${fault.code}|${fault.detail}`),
+      onChange: (event: React.ChangeEvent<HTMLInputElement>) => {
+        const { value } = event.currentTarget
+        setValues((now) => ({ ...now, [name]: value }))
+      },
+    }
+  }
   return (
     <FrontDoor title={t('claim.title')} lead={t('claim.lead')}>
-      <form className="fields" onSubmit={handleSubmit((body) => claim.mutate(body))}>
+      <form
+        className="fields"
+        onSubmit={(event) => {
+          event.preventDefault()
+          claim.mutate(values)
+        }}
+      >
         {claim.error !== null && <ProblemNote error={claim.error} />}
         <TextInput
           label={t('claim.code')}
@@ -35,22 +50,15 @@ export function ClaimPage() {
           classNames={{ input: 'mono' }}
           autoComplete="off"
           spellCheck={false}
-          error={text(errors.code?.message)}
-          {...register('code')}
+          {...field('code')}
         />
-        <TextInput
-          label={t('claim.username')}
-          autoComplete="username"
-          error={text(errors.username?.message)}
-          {...register('username')}
-        />
+        <TextInput label={t('claim.username')} autoComplete="username" {...field('username')} />
         <PasswordInput
           label={t('claim.password')}
           description={t('claim.passwordHelp')}
           autoComplete="new-password"
           visibilityToggleButtonProps={{ 'aria-label': t('signIn.show') }}
-          error={text(errors.password?.message)}
-          {...register('password')}
+          {...field('password')}
         />
         <Button type="submit" fullWidth loading={claim.isPending}>
           {t('claim.submit')}

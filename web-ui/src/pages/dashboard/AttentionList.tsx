@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
 import { statsQuery, statusQuery } from '../../api/queries.ts'
+import { isProxied } from '../../services/modes.ts'
 import type { ServiceRow } from '../../services/useServiceRows.ts'
 import { Card } from '../../ui/Card.tsx'
 import { useProblemText } from '../../ui/ProblemNote.tsx'
@@ -16,9 +17,13 @@ interface Item {
   serviceId?: string
 }
 
+const WORST: readonly Tone[] = ['down', 'degraded', 'draining']
+
 export function AttentionList({ rows }: { rows: readonly ServiceRow[] | undefined }) {
   const { t } = useTranslation()
-  const items = [...useApplianceItems(), ...useServiceItems(rows)]
+  const items = [...useApplianceItems(rows), ...useServiceItems(rows)].sort(
+    (a, b) => WORST.indexOf(a.tone) - WORST.indexOf(b.tone),
+  )
   return (
     <Card
       title={t('dashboard.attention')}
@@ -53,7 +58,7 @@ function Entry({ item: { tone, title, text, serviceId } }: { item: Item }) {
           <p className="attention-title">{title}</p>
         ) : (
           <Link className="attention-title mono" to="/virtual-services/$serviceId" params={{ serviceId }}>
-            {title}
+            <bdi>{title}</bdi>
           </Link>
         )}
         <p className="small dim">{text}</p>
@@ -72,7 +77,7 @@ function useServiceItems(rows: readonly ServiceRow[] | undefined): Item[] {
   })
 }
 
-function useApplianceItems(): Item[] {
+function useApplianceItems(rows: readonly ServiceRow[] | undefined): Item[] {
   const { t } = useTranslation()
   const { data: status, error: statusError } = useQuery(statusQuery)
   const { data: stats, error: statsError } = useQuery(statsQuery)
@@ -82,10 +87,11 @@ function useApplianceItems(): Item[] {
     items.push({ key: 'status', tone: 'down', title: t('problem.title'), text: problemText(statusError) })
   if (status !== undefined) {
     const { processes, generation, observed_generation, failure, off_link } = status
-    const away = [
-      { name: 'penstock-l4', ...processes.l4 },
-      { name: 'penstock-host', ...processes.host },
-    ].filter(({ connected }) => !connected)
+    const proxied = rows?.some(({ service }) => isProxied(service)) ?? false
+    const away = Object.entries(processes)
+      .map(([role, process]) => ({ role, name: `penstock-${role}`, ...process }))
+      // Without a service of layer 7 nobody misses its plane.
+      .filter(({ connected, role }) => !connected && (role !== 'l7' || proxied))
     for (const { name } of away) {
       items.push({ key: name, tone: 'down', title: t('attention.plane', { name }), text: t('attention.planeHelp') })
     }

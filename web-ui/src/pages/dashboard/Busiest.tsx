@@ -1,11 +1,11 @@
 /** The services that carry the most now. */
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
-import { bits, useRecent } from '../../live/traffic.ts'
+import { bits, courseOf, useRecent } from '../../live/traffic.ts'
+import { MemberBar } from '../../members/MemberBar.tsx'
 import type { ServiceRow } from '../../services/useServiceRows.ts'
 import { Card } from '../../ui/Card.tsx'
 import { bitRate, count } from '../../ui/format.ts'
-import { MemberBar } from '../../ui/MemberBar.tsx'
 import { Sparkline } from '../../ui/Sparkline.tsx'
 import { Glyph, healthTone } from '../../ui/Status.tsx'
 
@@ -31,7 +31,7 @@ export function Busiest({ rows }: { rows: readonly ServiceRow[] | undefined }) {
       <table className="table busiest">
         <thead>
           <tr>
-            <th>{t('services.name')}</th>
+            <th>{t('field.name')}</th>
             <th>{t('services.members')}</th>
             <th className="number">{t('services.connections')}</th>
             <th className="number">{t('services.throughput')}</th>
@@ -39,24 +39,29 @@ export function Busiest({ rows }: { rows: readonly ServiceRow[] | undefined }) {
           </tr>
         </thead>
         <tbody>
-          {busiest.map(({ row: { service, members, facts } }) => (
+          {busiest.map(({ row: { service, facts } }) => (
             <tr key={service.id}>
               <td>
                 <span className="named" title={t(`health.${facts.health}`)}>
                   <Glyph tone={healthTone(facts.health)} />
                   <span className="visually-hidden">{t(`health.${facts.health}`)}</span>
-                  <Link to="/virtual-services/$serviceId" params={{ serviceId: service.id }}>
-                    {service.name}
+                  <Link
+                    className="name-link"
+                    to="/virtual-services/$serviceId"
+                    params={{ serviceId: service.id }}
+                    title={service.name}
+                  >
+                    <bdi>{service.name}</bdi>
                   </Link>
                 </span>
               </td>
               <td>
-                <MemberBar members={members} />
+                <MemberBar poolId={service.default_pool_id} />
               </td>
               <td className="number">{count(now?.services.get(service.id)?.connections ?? 0)}</td>
               <td className="number">{bitRate(bits(now?.services.get(service.id)))}</td>
               <td className="only-wide">
-                <Sparkline values={samples.map((one) => bits(one.services.get(service.id)))} />
+                <Sparkline values={courseOf(samples, service.id)} />
               </td>
             </tr>
           ))}

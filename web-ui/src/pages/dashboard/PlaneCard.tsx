@@ -10,10 +10,8 @@ export function PlaneCard() {
   const { t } = useTranslation()
   const { data: status } = useQuery(statusQuery)
   const { data: stats } = useQuery(statsQuery)
-  const processes = status && [
-    { name: 'penstock-l4', ...status.processes.l4 },
-    { name: 'penstock-host', ...status.processes.host },
-  ]
+  const processes =
+    status && Object.entries(status.processes).map(([role, process]) => ({ name: `penstock-${role}`, ...process }))
   const drops = Object.entries(stats?.accounting.drops ?? {}).sort(([, a], [, b]) => b - a)
   return (
     <Card title={t('dashboard.plane')} className="span-all">

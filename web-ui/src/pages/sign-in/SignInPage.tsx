@@ -1,6 +1,6 @@
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { useForm } from 'react-hook-form'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api } from '../../api/client.ts'
 import { FrontDoor } from '../../ui/FrontDoor.tsx'
@@ -19,27 +19,36 @@ export function SignInPage() {
 export function SignInForm({ lead, username = '' }: { lead?: string; username?: string }) {
   const { t } = useTranslation()
   const queries = useQueryClient()
-  const { register, handleSubmit } = useForm({ defaultValues: { username, password: '' } })
+  const [name, setName] = useState(username)
+  const [password, setPassword] = useState('')
   const signIn = useMutation({
     mutationFn: (body: { username: string; password: string }) => answer(api.POST('/api/v1/sessions', { body })),
     onSuccess: () => queries.invalidateQueries(),
   })
   return (
-    <form className="fields" onSubmit={handleSubmit((body) => signIn.mutate(body))}>
+    <form
+      className="fields"
+      onSubmit={(event) => {
+        event.preventDefault()
+        signIn.mutate({ username: name, password })
+      }}
+    >
       {lead !== undefined && <p className="lead">{lead}</p>}
       {signIn.error !== null && <ProblemNote error={signIn.error} />}
       <TextInput
         label={t('signIn.username')}
         autoComplete="username"
         data-autofocus={username === '' || undefined}
-        {...register('username')}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
       />
       <PasswordInput
         label={t('signIn.password')}
         autoComplete="current-password"
         data-autofocus={username !== '' || undefined}
         visibilityToggleButtonProps={{ 'aria-label': t('signIn.show') }}
-        {...register('password')}
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
       />
       <Button type="submit" fullWidth loading={signIn.isPending}>
         {t('signIn.submit')}

@@ -1,22 +1,24 @@
 /** One virtual service beside the list: facts, map, traffic, members. */
-import { Button, Drawer, Modal } from '@mantine/core'
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
-import { IconTrash } from '@tabler/icons-react'
 import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { answer, api, type VirtualService, WHATEVER_VERSION } from '../../api/client.ts'
-import { keys, poolsQuery } from '../../api/queries.ts'
+import { useReadOnly } from '../../app/usePermission.ts'
+import { isProblem } from '../../api/problem.ts'
+import { membersQuery, oneOf, poolsQuery, virtualIpsQuery } from '../../api/queries.ts'
+import { services } from '../../api/resources.ts'
 import { bits, series, useRecent } from '../../live/traffic.ts'
-import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
-import { Empty } from '../../ui/Empty.tsx'
-import { bitRate, count, dateTime } from '../../ui/format.ts'
+import { MemberTable } from '../../members/MemberTable.tsx'
+import { useServiceFields } from '../../resources/fields.ts'
+import { giverOf, isProxied, layerOf, modeOf } from '../../services/modes.ts'
+import { serviceFacts } from '../../status/facts.ts'
+import { About } from '../../ui/About.tsx'
+import { DetailDrawer, Pairs } from '../../ui/DetailDrawer.tsx'
+import { EditModal } from '../../ui/form/modals.tsx'
+import { RemoveModal } from '../../ui/RemoveModal.tsx'
+import { bitRate, count } from '../../ui/format.ts'
 import { Legend } from '../../ui/Legend.tsx'
-import { ProblemNote } from '../../ui/ProblemNote.tsx'
-import { AdminStatus, Glyph, HealthStatus, SyncStatus } from '../../ui/Status.tsx'
 import { TimeChart } from '../../ui/TimeChart.tsx'
-import { showToast } from '../../ui/toasts.ts'
-import { Members } from './Members.tsx'
 import { ResourceMap } from './ResourceMap.tsx'
 
 const route = getRouteApi('/virtual-services/$serviceId')
@@ -26,97 +28,90 @@ export function ServiceDetail() {
   const { t } = useTranslation()
   const { serviceId } = route.useParams()
   const navigate = useNavigate()
-  const { rows } = useServiceRows()
-  const row = rows?.find(({ service }) => service.id === serviceId)
-  const close = () => void navigate({ to: '/virtual-services' })
+  const readOnly = useReadOnly()
+  const { data: service, error } = useQuery(oneOf(services, serviceId))
+  const [doing, setDoing] = useState<'edit' | 'remove' | null>(null)
+  const fields = useServiceFields()
+  const rate = useRecent(2).at(-1)?.services.get(serviceId)?.connections ?? 0
+  const close = () => void navigate({ to: '/virtual-services', search: (now) => now })
+  const facts = service && serviceFacts(service)
   return (
-    <Drawer
-      opened
-      onClose={close}
-      position="right"
-      size={820}
-      title={row?.service.name ?? ''}
-      closeButtonProps={{ 'aria-label': t('common.close') }}
+    <DetailDrawer
+      name={service?.name}
+      facts={facts}
+      close={close}
+      edit={readOnly === undefined ? () => setDoing('edit') : undefined}
+      remove={readOnly === undefined ? () => setDoing('remove') : undefined}
+      gone={isProblem(error, 'not_found')}
     >
-      {row !== undefined && <Content row={row} close={close} />}
-      {rows !== undefined && row === undefined && <Empty title={t('detail.gone')} />}
-    </Drawer>
-  )
-}
-
-function Content({ row, close }: { row: ServiceRow; close: () => void }) {
-  const { t } = useTranslation()
-  const { service, members, facts } = row
-  const { data: pools } = useQuery(poolsQuery)
-  const pool = pools?.find(({ id }) => id === service.default_pool_id)
-  return (
-    <div className="detail">
-      <Facts row={row} />
-      {facts.health !== 'off' && (
-        <p className={facts.health === 'down' ? 'note down' : 'note'}>
-          <Glyph tone={facts.health === 'down' ? 'down' : 'unknown'} /> {t(`status.reason.${facts.reason}`)}
-        </p>
+      {service !== undefined && facts !== undefined && (
+        <>
+          <Live serviceId={serviceId} />
+          <About resource={service} facts={facts} />
+          <Inside serviceId={serviceId} />
+        </>
       )}
-      {facts.sync !== 'applied' && <SyncConditions service={service} />}
-      <section aria-label={t('detail.map')}>
-        <h3>{t('detail.map')}</h3>
-        <ResourceMap row={row} poolName={pool?.name} />
-      </section>
-      <TrafficChart serviceId={service.id} />
-      <section aria-label={t('detail.members')}>
-        <h3>{t('detail.members')}</h3>
-        {members !== undefined && service.default_pool_id !== null && (
-          <Members serviceId={service.id} poolId={service.default_pool_id} members={members} />
-        )}
-      </section>
-      <Remove service={service} close={close} />
-    </div>
+      {doing === 'edit' && service !== undefined && (
+        <EditModal
+          title={t('services.edit', { name: service.name })}
+          of={services}
+          id={serviceId}
+          fields={fields}
+          close={() => setDoing(null)}
+        />
+      )}
+      {doing === 'remove' && service !== undefined && (
+        <RemoveModal from={services} resource={service} close={() => setDoing(null)} done={close} typed={rate > 0}>
+          {t('remove.service', { rate: count(rate) })}
+        </RemoveModal>
+      )}
+    </DetailDrawer>
   )
 }
 
-function Facts({ row: { service, addresses, facts } }: { row: ServiceRow }) {
-  const { t, i18n } = useTranslation()
-  const now = useRecent(2).at(-1)?.services.get(service.id)
-  const pairs: [string, React.ReactNode][] = [
-    [t('health.label'), <HealthStatus key="health" facts={facts} />],
-    [t('admin.label'), <AdminStatus key="admin" admin={facts.admin} />],
-    [t('sync.label'), <SyncStatus key="sync" sync={facts.sync} reason={service.status_reason} />],
-    [t('detail.address'), <span key="address" className="mono">{`${addresses.join(', ')}:${service.port}`}</span>],
-    [t('detail.mode'), 'L4 · TCP · NAT'],
-    [t('detail.connections'), count(now?.connections ?? 0)],
-    [t('detail.packets'), count(now?.packets ?? 0)],
-    [t('detail.throughput'), bitRate(bits(now))],
-  ]
+function Live({ serviceId }: { serviceId: string }) {
+  const { t } = useTranslation()
+  const { data: service } = useQuery(oneOf(services, serviceId))
+  const { data: virtualIps } = useQuery(virtualIpsQuery)
+  const now = useRecent(2).at(-1)?.services.get(serviceId)
+  if (service === undefined) return null
+  const addresses = virtualIps?.filter(({ id }) => service.virtual_ip_ids.includes(id)).map(({ address }) => address)
+  return (
+    <Pairs
+      pairs={[
+        [
+          t('field.address'),
+          <span key="address" className="mono">{`${addresses?.join(', ') ?? ''}:${service.port}`}</span>,
+        ],
+        [t('services.mode'), `${layerOf(service)} · ${modeOf(service)}`],
+        [t('services.connections'), count(now?.connections ?? 0)],
+        isProxied(service)
+          ? [t('detail.requests'), count(now?.requests ?? 0)]
+          : [t('detail.packets'), count(now?.packets ?? 0)],
+        [t('services.throughput'), bitRate(bits(now))],
+      ]}
+    />
+  )
+}
+
+function Inside({ serviceId }: { serviceId: string }) {
+  const { t } = useTranslation()
+  const { data: service } = useQuery(oneOf(services, serviceId))
+  const poolId = service?.default_pool_id ?? null
+  const { data: pools } = useQuery(poolsQuery)
+  const { data: members } = useQuery({ ...membersQuery(poolId ?? ''), enabled: poolId !== null })
+  const pool = pools?.find(({ id }) => id === poolId)
+  if (service === undefined) return null
   return (
     <>
-      <dl className="facts">
-        {pairs.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-      <p className="small dim">{t('detail.since', { time: dateTime(service.updated_at, i18n.language) })}</p>
+      <section aria-label={t('detail.map')}>
+        <ResourceMap service={service} pool={pool} members={members ?? []} />
+      </section>
+      <TrafficChart serviceId={serviceId} />
+      {members !== undefined && poolId !== null && (
+        <MemberTable giver={giverOf(service)} poolId={poolId} members={members} />
+      )}
     </>
-  )
-}
-
-function SyncConditions({ service: { conditions } }: { service: VirtualService }) {
-  const { t } = useTranslation()
-  const word = (type: string) => (type === 'forwarding' || type === 'host_applied' ? t(`detail.${type}`) : type)
-  return (
-    <section aria-label={t('detail.sync')}>
-      <h3>{t('detail.sync')}</h3>
-      <ul className="conditions">
-        {conditions.map(({ type, status, message, reason }) => (
-          <li key={type}>
-            <SyncStatus sync={status ? 'applied' : reason === 'refused' ? 'failed' : 'pending'} /> {word(type)}{' '}
-            <span className="dim">{message}</span>
-          </li>
-        ))}
-      </ul>
-    </section>
   )
 }
 
@@ -141,52 +136,5 @@ function TrafficChart({ serviceId }: { serviceId: string }) {
       </div>
       <TimeChart series={shown} labels={labels} span={CHART_S} format={bitRate} height={160} />
     </section>
-  )
-}
-
-function Remove({ service: { id, name }, close }: { service: VirtualService; close: () => void }) {
-  const { t } = useTranslation()
-  const queries = useQueryClient()
-  const [asked, setAsked] = useState(false)
-  const rate = useRecent(2).at(-1)?.services.get(id)?.connections ?? 0
-  const remove = useMutation({
-    mutationFn: () =>
-      answer(api.DELETE('/api/v1/virtual-services/{id}', { params: { path: { id }, header: WHATEVER_VERSION } })),
-    onSuccess: async () => {
-      showToast({ tone: 'up', text: t('toast.serviceRemoved', { name }) })
-      close()
-      await queries.invalidateQueries({ queryKey: keys.services })
-    },
-  })
-  return (
-    <>
-      <div className="form-end">
-        <Button
-          variant="default"
-          className="danger"
-          leftSection={<IconTrash size={16} />}
-          onClick={() => setAsked(true)}
-        >
-          {t('detail.removeService')}
-        </Button>
-      </div>
-      <Modal
-        opened={asked}
-        onClose={() => setAsked(false)}
-        title={t('remove.title', { name })}
-        closeButtonProps={{ 'aria-label': t('common.close') }}
-      >
-        {remove.error !== null && <ProblemNote error={remove.error} />}
-        <p>{t('remove.text', { rate: count(rate) })}</p>
-        <div className="form-end">
-          <Button variant="default" data-autofocus onClick={() => setAsked(false)}>
-            {t('common.cancel')}
-          </Button>
-          <Button className="danger-fill" loading={remove.isPending} onClick={() => remove.mutate()}>
-            {t('remove.confirm')}
-          </Button>
-        </div>
-      </Modal>
-    </>
   )
 }

@@ -1,74 +1,118 @@
-/** All virtual services: problems first, three facts each, filters in the address. */
-import { Button, Skeleton, TextInput } from '@mantine/core'
+/** All virtual services: problems first. */
 import { getRouteApi, Outlet, useNavigate } from '@tanstack/react-router'
-import { IconPlus, IconSearch } from '@tabler/icons-react'
-import { useEffect, useMemo, useRef } from 'react'
+import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { ListSearch } from '../../app/router.tsx'
+import { Button, Menu } from '@mantine/core'
+import { IconPlayerPlay, IconPlayerStop } from '@tabler/icons-react'
+import { useReadOnly } from '../../app/usePermission.ts'
+import { bits, courseOf, useRecent } from '../../live/traffic.ts'
+import { MemberBar } from '../../members/MemberBar.tsx'
+import { layerOf, modeOf } from '../../services/modes.ts'
 import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
-import { needsAttention } from '../../status/facts.ts'
-import { Empty } from '../../ui/Empty.tsx'
-import { ProblemNote } from '../../ui/ProblemNote.tsx'
-import { Glyph } from '../../ui/Status.tsx'
-import { CreateForm } from './CreateForm.tsx'
-import { ServiceTable } from './ServiceTable.tsx'
+import { severity } from '../../status/facts.ts'
+import { later } from '../../ui/later.tsx'
+import { bitRate, count } from '../../ui/format.ts'
+import type { Column } from '../../ui/list/columns.ts'
+import { ListPage, type Pill } from '../../ui/list/ListPage.tsx'
+import { Name } from '../../ui/list/Name.tsx'
+import { RowMenu } from '../../ui/list/RowMenu.tsx'
+import { Sparkline } from '../../ui/Sparkline.tsx'
+import { HealthStatus, healthTone } from '../../ui/Status.tsx'
+import { useServiceActions } from './useServiceActions.ts'
+
+const CreateService = later(async () => (await import('./CreateService.tsx')).CreateService)
 
 const route = getRouteApi('/virtual-services')
-
-function fits({ service, addresses }: ServiceRow, words: string): boolean {
-  const text = [service.name, ...addresses.map((address) => `${address}:${service.port}`), ...service.tags]
-  return text.join(' ').toLowerCase().includes(words.trim().toLowerCase())
-}
+const TREND_S = 300
 
 export function ServiceList() {
   const { t } = useTranslation()
-  const { q = '', show, create } = route.useSearch()
+  const search = route.useSearch()
   const navigate = useNavigate()
-  const { rows, error, retry } = useServiceRows()
-  const troubled = useMemo(() => rows?.filter(({ facts }) => needsAttention(facts)), [rows])
-  const shown = useMemo(
-    () => (show === 'attention' ? troubled : rows)?.filter((row) => fits(row, q)),
-    [show, troubled, rows, q],
-  )
-  const set = (change: Partial<ListSearch>) =>
-    void navigate({ to: '/virtual-services', search: { q, show, ...change }, replace: true })
+  const readOnly = useReadOnly()
+  const list = useServiceRows(search)
+  const columns = useColumns()
+  const { switchTo } = useServiceActions()
+  const open = (serviceId: string) =>
+    void navigate({ to: '/virtual-services/$serviceId', params: { serviceId }, search: (now) => now })
+  const setSearch = (next: typeof search) => void navigate({ to: '/virtual-services', search: next, replace: true })
 
+  const pills: Pill<ServiceRow>[] = [
+    ...(['down', 'draining', 'unknown', 'off'] as const).map((health) => ({
+      id: health,
+      label: t(`health.${health}`),
+      tone: healthTone(health),
+      keeps: ({ facts }: ServiceRow) => facts.health === health,
+    })),
+    { id: 'unapplied', label: t('list.unapplied'), tone: 'degraded', keeps: ({ facts }) => facts.sync !== 'applied' },
+  ]
   return (
     <>
-      <div className="page-head">
-        <h1>{t('services.title')}</h1>
-        <Button leftSection={<IconPlus size={16} />} onClick={() => set({ create: true })}>
-          {t('services.create')}
-        </Button>
-      </div>
-      <section className="card flush" aria-label={t('services.title')}>
-        <div className="filters">
-          <Search value={q} onChange={(q) => set({ q })} />
-          <button className="pill" aria-pressed={show === undefined} onClick={() => set({ show: undefined })}>
-            {t('services.all')} <b>{rows?.length ?? ''}</b>
-          </button>
-          <button className="pill" aria-pressed={show === 'attention'} onClick={() => set({ show: 'attention' })}>
-            <Glyph tone="down" size={12} /> {t('services.attention')} <b>{troubled?.length ?? ''}</b>
-          </button>
-          <span className="spring" />
-          {rows !== undefined && (
-            <span className="dim only-wide">
-              {t('services.shown', { shown: shown?.length ?? 0, all: rows.length })}
-            </span>
-          )}
-        </div>
-        {error !== null && <ProblemNote error={error} retry={retry} />}
-        <Body
-          rows={rows}
-          shown={shown}
-          clear={() => set({ q: undefined, show: undefined })}
-          add={() => set({ create: true })}
-        />
-      </section>
-      {create === true && (
-        <CreateForm
-          close={() => set({ create: undefined })}
-          created={(serviceId) => void navigate({ to: '/virtual-services/$serviceId', params: { serviceId } })}
+      <ListPage
+        title={t('services.title')}
+        empty={{ title: t('services.empty'), help: t('services.emptyHelp') }}
+        list={list}
+        search={search}
+        setSearch={setSearch}
+        columns={columns}
+        idOf={({ service }) => service.id}
+        nameOf={({ service }) => service.name}
+        textOf={({ service, addresses }) =>
+          [service.name, service.description, ...addresses.map((a) => `${a}:${service.port}`), ...service.tags].join(
+            ' ',
+          )
+        }
+        toneOf={({ facts }) => healthTone(facts.health)}
+        order={({ facts }) => severity(facts)}
+        open={({ service }) => open(service.id)}
+        pills={pills}
+        create={{ label: t('services.create'), open: () => setSearch({ ...search, create: true }), reason: readOnly }}
+        bulk={
+          readOnly !== undefined
+            ? undefined
+            : (rows, done) => {
+                const some = rows.map(({ service }) => service)
+                return (
+                  <>
+                    <Button
+                      size="compact-sm"
+                      variant="default"
+                      leftSection={<IconPlayerPlay size={14} />}
+                      onClick={() => void switchTo(some, true).then(done)}
+                    >
+                      {t('detail.enable')}
+                    </Button>
+                    <Button
+                      size="compact-sm"
+                      variant="default"
+                      leftSection={<IconPlayerStop size={14} />}
+                      onClick={() => void switchTo(some, false).then(done)}
+                    >
+                      {t('detail.disable')}
+                    </Button>
+                  </>
+                )
+              }
+        }
+        actions={
+          readOnly !== undefined
+            ? undefined
+            : ({ service }) => (
+                <RowMenu name={service.name}>
+                  <Menu.Item
+                    leftSection={service.enabled ? <IconPlayerStop size={14} /> : <IconPlayerPlay size={14} />}
+                    onClick={() => void switchTo([service], !service.enabled)}
+                  >
+                    {t(service.enabled ? 'detail.disable' : 'detail.enable')}
+                  </Menu.Item>
+                </RowMenu>
+              )
+        }
+      />
+      {search.create === true && readOnly === undefined && (
+        <CreateService
+          close={() => setSearch({ ...search, create: undefined })}
+          done={(serviceId) => void navigate({ to: '/virtual-services/$serviceId', params: { serviceId } })}
         />
       )}
       <Outlet />
@@ -76,61 +120,86 @@ export function ServiceList() {
   )
 }
 
-interface BodyProps {
-  rows: readonly ServiceRow[] | undefined
-  shown: ServiceRow[] | undefined
-  clear: () => void
-  add: () => void
-}
-
-function Body({ rows, shown, clear, add }: BodyProps) {
+function useColumns(): Column<ServiceRow>[] {
   const { t } = useTranslation()
-  if (rows === undefined || shown === undefined) return <Skeleton className="late" height={108} radius={0} />
-  if (rows.length === 0) {
-    return (
-      <Empty title={t('services.empty')} help={t('services.emptyHelp')}>
-        <Button leftSection={<IconPlus size={16} />} onClick={add}>
-          {t('services.create')}
-        </Button>
-      </Empty>
-    )
-  }
-  if (shown.length === 0) {
-    return (
-      <Empty title={t('services.noMatch')}>
-        <Button variant="default" onClick={clear}>
-          {t('services.clear')}
-        </Button>
-      </Empty>
-    )
-  }
-  return <ServiceTable rows={shown} />
-}
-
-function Search({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const { t } = useTranslation()
-  const input = useRef<HTMLInputElement>(null)
-  useEffect(() => {
-    const jump = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLElement && event.target.closest('input, textarea, [role=dialog]')
-      if (event.key !== '/' || typing) return
-      event.preventDefault()
-      input.current?.focus()
-    }
-    document.addEventListener('keydown', jump)
-    return () => document.removeEventListener('keydown', jump)
-  }, [])
-  return (
-    <TextInput
-      ref={input}
-      className="search"
-      type="search"
-      aria-label={t('services.filter')}
-      placeholder={t('services.filter')}
-      leftSection={<IconSearch size={16} />}
-      rightSection={<kbd>/</kbd>}
-      value={value}
-      onChange={(event) => onChange(event.currentTarget.value)}
-    />
+  const samples = useRecent(TREND_S)
+  const now = samples.at(-1)
+  // What does not change by the second need not be made anew by the second.
+  const steady = useMemo(
+    (): Column<ServiceRow>[] => [
+      {
+        id: 'health',
+        title: t('list.status'),
+        value: ({ facts }) => severity(facts),
+        phone: 'status',
+        cell: ({ facts }) => <HealthStatus facts={facts} />,
+      },
+      {
+        id: 'name',
+        title: t('field.name'),
+        value: ({ service }) => service.name,
+        sort: 'name',
+        phone: 'title',
+        cell: ({ service }) => (
+          <Name resource={service} to="/virtual-services/$serviceId" params={{ serviceId: service.id }} />
+        ),
+      },
+      {
+        id: 'address',
+        title: t('field.address'),
+        value: ({ service, addresses }) => `${addresses.join(' ')}:${service.port}`,
+        cell: ({ service, addresses }) => (
+          <span className="mono">
+            {addresses[0] ?? t('common.none')}
+            <span className="dim">:{service.port}</span>
+            {addresses.length > 1 && <span className="dim"> +{addresses.length - 1}</span>}
+          </span>
+        ),
+      },
+      {
+        id: 'mode',
+        title: t('services.mode'),
+        value: ({ service }) => `${layerOf(service)} ${modeOf(service)}`,
+        roomy: true,
+        phone: 'hidden',
+        cell: ({ service }) => (
+          <span className="nowrap">
+            <span className="tag">{layerOf(service)}</span> {modeOf(service)}
+          </span>
+        ),
+      },
+      {
+        id: 'members',
+        title: t('services.members'),
+        cell: ({ service }) => <MemberBar poolId={service.default_pool_id} />,
+      },
+    ],
+    [t],
   )
+  return [
+    ...steady,
+    {
+      id: 'connections',
+      title: t('services.connections'),
+      number: true,
+      phone: 'hidden',
+      value: ({ service }) => now?.services.get(service.id)?.connections ?? 0,
+      cell: ({ service }) => count(now?.services.get(service.id)?.connections ?? 0),
+    },
+    {
+      id: 'throughput',
+      title: t('services.throughput'),
+      number: true,
+      phone: 'right',
+      value: ({ service }) => bits(now?.services.get(service.id)),
+      cell: ({ service }) => bitRate(bits(now?.services.get(service.id))),
+    },
+    {
+      id: 'trend',
+      title: t('services.trend'),
+      roomy: true,
+      phone: 'hidden',
+      cell: ({ service }) => <Sparkline values={courseOf(samples, service.id)} />,
+    },
+  ]
 }

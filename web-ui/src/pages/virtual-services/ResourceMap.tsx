@@ -1,62 +1,122 @@
-/** How a connection gets from the virtual IP to a member. */
+/** How a connection gets from the virtual IP to a member; those in trouble first. */
+import { Switch } from '@mantine/core'
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import type { ServiceRow } from '../../services/useServiceRows.ts'
-import { memberAdmin, memberFacts } from '../../status/facts.ts'
+import type { Member, Pool, VirtualService } from '../../api/client.ts'
+import { virtualIpsQuery } from '../../api/queries.ts'
+import { memberFacts, poolFacts, serves, serviceFacts, severity } from '../../status/facts.ts'
 import { Glyph, healthTone } from '../../ui/Status.tsx'
 
 /** More than these are counted. */
 const SHOWN = 6
 
-export function ResourceMap({
-  row: { service, addresses, members = [], facts },
-  poolName,
-}: {
-  row: ServiceRow
-  poolName: string | undefined
-}) {
+interface Props {
+  service: VirtualService
+  pool: Pool | undefined
+  members: readonly Member[]
+}
+
+export function ResourceMap({ service, pool, members }: Props) {
   const { t } = useTranslation()
-  const tone = healthTone(facts.health)
+  const [troubled, setTroubled] = useState(false)
+  const { data: virtualIps } = useQuery(virtualIpsQuery)
+  const tone = healthTone(serviceFacts(service).health)
+  const poolTone = pool === undefined ? 'down' : healthTone(poolFacts(pool).health)
+  const inTrouble = members.filter((member) => !serves(memberFacts(member).health))
+  const candidates = troubled ? inTrouble : members
+  const shown = [...candidates].sort((a, b) => severity(memberFacts(a)) - severity(memberFacts(b))).slice(0, SHOWN)
+  const rest = members.length - shown.length
   return (
-    <div className="map">
-      <div className="map-column">
-        <p className="map-title">{t('detail.virtualIp')}</p>
-        {addresses.map((address) => (
-          <div key={address} className="map-node mono">
-            {address}
-          </div>
-        ))}
+    <>
+      <div className="section-head">
+        <h3>{t('detail.map')}</h3>
+        {inTrouble.length > 0 && (
+          <Switch
+            size="xs"
+            label={t('detail.troubledOnly')}
+            checked={troubled}
+            onChange={(event) => setTroubled(event.currentTarget.checked)}
+          />
+        )}
       </div>
-      <div className="map-column">
-        <p className="map-title">{t('detail.service')}</p>
-        <div className={`map-node node-${tone}`}>
-          <b>{service.name}</b>
-          <span className="map-line">
-            <Glyph tone={tone} size={12} /> TCP {service.port}
-          </span>
+      <div className="map">
+        <div className="map-column">
+          <p className="map-title">{t('detail.virtualIp')}</p>
+          {service.virtual_ip_ids.map((id) => (
+            <Link key={id} className="map-node mono" to="/virtual-ips/$virtualIpId" params={{ virtualIpId: id }}>
+              {virtualIps?.find((one) => one.id === id)?.address}
+            </Link>
+          ))}
         </div>
-      </div>
-      <div className="map-column">
-        <p className="map-title">{t('detail.pool')}</p>
-        <div className="map-node">
-          <b>{poolName ?? t('common.none')}</b>
-          <span className="dim small">round robin</span>
-        </div>
-      </div>
-      <div className="map-column">
-        <p className="map-title">{t('detail.member')}</p>
-        {members.slice(0, SHOWN).map((member) => (
-          <div key={member.id} className={`map-node row node-${healthTone(memberFacts(member).health)}`}>
-            <Glyph tone={healthTone(memberFacts(member).health)} size={12} />
-            <span className="mono">
-              {member.address}:{member.port}
+        <Edge tones={[tone]} />
+        <div className="map-column">
+          <p className="map-title">{t('detail.service')}</p>
+          <div className={`map-node node-${tone}`}>
+            <b className="cut">
+              <bdi>{service.name}</bdi>
+            </b>
+            <span className="map-line">
+              <Glyph tone={tone} size={12} /> {service.protocol.toUpperCase()} {service.port}
             </span>
-            {memberAdmin(member) !== 'enabled' && (
-              <span className="dim small">{t(`admin.${memberAdmin(member)}`)}</span>
-            )}
           </div>
-        ))}
-        {members.length > SHOWN && <span className="dim small">+ {members.length - SHOWN}</span>}
+        </div>
+        <Edge tones={[poolTone]} />
+        <div className="map-column">
+          <p className="map-title">{t('detail.pool')}</p>
+          {pool === undefined ? (
+            <div className="map-node node-down">{t('detail.noPool')}</div>
+          ) : (
+            <Link className={`map-node node-${poolTone}`} to="/pools/$poolId" params={{ poolId: pool.id }}>
+              <b className="cut">
+                <bdi>{pool.name}</bdi>
+              </b>
+              <span className="map-line">
+                {t(`algorithm.${pool.algorithm}`)} · {members.length - inTrouble.length}/{members.length}
+              </span>
+            </Link>
+          )}
+        </div>
+        <Edge tones={shown.map((member) => healthTone(memberFacts(member).health))} />
+        <div className="map-column">
+          <p className="map-title">{t('detail.member')}</p>
+          {shown.map((member) => {
+            const facts = memberFacts(member)
+            const memberTone = healthTone(facts.health)
+            return (
+              <div key={member.id} className={`map-node row node-${memberTone}`}>
+                <Glyph tone={memberTone} size={12} />
+                <span className="mono">
+                  {member.address}:{member.port}
+                </span>
+                {!serves(facts.health) && <span className="map-word">{t(`health.${facts.health}`)}</span>}
+              </div>
+            )
+          })}
+          {rest > 0 && <span className="dim small">{t('detail.moreMembers', { count: rest })}</span>}
+        </div>
       </div>
-    </div>
+    </>
+  )
+}
+
+/** Lines from the middle of one column to each node of the next. */
+function Edge({ tones }: { tones: readonly string[] }) {
+  const height = Math.max(1, tones.length) * 40
+  return (
+    <svg className="map-edge" viewBox={`0 0 36 ${height}`} preserveAspectRatio="none" aria-hidden="true">
+      {tones.map((tone, index) => {
+        const y = 40 * index + 20
+        return (
+          <path
+            // The lines have no identity but their place.
+            key={index}
+            className={`edge-line tone-${tone}`}
+            d={`M0 ${height / 2} C18 ${height / 2} 18 ${y} 36 ${y}`}
+          />
+        )
+      })}
+    </svg>
   )
 }

@@ -1,0 +1,137 @@
+// A browser that misses nothing: every screen is looked at in both languages and themes, and on the way nothing may violate
+// accessibility (axe), the Content-Security-Policy or the width of the window, or ask anybody but the appliance.
+import { mkdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+
+export const WIDE = { width: 1440, height: 900 }
+export const PHONE = { width: 390, height: 844 }
+/** What is left of a wide window at 200 % zoom. */
+export const ZOOMED = { width: 720, height: 450 }
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+export async function openBrowser(address, gallery) {
+  await mkdir(gallery, { recursive: true })
+  const faults = []
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
+  const context = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    viewport: WIDE,
+    locale: 'en-US',
+    bypassCSP: false,
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  // A browser reports violations to the page; the page must not be able to miss one.
+  await page.addInitScript(() => {
+    globalThis.violations = []
+    addEventListener('securitypolicyviolation', (event) => {
+      globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`)
+    })
+  })
+  page.on('request', (request) => {
+    const url = request.url()
+    const own = url.startsWith(`${address}/`) || url.startsWith('data:') || url.startsWith(`blob:${address}/`)
+    if (!own) faults.push(`a request went to ${url}`)
+  })
+  page.on('pageerror', (error) => faults.push(`an error in the page: ${error.message}`))
+  page.on('dialog', (dialog) => faults.push(`a script opened a dialogue: ${dialog.message()}`))
+  page.on('console', (message) => {
+    // Answers of 401, 403, 412 and 422 belong to the story; the browser logs them as errors.
+    const known = message.text().startsWith('Failed to load resource')
+    if (message.type() === 'error' && !known) faults.push(message.text())
+  })
+
+  const language = () => page.evaluate(() => document.documentElement.lang)
+  const dark = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme === 'dark')
+
+  /** What axe, the policy and the width say of the screen as it is. */
+  async function examine(scene) {
+    // axe comes through the debugger, not through the page, so the policy stays as it is.
+    await page.evaluate(axe)
+    const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+    for (const { id, nodes } of found.violations) {
+      for (const node of nodes) faults.push(`${scene}: axe ${id}: ${node.target.join(' ')}: ${node.failureSummary}`)
+    }
+    const violations = await page.evaluate(() => globalThis.violations.splice(0))
+    for (const violation of violations) faults.push(`${scene}: CSP ${violation}`)
+    await width(scene)
+  }
+
+  async function width(scene) {
+    const wider = await page.evaluate(() => {
+      const most = innerWidth
+      if (document.documentElement.scrollWidth <= most) return null
+      const widest = [...document.querySelectorAll('body *')].find((e) => e.getBoundingClientRect().right > most + 1)
+      return `${widest?.tagName} .${widest?.className}`
+    })
+    if (wider !== null) faults.push(`${scene}: wider than the window: ${wider}`)
+  }
+
+  /** Takes the picture of a screen and examines it, in the language and theme that it is in. */
+  async function picture(name) {
+    const [lang, theme] = [await language(), (await dark()) ? 'dark' : 'light']
+    // Transitions are over when nothing moves any more.
+    await page.evaluate(() =>
+      Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
+    )
+    const scene = `${name}-${page.viewportSize().width}-${theme}-${lang}`
+    await page.screenshot({ path: join(gallery, `${scene}.png`) })
+    await examine(scene)
+  }
+
+  /**
+   * By the buttons of the header, so that the page keeps its values; while a dialogue is open they are behind it, and what they
+   * store is set instead.
+   */
+  async function turn(theme, lang) {
+    if (await page.getByRole('dialog').first().isVisible()) {
+      await page.evaluate(
+        ([theme, lang]) => {
+          localStorage.setItem('mantine-color-scheme-value', theme)
+          localStorage.setItem('penstock.language', lang)
+        },
+        [theme, lang],
+      )
+      return page.reload()
+    }
+    if (((await dark()) ? 'dark' : 'light') !== theme) {
+      await page.getByRole('button', { name: /^(Dark theme|Light theme|深色主题|浅色主题)$/ }).click()
+    }
+    if ((await language()) !== lang) {
+      await page.getByRole('button', { name: /^(切换到中文|Switch to English)$/ }).click()
+      await page.waitForFunction((lang) => document.documentElement.lang === lang, lang)
+    }
+  }
+
+  /** A screen in both languages and themes. It ends as it began: light and English. */
+  async function everyWay(name, prepare = async () => {}) {
+    const ways = [
+      ['dark', 'en'],
+      ['dark', 'zh-CN'],
+      ['light', 'zh-CN'],
+      ['light', 'en'],
+    ]
+    for (const [theme, lang] of ways) {
+      await prepare()
+      await turn(theme, lang)
+      await prepare()
+      await picture(name)
+    }
+  }
+
+  /** The same on a phone too; on a window at 200 % zoom only its width is looked at. */
+  async function everySize(name, prepare = async () => {}) {
+    await everyWay(name, prepare)
+    await page.setViewportSize(PHONE)
+    await everyWay(name, prepare)
+    await page.setViewportSize(ZOOMED)
+    await prepare()
+    await width(`${name} at 200 %`)
+    await page.setViewportSize(WIDE)
+  }
+
+  return { browser, context, page, faults, everyWay, everySize, picture, width }
+}

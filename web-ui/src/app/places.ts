@@ -1,0 +1,58 @@
+/** Where one can go: the navigation, the palette and the keys are made from this. */
+import {
+  IconBell,
+  IconHistory,
+  IconLayoutDashboard,
+  IconMapPin,
+  IconServer2,
+  IconShieldCheck,
+  IconStack2,
+  IconUsers,
+} from '@tabler/icons-react'
+import type { Schemas } from '../api/client.ts'
+import type { TextKey } from '../i18n/index.ts'
+
+export interface Place {
+  to: '/' | '/virtual-services' | '/virtual-ips' | '/pools' | '/events' | '/revisions' | '/audit' | '/users'
+  label: TextKey
+  group: 'overview' | 'traffic' | 'observe' | 'system'
+  icon: typeof IconServer2
+  /** Pressed after `g`. */
+  key: string
+  /** Who lacks it does not see the place. */
+  permission: Schemas['Permission']
+}
+
+export const GROUPS = ['overview', 'traffic', 'observe', 'system'] as const
+
+export const PLACES: readonly Place[] = [
+  {
+    to: '/',
+    label: 'nav.dashboard',
+    group: 'overview',
+    icon: IconLayoutDashboard,
+    key: 'd',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/virtual-services',
+    label: 'nav.services',
+    group: 'traffic',
+    icon: IconServer2,
+    key: 'v',
+    permission: 'balancing:read',
+  },
+  { to: '/pools', label: 'nav.pools', group: 'traffic', icon: IconStack2, key: 'p', permission: 'balancing:read' },
+  { to: '/virtual-ips', label: 'nav.vips', group: 'traffic', icon: IconMapPin, key: 'i', permission: 'balancing:read' },
+  { to: '/events', label: 'nav.events', group: 'observe', icon: IconBell, key: 'e', permission: 'balancing:read' },
+  {
+    to: '/revisions',
+    label: 'nav.revisions',
+    group: 'system',
+    icon: IconHistory,
+    key: 'r',
+    permission: 'balancing:read',
+  },
+  { to: '/users', label: 'nav.users', group: 'system', icon: IconUsers, key: 'u', permission: 'accounts:read' },
+  { to: '/audit', label: 'nav.audit', group: 'system', icon: IconShieldCheck, key: 'a', permission: 'audit:read' },
+]

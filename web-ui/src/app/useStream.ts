@@ -1,0 +1,90 @@
+/**
+ * One stream of events: what changed is read anew at once, and what is serious is said on every screen. It is read by `fetch`,
+ * for a browser's own reader of such streams must know the names of all events beforehand.
+ */
+import { useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import type { Schemas } from '../api/client.ts'
+import { showToast } from '../ui/toasts.ts'
+
+type Event = Schemas['Event']
+
+const AGAIN_MS = 2000
+const GATHERED_MS = 150
+/** What comes anew by itself every second. */
+const LIVE = new Set<unknown>(['stats', 'status', 'session'])
+
+/** Says whether the stream is there. */
+export function useStream(): boolean {
+  const queries = useQueryClient()
+  const [connected, setConnected] = useState(true)
+  useEffect(() => {
+    const stop = new AbortController()
+    let gathering: ReturnType<typeof setTimeout> | undefined
+    const take = (event: Event) => {
+      if (event.severity !== 'info')
+        showToast({ tone: event.severity === 'error' ? 'down' : 'degraded', text: event.message })
+      clearTimeout(gathering)
+      gathering = setTimeout(() => {
+        void queries.invalidateQueries({
+          predicate: ({ queryKey }) => !LIVE.has(queryKey[0]) && queryKey[2] !== 'edit',
+        })
+      }, GATHERED_MS)
+    }
+    void listen(take, setConnected, stop.signal)
+    return () => {
+      stop.abort()
+      clearTimeout(gathering)
+    }
+  }, [queries])
+  return connected
+}
+
+async function listen(take: (event: Event) => void, setConnected: (there: boolean) => void, signal: AbortSignal) {
+  let last = ''
+  while (!signal.aborted) {
+    try {
+      const headers = { Accept: 'text/event-stream', ...(last && { 'Last-Event-ID': last }) }
+      const answer = await fetch('/api/v1/events/stream', { headers, signal, cache: 'no-store' })
+      // Whoever may not read events has none to miss.
+      if (answer.status === 403) return setConnected(true)
+      if (!answer.ok || answer.body === null) throw new Error(`HTTP ${answer.status}`)
+      setConnected(true)
+      for await (const message of messages(answer.body)) {
+        if (message.id !== undefined) last = message.id
+        if (message.data !== undefined) take(JSON.parse(message.data) as Event)
+      }
+    } catch {
+      // Broken off, or not there: both are mended by asking again.
+    }
+    if (signal.aborted) return
+    setConnected(false)
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+  }
+}
+
+/** The messages of a stream (WHATWG HTML, server-sent events), each as its fields. */
+export async function* messages(body: ReadableStream<Uint8Array>): AsyncGenerator<Record<string, string>> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    text += value.replaceAll('\r\n', '\n')
+    const parts = text.split('\n\n')
+    text = parts.pop() ?? ''
+    for (const part of parts) yield fieldsOf(part)
+  }
+}
+
+function fieldsOf(message: string): Record<string, string> {
+  const fields: Record<string, string> = {}
+  for (const line of message.split('\n')) {
+    const colon = line.indexOf(':')
+    if (colon <= 0) continue
+    const value = line.slice(colon + 1).replace(/^ /, '')
+    const name = line.slice(0, colon)
+    fields[name] = name in fields ? `${fields[name]}\n${value}` : value
+  }
+  return fields
+}

@@ -1,0 +1,55 @@
+/** What an operator does with members while traffic flows: at once, and for ten seconds it can be undone. */
+import { useTranslation } from 'react-i18next'
+import { changeSeen, removeSeen } from '../api/change.ts'
+import type { Member, MemberState, Schemas } from '../api/client.ts'
+import { membersOf } from '../api/resources.ts'
+import { useAction } from '../ui/useAction.ts'
+
+type MemberSpec = Schemas['MemberSpec']
+
+export function useMemberActions(poolId: string) {
+  const { t } = useTranslation()
+  const act = useAction()
+  const members = membersOf(poolId)
+
+  const each = <T>(some: readonly Member[], work: (member: Member, index: number) => Promise<T>) =>
+    Promise.all(some.map(work))
+  const called = (some: readonly Member[]) =>
+    some.length === 1 ? (some[0]?.name ?? '') : t('members.count', { count: some.length })
+
+  return {
+    switchTo(some: readonly Member[], state: MemberState) {
+      return act(
+        () => each(some, (member) => changeSeen(members, member, { state, enabled: true })),
+        t(`toast.${state}`, { name: called(some) }),
+        (changed) =>
+          each(changed, (member, index) =>
+            changeSeen(members, member, { state: some[index]?.state, enabled: some[index]?.enabled }),
+          ),
+      )
+    },
+    remove(some: readonly Member[]) {
+      return act(
+        () => each(some, (member) => removeSeen(members as never, member)),
+        t('toast.removed', { name: called(some) }),
+        () => each(some, (member) => members.create(specOf(member))),
+      )
+    },
+  }
+}
+
+/** What an operator wrote of a member: all but what the appliance adds. */
+function specOf(member: Member): MemberSpec {
+  const observed = [
+    'id',
+    'provisioning_status',
+    'operating_status',
+    'status_reason',
+    'conditions',
+    'generation',
+    'observed_generation',
+    'created_at',
+    'updated_at',
+  ]
+  return Object.fromEntries(Object.entries(member).filter(([key]) => !observed.includes(key))) as MemberSpec
+}

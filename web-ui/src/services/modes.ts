@@ -1,0 +1,25 @@
+/** How a service carries what clients send: what the API says by protocol and forwarding is one choice here. */
+import type { VirtualService } from '../api/client.ts'
+
+type Carried = Pick<VirtualService, 'protocol' | 'forwarding'>
+
+export const isProxied = ({ forwarding }: Carried) => forwarding === 'proxy'
+
+export const layerOf = (service: Carried) => (isProxied(service) ? 'L7' : 'L4')
+
+export function modeOf(service: Carried): string {
+  const protocol = service.protocol.toUpperCase()
+  return isProxied(service) ? protocol : `${protocol} · ${service.forwarding.toUpperCase()}`
+}
+
+/** Who gives its members their work: see `Sample.members`. */
+export const giverOf = (service: VirtualService) =>
+  isProxied(service) ? (service.default_pool_id ?? service.id) : service.id
+
+/** What can be created, the most wanted first. */
+export const MODES = {
+  'tcp nat': { protocol: 'tcp', forwarding: 'nat' },
+  'http proxy': { protocol: 'http', forwarding: 'proxy' },
+} as const satisfies Record<string, Carried>
+
+export type Mode = keyof typeof MODES

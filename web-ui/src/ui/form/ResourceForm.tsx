@@ -1,0 +1,133 @@
+/** A form from its fields. What the server finds wrong is shown at the field that it means. */
+import { Button } from '@mantine/core'
+import { useMutation } from '@tanstack/react-query'
+import { type ReactNode, useEffect, useMemo, useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { ApiProblem } from '../../api/problem.ts'
+import { useFaultText } from '../faults.ts'
+import { ProblemNote } from '../ProblemNote.tsx'
+import { type ApiCall, ApiCallNote } from './ApiCallNote.tsx'
+import { FieldInput } from './FieldInput.tsx'
+import { blank, changedFields, type Field, fieldAt, faultsOf, type Values } from './fields.ts'
+
+export interface FormProps {
+  fields: readonly Field[]
+  initial: Values
+  submit: (values: Values) => Promise<unknown>
+  /** On the button that sends it. */
+  label: string
+  cancel: () => void
+  /** Told whether there is something to lose. */
+  setDirty?: ((dirty: boolean) => void) | undefined
+  /** What sending it would be as a call of the API. */
+  call?: ((values: Values) => ApiCall) | undefined
+  /** Can be sent though nothing was typed. */
+  ready?: boolean
+  /** Further faults of the values, by field. */
+  check?: ((values: Values) => Record<string, string>) | undefined
+  /** Below the fields. */
+  children?: ((values: Values) => ReactNode) | undefined
+  note?: string
+}
+
+/** Fields that stand in one line. */
+function linesOf(fields: readonly Field[]): Field[][] {
+  const lines: Field[][] = []
+  for (const field of fields) {
+    const last = lines.at(-1)
+    if (field.beside === true && last !== undefined) last.push(field)
+    else lines.push([field])
+  }
+  return lines
+}
+
+export function ResourceForm(props: FormProps) {
+  const { fields, initial, submit, label, cancel, setDirty, call, ready = false, check, children, note } = props
+  const { t } = useTranslation()
+  const faultText = useFaultText()
+  const [values, setValues] = useState(initial)
+  const [faults, setFaults] = useState<Record<string, string>>({})
+  const there = fields.filter((field) => field.when?.(values) ?? true)
+  const dirty = useMemo(() => changedFields(fields, initial, values).length > 0, [fields, initial, values])
+  useEffect(() => setDirty?.(dirty), [dirty, setDirty])
+
+  const sending = useMutation({
+    mutationFn: submit,
+    onError: (error) => setFaults(placed(error, fields)),
+  })
+  const send = (event: React.FormEvent) => {
+    event.preventDefault()
+    const found = { ...faultsOf(fields, values), ...check?.(values) }
+    setFaults(found)
+    if (Object.keys(found).length === 0) sending.mutate(values)
+    else focusFirst(event.currentTarget as HTMLFormElement, there, found)
+  }
+  const input = (field: Field) => (
+    <div key={field.path} className={`field field-${field.kind}`}>
+      <FieldInput
+        field={field}
+        value={values[field.path] ?? blank(field)}
+        set={(value) => {
+          setValues((now) => ({ ...now, [field.path]: value }))
+          setFaults((now) => Object.fromEntries(Object.entries(now).filter(([path]) => path !== field.path)))
+        }}
+        error={faultText(faults[field.path])}
+        focus={field === there[0]}
+      />
+    </div>
+  )
+  const lines = (some: readonly Field[]) =>
+    linesOf(some).map((line) => (
+      <div key={line[0]?.path} className={line.length > 1 ? 'field-row' : undefined}>
+        {line.map(input)}
+      </div>
+    ))
+  const [plain, advanced] = [there.filter((field) => !field.advanced), there.filter((field) => field.advanced)]
+  const folded = !advanced.some((field) => faults[field.path] !== undefined)
+
+  return (
+    <form className="fields" onSubmit={send} noValidate>
+      {sending.error !== null && <ProblemNote error={sending.error} unplaced={unplaced(sending.error, fields)} />}
+      {lines(plain)}
+      {children?.(values)}
+      {advanced.length > 0 && (
+        <details className="fold" open={folded ? undefined : true}>
+          <summary>{t('form.advanced')}</summary>
+          <div className="fields">{lines(advanced)}</div>
+        </details>
+      )}
+      {call !== undefined && <ApiCallNote call={() => call(values)} />}
+      {note !== undefined && <p className="note">{note}</p>}
+      <div className="form-end">
+        <Button variant="default" onClick={cancel}>
+          {t('common.cancel')}
+        </Button>
+        <Button type="submit" loading={sending.isPending} disabled={!dirty && !ready}>
+          {label}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+/** The server's faults by field: the words of a code, or else the server's own. */
+function placed(error: Error, fields: readonly Field[]): Record<string, string> {
+  if (!(error instanceof ApiProblem)) return {}
+  return Object.fromEntries(
+    error.errors.flatMap(({ pointer, code, detail }) => {
+      const field = fieldAt(fields, pointer)
+      return field === undefined ? [] : [[field.path, `${code}|${detail}`]]
+    }),
+  )
+}
+
+function unplaced(error: Error, fields: readonly Field[]): string[] {
+  if (!(error instanceof ApiProblem)) return []
+  const rest = error.errors.filter(({ pointer }) => fieldAt(fields, pointer) === undefined)
+  return rest.map(({ pointer, detail }) => `${pointer}: ${detail}`)
+}
+
+function focusFirst(form: HTMLFormElement, fields: readonly Field[], faults: Record<string, string>) {
+  const first = fields.find(({ path }) => faults[path] !== undefined)
+  form.querySelector<HTMLElement>(`[name="${first?.path}"]`)?.focus()
+}

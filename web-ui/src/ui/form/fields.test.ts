@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { compared, created, faultsOf, type Field, fieldAt, patched, valuesOf } from './fields.ts'
+
+const fields: Field[] = [
+  { path: 'name', kind: 'text', label: 'field.name', required: true },
+  { path: 'port', kind: 'number', min: 1, max: 65535, label: 'field.port', required: true },
+  { path: 'timeouts.idle_s', kind: 'number', min: 1, max: 86400, label: 'field.idle' },
+  { path: 'tags', kind: 'tags', label: 'field.tags' },
+  { path: 'http.path', kind: 'mono', label: 'field.address', when: ({ port }) => port === 80 },
+]
+const document = { name: 'web', port: 80, timeouts: { idle_s: 300 }, tags: ['a'], http: { path: '/' }, id: '7' }
+const base = valuesOf(fields, document)
+
+test('what did not change is not sent', () => {
+  expect(patched(fields, base, base)).toEqual({})
+  expect(patched(fields, base, { ...base, name: ' shop ', 'timeouts.idle_s': 60 })).toEqual({
+    name: 'shop',
+    timeouts: { idle_s: 60 },
+  })
+})
+
+test('what is not there any more is taken back to its default', () => {
+  expect(patched(fields, base, { ...base, port: 81 })).toEqual({ port: 81, http: { path: null } })
+})
+
+test('a new document leaves out what is empty', () => {
+  expect(created(fields, { name: 'web', port: 443, tags: [], 'timeouts.idle_s': null })).toEqual({
+    name: 'web',
+    port: 443,
+  })
+})
+
+test('needed and out of range', () => {
+  expect(faultsOf(fields, { ...base, name: ' ', port: 70000 })).toEqual({ name: 'required', port: 'range' })
+})
+
+test('the server names a field by a pointer', () => {
+  expect(fieldAt(fields, '/timeouts/idle_s')?.path).toBe('timeouts.idle_s')
+  expect(fieldAt(fields, '/tags/3')?.path).toBe('tags')
+  expect(fieldAt(fields, '/nothing')).toBeUndefined()
+})
+
+test('a conflict is what both changed, differently', () => {
+  const mine = { ...base, name: 'mine', port: 81 }
+  const theirs = { ...base, name: 'theirs', port: 81, tags: ['b'] }
+  const { both, theirs: elsewhere } = compared(fields, base, mine, theirs)
+  expect(both.map(({ field, ...values }) => [field.path, values])).toEqual([
+    ['name', { base: 'web', mine: 'mine', theirs: 'theirs' }],
+  ])
+  expect(elsewhere.map(({ field }) => field.path)).toEqual(['tags'])
+})
