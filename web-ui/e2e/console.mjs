@@ -170,6 +170,37 @@ async function virtualIps() {
   await page.keyboard.press('Escape')
 }
 
+/** Members that are watched are up; one that does not answer is down, and every screen says so by itself. */
+async function healthChecks() {
+  await visit('Health checks')
+  await page.getByText('No health check yet').waitFor()
+  await picture('monitors-empty')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('home page')
+  await dialog().getByRole('textbox', { name: 'Interval' }).fill('200')
+  await picture('monitor-create')
+  await button('Create').click()
+  await page.getByText('home page is created').waitFor()
+  const pool = await named('pools', 'shop')
+  const monitor = await named('monitors', 'home page')
+  const { body } = await call('GET', `pools/${pool.id}/members`)
+  for (const { id } of body.items) await call('PATCH', `pools/${pool.id}/members/${id}`, { state: 'enabled' }, '*')
+  await call('PATCH', `pools/${pool.id}`, { monitor_ids: [monitor.id] }, '*')
+  await everySize('monitors', row)
+  await visit('Pools')
+  await page.locator('.list').getByText('Up').waitFor()
+  await call('POST', `pools/${pool.id}/members`, { name: 'dead', address: '198.18.2.99', port: 80 })
+  await page.locator('.toast').getByText('is down').waitFor()
+  await page.locator('.list').getByText('Degraded').waitFor()
+  await visit('Virtual services')
+  await everyWay('services-degraded', row)
+  await page.getByRole('link', { name: 'shop' }).click()
+  await everySize('service-degraded', () => dialog().locator('.map .node-down').waitFor())
+  await page.keyboard.press('Escape')
+  await visit('Dashboard')
+  await everyWay('dashboard-degraded', () => page.locator('.attention li').first().waitFor())
+}
+
 /** Another operator is faster: nothing is lost of what either wrote. */
 async function editConflict() {
   await page.goto(`${address}/pools`)
@@ -314,8 +345,11 @@ async function connectionLost() {
 async function deleteService() {
   await visit('Virtual services')
   await page.getByRole('link', { name: 'shop' }).click()
-  await dialog().getByRole('button', { name: 'Delete' }).click()
-  await page.getByRole('button', { name: 'Delete it' }).click()
+  await dialog().getByRole('button', { name: 'Delete', exact: true }).click()
+  const asked = page.getByRole('dialog', { name: 'Delete shop?' })
+  const typed = asked.getByRole('textbox')
+  if (await typed.isVisible()) await typed.fill('shop')
+  await asked.getByRole('button', { name: 'Delete it' }).click()
   await page.getByText('shop is deleted').waitFor()
   await page.getByRole('link', { name: 'shop' }).waitFor({ state: 'detached' })
 }
@@ -348,6 +382,7 @@ const story = [
   switchMembers,
   pools,
   virtualIps,
+  healthChecks,
   editConflict,
   hostileContent,
   findAnything,

@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { answer, api } from './client.ts'
 import { type Collection, cursorOf, type ListQuery, type Page } from './collection.ts'
-import { membersOf, pools, services, virtualIps } from './resources.ts'
+import { membersOf, monitors, pools, services, virtualIps } from './resources.ts'
 
 /** Live values. */
 const EVERY_SECOND = 1000
@@ -70,6 +70,7 @@ const items = <View>(page: Page<View>) => page.items
 export const servicesQuery = queryOptions({ ...firstOf(services), select: items })
 export const virtualIpsQuery = queryOptions({ ...firstOf(virtualIps), select: items })
 export const poolsQuery = queryOptions({ ...firstOf(pools), select: items })
+export const monitorsQuery = queryOptions({ ...firstOf(monitors), select: items })
 export const membersQuery = (poolId: string) => queryOptions({ ...firstOf(membersOf(poolId)), select: items })
 
 /** For reading a collection anew, whatever was asked of it. */

@@ -1,6 +1,7 @@
 /** Where one can go: the navigation, the palette and the keys are made from this. */
 import {
   IconBell,
+  IconHeartbeat,
   IconHistory,
   IconLayoutDashboard,
   IconMapPin,
@@ -13,7 +14,8 @@ import type { Schemas } from '../api/client.ts'
 import type { TextKey } from '../i18n/index.ts'
 
 export interface Place {
-  to: '/' | '/virtual-services' | '/virtual-ips' | '/pools' | '/events' | '/revisions' | '/audit' | '/users'
+  to:
+    '/' | '/virtual-services' | '/virtual-ips' | '/pools' | '/monitors' | '/events' | '/revisions' | '/audit' | '/users'
   label: TextKey
   group: 'overview' | 'traffic' | 'observe' | 'system'
   icon: typeof IconServer2
@@ -43,6 +45,14 @@ export const PLACES: readonly Place[] = [
     permission: 'balancing:read',
   },
   { to: '/pools', label: 'nav.pools', group: 'traffic', icon: IconStack2, key: 'p', permission: 'balancing:read' },
+  {
+    to: '/monitors',
+    label: 'nav.monitors',
+    group: 'traffic',
+    icon: IconHeartbeat,
+    key: 'm',
+    permission: 'balancing:read',
+  },
   { to: '/virtual-ips', label: 'nav.vips', group: 'traffic', icon: IconMapPin, key: 'i', permission: 'balancing:read' },
   { to: '/events', label: 'nav.events', group: 'observe', icon: IconBell, key: 'e', permission: 'balancing:read' },
   {

@@ -53,6 +53,13 @@ const virtualIp = createRoute({
   component: lazyRouteComponent(() => import('../pages/virtual-ips/Detail.tsx'), 'VirtualIpDetail'),
 })
 
+const monitors = createRoute({
+  getParentRoute: under,
+  path: '/monitors',
+  validateSearch: listSearch,
+  component: lazyRouteComponent(() => import('../pages/monitors/List.tsx'), 'MonitorList'),
+})
+
 const events = createRoute({
   getParentRoute: under,
   path: '/events',
@@ -94,6 +101,7 @@ export const router = createRouter({
     services.addChildren([service]),
     pools.addChildren([pool]),
     virtualIps.addChildren([virtualIp]),
+    monitors,
     events,
     revisions.addChildren([revision]),
     audit,

@@ -20,7 +20,7 @@ import { useMemberFields } from '../resources/fields.ts'
 import { memberAdmin, memberFacts, severity } from '../status/facts.ts'
 import { Empty } from '../ui/Empty.tsx'
 import { EditModal } from '../ui/form/modals.tsx'
-import { bitRate, count, percent } from '../ui/format.ts'
+import { bitRate, count, percent, time } from '../ui/format.ts'
 import type { Column } from '../ui/list/columns.ts'
 import { sorted, type Sorting } from '../ui/list/columns.ts'
 import { DataTable } from '../ui/list/DataTable.tsx'
@@ -87,7 +87,7 @@ export function MemberTable({ poolId, members, giver }: Props) {
       title: t('list.status'),
       value: (member) => severity(memberFacts(member)),
       phone: 'status',
-      cell: (member) => <HealthStatus facts={memberFacts(member)} />,
+      cell: (member) => <MemberHealth member={member} />,
     },
     {
       id: 'name',
@@ -237,6 +237,22 @@ export function MemberTable({ poolId, members, giver }: Props) {
         />
       )}
     </section>
+  )
+}
+
+/** A member that is down says what the last check saw, and since when. */
+function MemberHealth({ member }: { member: Member }) {
+  const { t, i18n } = useTranslation()
+  const facts = memberFacts(member)
+  if (facts.health !== 'down') return <HealthStatus facts={facts} />
+  return (
+    <span className="stacked">
+      <HealthStatus facts={facts} />
+      <span className="small dim cut" title={facts.words ?? undefined}>
+        <bdi>{facts.words}</bdi>
+        {member.last_change !== null && ` · ${t('members.since', { time: time(member.last_change, i18n.language) })}`}
+      </span>
+    </span>
   )
 }
 

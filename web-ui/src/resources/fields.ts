@@ -2,9 +2,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { poolsQuery, virtualIpsQuery } from '../api/queries.ts'
+import { monitorsQuery, poolsQuery, virtualIpsQuery } from '../api/queries.ts'
 import type { TextKey } from '../i18n/index.ts'
-import type { Choice, Field } from '../ui/form/fields.ts'
+import type { Choice, Field, Values } from '../ui/form/fields.ts'
 
 const NAME: Field = { path: 'name', kind: 'text', label: 'field.name', required: true }
 const ENABLED: Field = { path: 'enabled', kind: 'switch', label: 'field.enabled', help: 'help.enabled' }
@@ -52,9 +52,17 @@ export const virtualIpFields: readonly Field[] = [
 
 export function usePoolFields(): readonly Field[] {
   const algorithms = useWords('algorithm', ALGORITHMS)
+  const { data: monitors } = useQuery(monitorsQuery)
   return [
     NAME,
     { path: 'algorithm', kind: 'choice', label: 'field.algorithm', help: 'help.algorithm', choices: algorithms },
+    {
+      path: 'monitor_ids',
+      kind: 'several',
+      label: 'field.monitors',
+      help: 'help.monitors',
+      choices: (monitors ?? []).map(({ id, name }) => ({ value: id, label: name })),
+    },
     ENABLED,
     ...ABOUT,
   ]
@@ -75,6 +83,55 @@ export function useUserFields(): readonly Field[] {
     [roles],
   )
 }
+
+const isHttp = ({ kind }: Values) => kind === 'http'
+const isTcp = ({ kind }: Values) => kind === 'tcp'
+const MILLISECONDS = { kind: 'number', min: 100, max: 3_600_000, unit: 'ms' } as const
+const IN_A_ROW = { kind: 'number', min: 1, max: 100, required: true } as const
+
+export const monitorFields: readonly Field[] = [
+  NAME,
+  {
+    path: 'kind',
+    kind: 'choice',
+    label: 'field.kind',
+    choices: [
+      { value: 'http', label: 'HTTP' },
+      { value: 'tcp', label: 'TCP' },
+    ],
+  },
+  { path: 'settings.path', kind: 'mono', label: 'field.path', placeholder: '/health', when: isHttp },
+  { path: 'settings.host', kind: 'mono', label: 'field.host', help: 'help.host', when: isHttp },
+  { path: 'settings.codes', kind: 'tags', label: 'field.codes', help: 'help.codes', when: isHttp },
+  { path: 'settings.body', kind: 'mono', label: 'field.body', help: 'help.body', advanced: true, when: isHttp },
+  {
+    path: 'settings.headers',
+    kind: 'lines',
+    label: 'field.headers',
+    placeholder: 'X-Probe: penstock',
+    advanced: true,
+    when: isHttp,
+  },
+  { path: 'settings.send', kind: 'mono', label: 'field.send', help: 'help.send', when: isTcp },
+  { path: 'settings.expect', kind: 'mono', label: 'field.expect', help: 'help.expect', when: isTcp },
+  { path: 'interval_ms', label: 'field.interval', required: true, ...MILLISECONDS },
+  { path: 'timeout_ms', label: 'field.timeout', optional: true, beside: true, ...MILLISECONDS, min: 10 },
+  { path: 'rise', label: 'field.rise', help: 'help.rise', ...IN_A_ROW },
+  { path: 'fall', label: 'field.fall', help: 'help.fall', beside: true, ...IN_A_ROW },
+  {
+    path: 'port',
+    kind: 'number',
+    label: 'field.checkPort',
+    help: 'help.checkPort',
+    min: 1,
+    max: 65535,
+    optional: true,
+    advanced: true,
+  },
+  { path: 'address', kind: 'mono', label: 'field.checkAddress', help: 'help.checkAddress', advanced: true },
+  ENABLED,
+  ...ABOUT,
+]
 
 export function useMemberFields(): readonly Field[] {
   const states = useWords('memberState', MEMBER_STATES)

@@ -19,6 +19,7 @@ export const giverOf = (service: VirtualService) =>
 /** What can be created, the most wanted first. */
 export const MODES = {
   'tcp nat': { protocol: 'tcp', forwarding: 'nat' },
+  'udp nat': { protocol: 'udp', forwarding: 'nat' },
   'http proxy': { protocol: 'http', forwarding: 'proxy' },
 } as const satisfies Record<string, Carried>
 

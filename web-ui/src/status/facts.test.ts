@@ -8,11 +8,12 @@ const service = (change: Partial<VirtualService> = {}) =>
     default_pool_id: 'pool',
     operating_status: 'unknown',
     provisioning_status: 'applied',
+    status_reason: null,
     ...change,
   }) as VirtualService
 
 test('a service that cannot serve is down, and says why', () => {
-  expect(serviceFacts(service({ operating_status: 'offline' }))).toMatchObject({ health: 'down', reason: 'noMember' })
+  expect(serviceFacts(service({ operating_status: 'offline' }))).toMatchObject({ health: 'down', reason: 'observed' })
   const without = service({ operating_status: 'offline', default_pool_id: null })
   expect(serviceFacts(without)).toMatchObject({ health: 'down', reason: 'noPool' })
 })

@@ -2,6 +2,7 @@
 import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../api/client.ts'
 import type { Facts, Resource } from '../status/facts.ts'
+import { useReason } from '../status/useReason.ts'
 import { dateTime } from './format.ts'
 import { Glyph, healthTone, SyncStatus } from './Status.tsx'
 
@@ -10,12 +11,13 @@ type Shown = Resource & { conditions: Schemas['Condition'][] }
 export function About({ resource, facts }: { resource: Shown; facts: Facts }) {
   const { t, i18n } = useTranslation()
   const { description, tags, updated_at, conditions } = resource
+  const reasonOf = useReason()
   const tone = healthTone(facts.health)
   return (
     <>
-      {facts.health !== 'off' && facts.health !== 'unknown' && (
+      {!['off', 'unknown', 'up'].includes(facts.health) && (
         <p className={`note ${tone}`}>
-          <Glyph tone={tone} /> {t(`status.reason.${facts.reason}`)}
+          <Glyph tone={tone} /> {reasonOf(facts)}
         </p>
       )}
       {facts.sync !== 'applied' && <Conditions conditions={conditions} />}

@@ -1,6 +1,7 @@
 /** Status is a shape, a word and a colour, so that none of them is needed to read it. */
 import { useTranslation } from 'react-i18next'
 import type { Facts, Health, Resource, Sync } from '../status/facts.ts'
+import { useReason } from '../status/useReason.ts'
 
 export type Tone = 'up' | 'degraded' | 'down' | 'draining' | 'disabled' | 'unknown'
 
@@ -52,7 +53,14 @@ const shapes: Record<Tone, React.ReactNode> = {
   ),
 }
 
-const HEALTH: Record<Health, Tone> = { unknown: 'unknown', draining: 'draining', down: 'down', off: 'disabled' }
+const HEALTH: Record<Health, Tone> = {
+  up: 'up',
+  degraded: 'degraded',
+  down: 'down',
+  draining: 'draining',
+  off: 'disabled',
+  unknown: 'unknown',
+}
 const SYNC: Record<Sync, Tone> = { applied: 'up', pending: 'degraded', failed: 'down' }
 
 export const healthTone = (health: Health) => HEALTH[health]
@@ -67,10 +75,12 @@ function Word({ tone, quiet, title, children }: { tone: Tone; quiet?: boolean; t
 }
 
 /** Whether it serves. */
-export function HealthStatus({ facts: { health, reason } }: { facts: Facts }) {
+export function HealthStatus({ facts }: { facts: Facts }) {
   const { t } = useTranslation()
+  const reasonOf = useReason()
+  const { health } = facts
   return (
-    <Word tone={HEALTH[health]} title={t(`status.reason.${reason}`)}>
+    <Word tone={HEALTH[health]} title={reasonOf(facts)}>
       {t(`health.${health}`)}
     </Word>
   )

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 import { statsQuery, statusQuery } from '../../api/queries.ts'
 import { isProxied } from '../../services/modes.ts'
 import type { ServiceRow } from '../../services/useServiceRows.ts'
+import { useReason } from '../../status/useReason.ts'
 import { Card } from '../../ui/Card.tsx'
 import { useProblemText } from '../../ui/ProblemNote.tsx'
 import { Glyph, type Tone } from '../../ui/Status.tsx'
@@ -68,11 +69,12 @@ function Entry({ item: { tone, title, text, serviceId } }: { item: Item }) {
 }
 
 function useServiceItems(rows: readonly ServiceRow[] | undefined): Item[] {
-  const { t } = useTranslation()
+  const reasonOf = useReason()
   return (rows ?? []).flatMap(({ service, facts }): Item[] => {
     const base = { key: service.id, title: service.name, serviceId: service.id }
-    if (facts.health === 'down') return [{ ...base, tone: 'down', text: t(`status.reason.${facts.reason}`) }]
-    if (facts.health === 'draining') return [{ ...base, tone: 'draining', text: t('status.reason.draining') }]
+    if (facts.health === 'down' || facts.health === 'degraded' || facts.health === 'draining') {
+      return [{ ...base, tone: facts.health, text: reasonOf(facts) }]
+    }
     return []
   })
 }

@@ -1,7 +1,7 @@
 /** A virtual service, its address and its pool in one form. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
-import { poolsQuery, virtualIpsQuery } from '../../api/queries.ts'
+import { monitorsQuery, poolsQuery, virtualIpsQuery } from '../../api/queries.ts'
 import { parseMembers } from '../../members/parseMembers.ts'
 import { type Mode, MODES } from '../../services/modes.ts'
 import type { Field, Values } from '../../ui/form/fields.ts'
@@ -18,6 +18,7 @@ const INITIAL: Values = {
   poolKind: 'new',
   default_pool_id: null,
   members: [],
+  monitor_ids: [],
 }
 
 const isNew = ({ poolKind }: Values) => poolKind === 'new'
@@ -29,6 +30,7 @@ function useFields(): readonly Field[] {
   const { t } = useTranslation()
   const { data: virtualIps = [] } = useQuery(virtualIpsQuery)
   const { data: pools = [] } = useQuery(poolsQuery)
+  const { data: monitors = [] } = useQuery(monitorsQuery)
   return [
     { path: 'name', kind: 'text', label: 'field.name', help: 'help.name', required: true },
     {
@@ -65,6 +67,14 @@ function useFields(): readonly Field[] {
       when: isNew,
     },
     {
+      path: 'monitor_ids',
+      kind: 'several',
+      label: 'field.monitors',
+      help: 'help.monitors',
+      choices: monitors.map(({ id, name }) => ({ value: id, label: name })),
+      when: (values) => isNew(values) && monitors.length > 0,
+    },
+    {
       path: 'default_pool_id',
       kind: 'choice',
       label: 'create.choosePool',
@@ -89,6 +99,7 @@ export function CreateService({ close, done }: { close: () => void; done: (id: s
       address: String(address).trim(),
       port: Number(port),
       mode: mode as Mode,
+      monitors: [...(values.monitor_ids as readonly string[])],
       pool,
     }
     const id = await createService(wanted, virtualIps)

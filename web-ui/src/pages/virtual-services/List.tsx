@@ -38,7 +38,7 @@ export function ServiceList() {
   const setSearch = (next: typeof search) => void navigate({ to: '/virtual-services', search: next, replace: true })
 
   const pills: Pill<ServiceRow>[] = [
-    ...(['down', 'draining', 'unknown', 'off'] as const).map((health) => ({
+    ...(['down', 'degraded', 'draining', 'unknown', 'up', 'off'] as const).map((health) => ({
       id: health,
       label: t(`health.${health}`),
       tone: healthTone(health),

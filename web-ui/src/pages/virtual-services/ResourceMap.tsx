@@ -90,7 +90,9 @@ export function ResourceMap({ service, pool, members }: Props) {
                 <span className="mono">
                   {member.address}:{member.port}
                 </span>
-                {!serves(facts.health) && <span className="map-word">{t(`health.${facts.health}`)}</span>}
+                {!serves(facts.health) && (
+                  <bdi className="map-word cut">{facts.words ?? t(`health.${facts.health}`)}</bdi>
+                )}
               </div>
             )
           })}

@@ -10,6 +10,8 @@ export interface NewService {
   address: string
   port: number
   mode: Mode
+  /** What watches the members of a new pool. */
+  monitors: string[]
   pool: { id: string } | { members: PastedMember[] }
 }
 
@@ -23,8 +25,8 @@ export async function createService(wanted: NewService, known: readonly VirtualI
   const undo: Undo[] = []
   try {
     const virtualIp = await virtualIpAt(wanted.address, known, undo)
-    const pool = 'id' in wanted.pool ? wanted.pool.id : await poolOf(name, wanted.pool.members, undo)
-    const body = { name, virtual_ip_ids: [virtualIp], ...MODES[wanted.mode], port, default_pool_id: pool }
+    const pool = 'id' in wanted.pool ? wanted.pool.id : await poolOf(wanted, wanted.pool.members, undo)
+    const body = { name, virtual_ip_ids: [virtualIp], ...MODES[wanted.mode], timeouts: {}, port, default_pool_id: pool }
     return (await services.create(body)).id
   } catch (error) {
     for (const step of undo.reverse()) await step().catch(() => {})
@@ -40,8 +42,13 @@ async function virtualIpAt(address: string, known: readonly VirtualIp[], undo: U
   return id
 }
 
-async function poolOf(name: string, members: readonly PastedMember[], undo: Undo[]): Promise<string> {
-  const { id } = await pools.create({ name })
+async function poolOf(
+  { name, mode, monitors }: NewService,
+  members: readonly PastedMember[],
+  undo: Undo[],
+): Promise<string> {
+  const protocol = MODES[mode].protocol === 'udp' ? ('udp' as const) : ('tcp' as const)
+  const { id } = await pools.create({ name, protocol, monitor_ids: monitors })
   undo.push(removal(pools as never, id))
   for (const member of members) await membersOf(id).create(member)
   return id
