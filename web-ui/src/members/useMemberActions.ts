@@ -38,18 +38,18 @@ export function useMemberActions(poolId: string) {
   }
 }
 
-/** What an operator wrote of a member: all but what the appliance adds. */
-function specOf(member: Member): MemberSpec {
-  const observed = [
-    'id',
-    'provisioning_status',
-    'operating_status',
-    'status_reason',
-    'conditions',
-    'generation',
-    'observed_generation',
-    'created_at',
-    'updated_at',
-  ]
-  return Object.fromEntries(Object.entries(member).filter(([key]) => !observed.includes(key))) as MemberSpec
-}
+const WRITTEN = [
+  'name',
+  'description',
+  'tags',
+  'enabled',
+  'address',
+  'port',
+  'state',
+  'weight',
+  'backup',
+  'connection_limit',
+] as const satisfies readonly (keyof MemberSpec)[]
+
+/** What an operator wrote of a member, without what the appliance adds. */
+const specOf = (member: Member) => Object.fromEntries(WRITTEN.map((key) => [key, member[key]])) as unknown as MemberSpec

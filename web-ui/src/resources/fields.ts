@@ -84,8 +84,15 @@ export function useUserFields(): readonly Field[] {
   )
 }
 
-const isHttp = ({ kind }: Values) => kind === 'http'
-const isTcp = ({ kind }: Values) => kind === 'tcp'
+const CHECK_KINDS = ['http', 'https', 'tcp', 'tls', 'udp', 'icmp', 'grpc', 'postgres', 'mysql', 'redis'] as const
+const CHECK_NAMES: Partial<Record<(typeof CHECK_KINDS)[number], string>> = {
+  grpc: 'gRPC',
+  postgres: 'PostgreSQL',
+  mysql: 'MySQL',
+  redis: 'Redis',
+}
+const isHttp = ({ kind }: Values) => kind === 'http' || kind === 'https'
+const isTcp = ({ kind }: Values) => kind === 'tcp' || kind === 'udp'
 const MILLISECONDS = { kind: 'number', min: 100, max: 3_600_000, unit: 'ms' } as const
 const IN_A_ROW = { kind: 'number', min: 1, max: 100, required: true } as const
 
@@ -95,10 +102,7 @@ export const monitorFields: readonly Field[] = [
     path: 'kind',
     kind: 'choice',
     label: 'field.kind',
-    choices: [
-      { value: 'http', label: 'HTTP' },
-      { value: 'tcp', label: 'TCP' },
-    ],
+    choices: CHECK_KINDS.map((kind) => ({ value: kind, label: CHECK_NAMES[kind] ?? kind.toUpperCase() })),
   },
   { path: 'settings.path', kind: 'mono', label: 'field.path', placeholder: '/health', when: isHttp },
   { path: 'settings.host', kind: 'mono', label: 'field.host', help: 'help.host', when: isHttp },

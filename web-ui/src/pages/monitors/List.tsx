@@ -102,7 +102,8 @@ export function MonitorList() {
 
 /** What a check asks for, in one line. */
 function asked({ kind, settings }: Monitor): string | null {
-  if (kind === 'http' && 'path' in settings) return `${settings.method} ${settings.path} → ${settings.codes.join(', ')}`
+  if ((kind === 'http' || kind === 'https') && 'codes' in settings)
+    return `${settings.method} ${settings.path} → ${settings.codes.join(', ')}`
   return 'expect' in settings && settings.expect ? `→ ${settings.expect}` : null
 }
 
