@@ -11,6 +11,7 @@ use super::{list, metadata, text};
 const ARROWS: &[(&str, &[&str])] = &[
     ("api-tests", &[]),
     ("dpdk-sys", &[]),
+    ("lb-cli", &[]),
     ("lb-compile", &["lb-model"]),
     ("lb-dpdk", &["dpdk-sys"]),
     ("lb-engine", &["lb-mem", "lb-model"]),
