@@ -7,7 +7,7 @@ interface Props extends Pick<LinkProps, 'to' | 'params'> {
   resource: Pick<Resource, 'name' | 'tags' | 'provisioning_status' | 'status_reason'>
 }
 
-const TAGS = 2
+const TAGS = 1
 
 export function Name({ resource, ...link }: Props) {
   const { name, tags } = resource
