@@ -207,7 +207,7 @@ async function editConflict() {
   await page.getByRole('link', { name: 'spare' }).click()
   await dialog().getByText('This pool has no members').waitFor()
   await page.keyboard.press('e')
-  const form = page.getByRole('dialog', { name: 'Edit spare' })
+  const form = page.getByRole('dialog', { name: /^Edit / })
   await form.getByRole('textbox', { name: 'Name' }).fill('mine')
   await form.getByText('More settings').click()
   await form.getByRole('textbox', { name: 'Description' }).fill('Both wrote this')

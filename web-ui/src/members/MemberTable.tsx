@@ -201,30 +201,32 @@ export function MemberTable({ poolId, members, giver }: Props) {
       {members.length === 0 ? (
         <Empty title={t('detail.noMembers')} help={t('detail.noMembersHelp')} />
       ) : (
-        <DataTable
-          label={t('detail.members')}
-          rows={rows}
-          columns={columns}
-          idOf={({ id }) => id}
-          nameOf={({ name }) => name}
-          toneOf={(member) => healthTone(memberFacts(member).health)}
-          sorting={sorting}
-          setSorting={setSorting}
-          selected={readOnly === undefined ? selected : undefined}
-          setSelected={readOnly === undefined ? setSelected : undefined}
-          actions={
-            readOnly !== undefined
-              ? undefined
-              : (member) => (
-                  <Actions
-                    member={member}
-                    switchTo={(state) => void switchTo([member], state)}
-                    edit={() => setEditing(member)}
-                    remove={() => void remove([member])}
-                  />
-                )
-          }
-        />
+        <div className="scroll-x">
+          <DataTable
+            label={t('detail.members')}
+            rows={rows}
+            columns={columns}
+            idOf={({ id }) => id}
+            nameOf={({ name }) => name}
+            toneOf={(member) => healthTone(memberFacts(member).health)}
+            sorting={sorting}
+            setSorting={setSorting}
+            selected={readOnly === undefined ? selected : undefined}
+            setSelected={readOnly === undefined ? setSelected : undefined}
+            actions={
+              readOnly !== undefined
+                ? undefined
+                : (member) => (
+                    <Actions
+                      member={member}
+                      switchTo={(state) => void switchTo([member], state)}
+                      edit={() => setEditing(member)}
+                      remove={() => void remove([member])}
+                    />
+                  )
+            }
+          />
+        </div>
       )}
       {adding && <AddMembers poolId={poolId} close={() => setAdding(false)} />}
       {editing !== null && (
