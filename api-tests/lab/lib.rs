@@ -9,6 +9,7 @@
 
 mod api;
 mod appliance;
+mod certificate;
 mod command;
 mod hugepages;
 mod members;
@@ -26,6 +27,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use api::{Api, Reply};
 pub use appliance::Appliance;
+pub use certificate::Certificate;
 pub use members::{BIG_BYTES, Member};
 pub use namespace::Namespace;
 pub use options::{Checksum, Driver, LabOptions};

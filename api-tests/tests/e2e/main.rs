@@ -11,6 +11,7 @@ mod proxy;
 mod restarts;
 mod scheduling;
 mod stage;
+mod tls;
 mod udp;
 mod workers;
 

@@ -1,5 +1,6 @@
 //! Services that the appliance answers itself: what clients and members see of the layer-7 plane.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -191,4 +192,60 @@ fn requests_follow_each_other_on_one_connection() -> Result<()> {
         (&json!(1), &json!(2))
     );
     leave(stage)
+}
+
+#[test]
+fn changes_under_load_lose_no_request() -> Result<()> {
+    change_under_load(200)
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn ten_thousand_changes_under_load_lose_no_request() -> Result<()> {
+    change_under_load(10_000)
+}
+
+/// Changes everything that a service can be made of, one thing after the other, while `wrk` asks it.
+fn change_under_load(changes: usize) -> Result<()> {
+    let stage = set(Driver::AfXdp)?;
+    let url = format!("http://{VIRTUAL_IP}:{PORT}/");
+    let mut wrk = stage.lab.client().command("wrk");
+    // It is stopped when all is done.
+    wrk.args(["--threads", "1", "--connections", "16", "--duration", "1h", &url]).stdout(Stdio::piped());
+    let wrk = wrk.spawn().context("cannot run wrk")?;
+    let members = stage.api.get(&format!("/pools/{}/members", stage.pool))?.expect_status(200)?.body;
+    let member = members["items"][0]["id"].as_str().context("no member")?;
+    let member = format!("/pools/{}/members/{member}", stage.pool);
+    for change in 0..changes {
+        match change % 4 {
+            0 => patch(&stage, &member, &json!({ "state": "drain" }))?,
+            1 => patch(&stage, &member, &json!({ "state": "enabled", "weight": 1 + change % 7 }))?,
+            2 => {
+                let other = json!({
+                    "name": "other", "virtual_ip_ids": [stage.virtual_ip], "protocol": "http", "port": 9090,
+                    "default_pool_id": stage.pool,
+                });
+                stage.api.create("/virtual-services", &other)?;
+            }
+            _ => {
+                let listed = stage.api.get("/virtual-services?name=other")?.expect_status(200)?.body;
+                let id = listed["items"][0]["id"].as_str().context("no service")?;
+                stage.api.remove(&format!("/virtual-services/{id}"))?;
+            }
+        }
+    }
+    stage.await_forwarding()?;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(wrk.id())?).context("wrk has no number")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let said = String::from_utf8(wrk.wait_with_output()?.stdout)?;
+    ensure!(said.contains(" requests in "), "wrk did nothing: {said}");
+    ensure!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "requests were lost: {said}");
+    let endings = proxy_stats(&stage)?["services"][0]["endings"].take();
+    // Those of wrk's requests that it stopped waiting for.
+    ensure!(endings.as_object().is_none_or(|all| all.keys().all(|name| name == "client_gone")), "{endings}");
+    Ok(())
+}
+
+fn patch(stage: &Stage, path: &str, change: &Value) -> Result<()> {
+    stage.api.patch(path, "*", change)?.expect_status(200).map(drop)
 }

@@ -1,9 +1,9 @@
 //! What the layer-7 plane is told: proxied services on their enabled addresses, and the pools that they name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService};
-use lb_model::l7::{L7Member, L7Pool, L7Service};
+use lb_model::l7::{L7Certificate, L7Member, L7Pool, L7Service};
 use lb_model::snapshot::{Endpoint, L4Protocol};
 use lb_model::{Health, L7Snapshot, PoolId};
 
@@ -15,7 +15,7 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
     let mut services = Vec::new();
     let mut named = BTreeMap::new();
     for wanted in want.proxied_services.iter().filter(|service| service.enabled) {
-        let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, timeouts, enabled: _ } =
+        let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, timeouts, tls, enabled: _ } =
             wanted;
         let mut on = addresses(*id, virtual_ip_ids, &virtual_ips)?;
         if on.is_empty() {
@@ -33,11 +33,26 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
             protocol: *protocol,
             pool: *default_pool_id,
             timeouts: *timeouts,
+            tls: tls.clone(),
         });
     }
     services.sort_unstable_by_key(|service| service.id);
     let pools = named.into_iter().map(|(id, of)| pool(id, of, seen)).collect();
-    Ok(L7Snapshot { generation: want.generation, services, pools })
+    let certificates = shown(want, &services);
+    Ok(L7Snapshot { generation: want.generation, services, pools, certificates })
+}
+
+/// The certificates that somebody shows, and no others: the plane need not know what nobody uses.
+fn shown(want: &DesiredState, services: &[L7Service]) -> Vec<L7Certificate> {
+    let named: HashSet<_> = services
+        .iter()
+        .filter_map(|service| service.tls.as_ref())
+        .flat_map(|tls| &tls.certificates)
+        .collect();
+    let mut certificates: Vec<_> =
+        want.certificates.iter().filter(|certificate| named.contains(&certificate.id)).cloned().collect();
+    certificates.sort_unstable_by_key(|certificate| certificate.id);
+    certificates
 }
 
 /// Every end that is offered.

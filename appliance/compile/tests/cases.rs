@@ -72,6 +72,7 @@ fn example() -> DesiredState {
         virtual_services: vec![service(10, &[2, 1], 80, Some(20))],
         proxied_services: vec![],
         pools: vec![pool(20, members)],
+        certificates: vec![],
     }
 }
 
@@ -162,6 +163,7 @@ fn a_large_configuration_compiles_in_a_moment() {
         virtual_services: ids.clone().map(|n| service(n, &[n], 443, Some(n))).collect(),
         proxied_services: vec![],
         pools: ids.map(|n| pool(n, members(n))).collect(),
+        certificates: vec![],
     };
     let started = Instant::now();
     let compiled = compile(&want, &Health::default()).unwrap();
@@ -213,6 +215,7 @@ fn proxied(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Pro
         port: port(listen),
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
         timeouts: L7Timeouts { idle_s: 60, request_s: 10, connect_s: 5, response_s: 60 },
+        tls: None,
         enabled: true,
     }
 }

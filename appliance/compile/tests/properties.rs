@@ -74,6 +74,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
             virtual_services,
             proxied_services: vec![],
             pools,
+            certificates: vec![],
         }
     })
 }

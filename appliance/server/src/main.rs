@@ -17,6 +17,7 @@ mod signin;
 mod store;
 mod tls;
 mod unconfirmed;
+mod vault;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -108,6 +109,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let tls = tls::acceptor(&config.state_dir.join("tls"), listen.ip())?;
 
+    vault::open(&config.key_file())?;
     let wake = Arc::new(Notify::new());
     let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
     let sign_in = SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?;

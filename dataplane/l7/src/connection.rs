@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::{StatusCode, Version};
 use lb_model::l7::Ending;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use crate::balance::Ends;
 use crate::body::BodyError;
-use crate::client::{NoHead, SharedClient};
+use crate::client::{NoHead, SharedClient, seconds};
 use crate::forward::{self, Answer};
 use crate::h1::{
     Framing, Refusal, RequestHead, SendError, Sender, is_bodiless, read_request, write_response_head,
@@ -24,12 +25,34 @@ pub(crate) async fn serve(stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>)
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let client = SharedClient::new(Stream::Plain(stream), &service.timeouts);
-    let origin = Origin::new(ends.client, ends.service, "http");
-    drop(service);
-    while let Some(Next::Another) = serve_one(&client, &origin, &cell).await {}
-    client.close().await;
+    let scheme = if service.tls.is_some() { "https" } else { "http" };
+    if let Some(stream) = open(stream, &service).await {
+        let client = SharedClient::new(stream, &service.timeouts);
+        let origin = Origin::new(ends.client, ends.service, scheme);
+        drop(service);
+        while let Some(Next::Another) = serve_one(&client, &origin, &cell).await {}
+        client.close().await;
+    }
     cell.load().counters.closed();
+}
+
+/// What requests come on: inside of TLS, where the service has it.
+async fn open(stream: TcpStream, service: &Service) -> Option<Stream> {
+    let Some(tls) = &service.tls else { return Some(Stream::Plain(stream)) };
+    let patience = seconds(service.timeouts.request_s);
+    let shaken = tokio::time::timeout(patience, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await;
+    match shaken {
+        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(service = %service.id, %error, "no TLS came about");
+            service.counters.ended(Ending::TlsFailed);
+            None
+        }
+        Err(_) => {
+            service.counters.ended(Ending::ClientTimeout);
+            None
+        }
+    }
 }
 
 /// What comes after a request.

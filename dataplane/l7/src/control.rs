@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::listen::{self, ListenError};
 use crate::service::State;
+use crate::tls::{TlsError, TlsMaker};
 use crate::worker::{Order, Worker};
 
 /// Why a publication was not taken.
@@ -22,6 +23,9 @@ pub(crate) enum PublishError {
     /// An address is taken by somebody else.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A certificate cannot be shown.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A change of another generation than the one that is worked by.
     #[error("generation {0} is worked by, not {1}")]
     OtherGeneration(Generation, Generation),
@@ -44,8 +48,8 @@ struct Inner {
 }
 
 impl Control {
-    pub(crate) fn new(workers: Vec<Worker>, kept_at: PathBuf) -> Self {
-        let state = State::new(workers.len());
+    pub(crate) fn new(workers: Vec<Worker>, kept_at: PathBuf, key_file: PathBuf) -> Self {
+        let state = State::new(workers.len(), TlsMaker::new(key_file));
         let inner = Inner { snapshot: L7Snapshot::default(), state, listening: BTreeMap::new() };
         Self { workers, kept_at, inner: Mutex::new(inner) }
     }
@@ -113,7 +117,7 @@ impl Control {
         let opened = fresh
             .map(|(address, service)| Ok((*address, *service, listen::open(*address, self.workers.len())?)))
             .collect::<Result<Vec<_>, ListenError>>()?;
-        inner.state.take(&snapshot);
+        inner.state.take(&snapshot)?;
         for (address, service, sockets) in opened {
             let Some(cell) = inner.state.cell(service) else { continue };
             for (worker, socket) in self.workers.iter().zip(sockets) {

@@ -20,6 +20,7 @@ mod pool;
 mod serve;
 mod service;
 mod stream;
+mod tls;
 mod worker;
 
 use std::io::Write as _;
@@ -69,6 +70,7 @@ fn run(config: &ApplianceConfig) -> anyhow::Result<()> {
     let control = Arc::new(Control::new(
         started.context("cannot start a worker")?,
         config.state_dir.join("l7/snapshot.json"),
+        config.key_file(),
     ));
     control.resume();
     serve::serve(listener, control)?;

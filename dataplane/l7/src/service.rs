@@ -10,9 +10,11 @@ use arc_swap::ArcSwap;
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
 use lb_model::l7::{L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts};
 use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
 use crate::counters::{MemberCounters, ServiceCounters};
+use crate::tls::{TlsError, TlsMaker};
 
 /// A virtual service as of one snapshot.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Service {
     pub(crate) protocol: L7Protocol,
     pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) timeouts: L7Timeouts,
+    /// How TLS ends here, if it does.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) counters: Arc<ServiceCounters>,
     /// It is offered no more: connections end with their current request.
     pub(crate) removed: bool,
@@ -107,6 +111,7 @@ impl Drop for OpenRequest {
 #[derive(Debug)]
 pub(crate) struct State {
     workers: usize,
+    tls: TlsMaker,
     members_made: AtomicU64,
     members: HashMap<(PoolId, MemberId), Arc<Member>>,
     services: BTreeMap<VirtualServiceId, Arc<ServiceCell>>,
@@ -114,9 +119,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize, tls: TlsMaker) -> Self {
         Self {
             workers,
+            tls,
             members_made: AtomicU64::new(0),
             members: HashMap::new(),
             services: BTreeMap::new(),
@@ -125,14 +131,16 @@ impl State {
     }
 
     /// Brings all services to what the snapshot says. Those who hold a cell meet it with their next request.
-    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) {
+    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<(), TlsError> {
+        // What can fail goes first: a refused snapshot has changed nothing.
+        let configs = self.tls.take(snapshot)?;
         self.take_pools(&snapshot.pools);
         let mut services = BTreeMap::new();
         for of in &snapshot.services {
             let cell = self.services.remove(&of.id);
             let counters = cell.as_ref().map(|cell| Arc::clone(&cell.load().counters));
             let counters = counters.unwrap_or_else(|| Arc::new(ServiceCounters::new(self.workers)));
-            let service = Arc::new(self.service(of, counters));
+            let service = Arc::new(self.service(of, counters, configs.get(&of.id).cloned()));
             let cell = match cell {
                 Some(cell) => {
                     cell.store(service);
@@ -145,6 +153,7 @@ impl State {
         for cell in std::mem::replace(&mut self.services, services).into_values() {
             retire(&cell);
         }
+        Ok(())
     }
 
     pub(crate) fn cell(&self, service: VirtualServiceId) -> Option<Arc<ServiceCell>> {
@@ -170,13 +179,19 @@ impl State {
         statuses
     }
 
-    fn service(&self, of: &L7Service, counters: Arc<ServiceCounters>) -> Service {
-        let L7Service { id, addresses: _, port: _, protocol, pool, timeouts } = of;
+    fn service(
+        &self,
+        of: &L7Service,
+        counters: Arc<ServiceCounters>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Service {
+        let L7Service { id, addresses: _, port: _, protocol, pool, timeouts, tls: _ } = of;
         Service {
             id: *id,
             protocol: *protocol,
             pool: pool.and_then(|pool| self.pools.get(&pool).cloned()),
             timeouts: *timeouts,
+            tls,
             counters,
             removed: false,
         }
@@ -220,12 +235,13 @@ impl State {
 /// Tells those who hold the cell that the service is offered no more.
 fn retire(cell: &ServiceCell) {
     let last = cell.load();
-    let Service { id, protocol, pool, timeouts, counters, removed: _ } = &**last;
+    let Service { id, protocol, pool, timeouts, tls, counters, removed: _ } = &**last;
     cell.store(Arc::new(Service {
         id: *id,
         protocol: *protocol,
         pool: pool.clone(),
         timeouts: *timeouts,
+        tls: tls.clone(),
         counters: Arc::clone(counters),
         removed: true,
     }));

@@ -202,6 +202,11 @@ impl ApplianceConfig {
         self.run_dir.join("l4.sock")
     }
 
+    /// The key that secrets are sealed with, beside the database and never in it.
+    pub fn key_file(&self) -> PathBuf {
+        self.state_dir.join("seal.key")
+    }
+
     /// The socket that `penstock-l7` listens on.
     pub fn l7_socket(&self) -> PathBuf {
         self.run_dir.join("l7.sock")

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::l7::{L7Protocol, L7Timeouts};
+use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
 use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
@@ -22,6 +22,8 @@ pub struct DesiredState {
     pub proxied_services: Vec<ProxiedService>,
     /// Who serves it.
     pub pools: Vec<Pool>,
+    /// What is shown to clients that speak TLS.
+    pub certificates: Vec<L7Certificate>,
 }
 
 /// An address that the appliance answers for.
@@ -71,6 +73,8 @@ pub struct ProxiedService {
     pub default_pool_id: Option<PoolId>,
     /// How long each phase of a request may take.
     pub timeouts: L7Timeouts,
+    /// How TLS ends here, for a protocol that has it.
+    pub tls: Option<L7Tls>,
     /// A disabled service is not offered.
     pub enabled: bool,
 }
@@ -134,7 +138,7 @@ impl ServiceProtocol {
     pub fn transport(self) -> L4Protocol {
         match self {
             Self::L4(protocol) => protocol,
-            Self::L7(L7Protocol::Http) => L4Protocol::Tcp,
+            Self::L7(L7Protocol::Http | L7Protocol::Https) => L4Protocol::Tcp,
         }
     }
 }

@@ -48,4 +48,6 @@ ids! {
     MonitorId,
     /// A member of a pool: one server's address and port.
     MemberId,
+    /// A certificate with its private key.
+    CertificateId,
 }

@@ -10,14 +10,16 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{Generation, Scheduler, Weight};
-use crate::{L4Port, MemberId, PoolId, VirtualServiceId};
+use crate::{CertificateId, L4Port, MemberId, PoolId, VirtualServiceId};
 
 /// A protocol that the layer-7 plane speaks with clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum L7Protocol {
-    /// HTTP/1.1, and HTTP/2 by prior knowledge.
+    /// HTTP/1.1.
     Http,
+    /// The same inside of TLS, which ends here.
+    Https,
 }
 
 /// What the layer-7 plane works by: every service with its pools.
@@ -30,6 +32,8 @@ pub struct L7Snapshot {
     pub services: Vec<L7Service>,
     /// The pools that they name.
     pub pools: Vec<L7Pool>,
+    /// The certificates that they show.
+    pub certificates: Vec<L7Certificate>,
 }
 
 /// A virtual service that the plane answers itself.
@@ -48,7 +52,46 @@ pub struct L7Service {
     pub pool: Option<PoolId>,
     /// How long each phase may take.
     pub timeouts: L7Timeouts,
+    /// How TLS ends here, for a protocol that has it.
+    pub tls: Option<L7Tls>,
 }
+
+/// How a service ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Tls {
+    /// What is shown: by the name that the client asks for, and the first one where no name fits.
+    pub certificates: Vec<CertificateId>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246, with forward secrecy and authenticated encryption only.
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// A certificate. Its key is sealed with the appliance's key file, here and wherever this is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Certificate {
+    /// The certificate.
+    pub id: CertificateId,
+    /// It and those that lead to its root, as PEM.
+    pub chain: String,
+    /// Base64 of a nonce of 12 bytes, and its private key (PEM) under AES-256-GCM with [`KEY_SEAL`].
+    pub sealed_key: String,
+}
+
+/// What is authenticated beside a sealed private key, so that a seal of something else is never taken for one.
+pub const KEY_SEAL: &[u8] = b"penstock private key 1";
 
 /// How long each phase of a request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +197,8 @@ macro_rules! endings {
 endings! {
     /// The client sent what is no request, or one that could be read in two ways.
     BadRequest => "bad_request",
+    /// No TLS came about: the client gave up, or nothing was found that both speak.
+    TlsFailed => "tls_failed",
     /// The head of a request is larger than any may be.
     HeadTooLarge => "head_too_large",
     /// The client took too long to send its request.

@@ -15,7 +15,7 @@ pub mod snapshot;
 
 pub use addr::{L4Port, MacAddr, Prefix};
 pub use desired::DesiredState;
-pub use id::{MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
+pub use id::{CertificateId, MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
 pub use l7::L7Snapshot;
 pub use observed::Health;
 pub use snapshot::{Generation, HealthDelta, HostPlan, L4Snapshot};

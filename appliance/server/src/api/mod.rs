@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod author;
 mod body;
+mod certificates;
 mod config;
 mod console;
 mod describe;
@@ -43,7 +44,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use crate::domain::{Member, Monitor, Permission, Pool, VirtualIp, VirtualService};
+use crate::domain::{Certificate, Member, Monitor, Permission, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
 use crate::probe::Board;
@@ -140,6 +141,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(session::routes());
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
+    routes.extend(resource::routes::<Certificate>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
     routes.extend(resource::routes::<Monitor>());

@@ -31,7 +31,8 @@ use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
 use crate::domain::{
-    Changeset, Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp, VirtualService,
+    Certificate, Changeset, Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp,
+    VirtualService,
 };
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
@@ -118,6 +119,7 @@ fn schemas() -> Vec<Named> {
     let mut schemas = Vec::new();
     resource::<VirtualIp>(&mut schemas);
     resource::<VirtualService>(&mut schemas);
+    resource::<Certificate>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
     resource::<Monitor>(&mut schemas);

@@ -6,6 +6,7 @@
 //! inside the transaction that writes.
 
 mod author;
+mod certificate;
 mod changeset;
 mod delta;
 mod event;
@@ -34,6 +35,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub(crate) use author::Author;
+pub(crate) use certificate::{Certificate, PrivateKey};
 pub(crate) use changeset::{Changeset, Operation};
 pub(crate) use delta::{Action, Change, Delta};
 pub(crate) use event::{NewEvent, Severity};
@@ -52,7 +54,7 @@ pub(crate) use timestamp::Timestamp;
 pub(crate) use token::Token;
 pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
-pub(crate) use virtual_service::VirtualService;
+pub(crate) use virtual_service::{Tls, VirtualService};
 
 /// A kind of resource: the struct that implements it holds the fields that only this kind has.
 pub(crate) trait Kind:

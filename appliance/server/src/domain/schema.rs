@@ -2,7 +2,8 @@
 
 use utoipa::ToSchema;
 
-/// What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1, and HTTP/2 by prior knowledge).
+/// What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1), and so is `https`, whose
+/// TLS ends here.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "tcp")]
 #[expect(dead_code, reason = "a shape for the API's description")]
@@ -10,6 +11,18 @@ pub(crate) enum Protocol {
     Tcp,
     Udp,
     Http,
+    Https,
+}
+
+/// A version of TLS.
+#[derive(ToSchema)]
+#[schema(example = "1.2")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum TlsVersion {
+    #[schema(rename = "1.2")]
+    Tls12,
+    #[schema(rename = "1.3")]
+    Tls13,
 }
 
 /// After how many seconds of silence a connection is forgotten.

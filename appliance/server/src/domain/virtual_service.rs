@@ -1,20 +1,21 @@
 //! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
-use lb_model::l7::L7Protocol;
+use lb_model::l7::{L7Protocol, TlsVersion};
 use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts};
-use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{CertificateId, L4Port, PoolId, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Kind;
-use super::fields::{self, Fields};
+use super::fields::{self, Fault, Fields};
 
 /// The protocols that are balanced.
 const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
     ("tcp", ServiceProtocol::L4(L4Protocol::Tcp)),
     ("udp", ServiceProtocol::L4(L4Protocol::Udp)),
     ("http", ServiceProtocol::L7(L7Protocol::Http)),
+    ("https", ServiceProtocol::L7(L7Protocol::Https)),
 ];
 
 /// How packets can reach the members.
@@ -41,7 +42,7 @@ pub(crate) struct VirtualService {
     /// The port clients connect to.
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
     pub(crate) port: L4Port,
-    /// How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`.
+    /// How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`.
     #[schema(value_type = super::schema::Forwarding)]
     pub(crate) forwarding: ServiceForwarding,
     /// The pool that serves it; with null, new connections are dropped.
@@ -50,6 +51,42 @@ pub(crate) struct VirtualService {
     /// When connections are forgotten.
     #[schema(value_type = super::schema::Timeouts)]
     pub(crate) timeouts: Timeouts,
+    /// How TLS ends here: for protocol `https`, and null for the others.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// How a service ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ServiceTls)]
+pub(crate) struct Tls {
+    /// The certificates to show: by the name that the client asks for, and the first one where no name fits.
+    #[schema(value_type = Vec<super::schema::Identifier>, min_items = 1, max_items = 256)]
+    pub(crate) certificate_ids: Vec<CertificateId>,
+    /// The oldest version that is spoken.
+    #[schema(value_type = super::schema::TlsVersion, default = "1.2")]
+    pub(crate) min_version: TlsVersion,
+}
+
+impl Tls {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let certificate_ids = fields.list("certificate_ids", 1..=256, fields::id);
+        let versions = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+        let min_version = fields.optional("min_version", TlsVersion::Tls12, fields::supported(versions));
+        Some(Self { certificate_ids: certificate_ids?, min_version: min_version? })
+    }
+
+    /// Whether it is there follows from the protocol.
+    #[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there is any")]
+    fn read_for(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
+        match protocol {
+            Some(ServiceProtocol::L7(L7Protocol::Https)) => fields.object("tls", Self::read).map(Some),
+            Some(_) => fields.nullable("tls", |_| {
+                Err(Fault::new("unsupported", "only a service of protocol https ends TLS"))
+            }),
+            // The protocol itself is wrong: nothing can be said of this.
+            None => fields.nullable("tls", |_| Ok(())).map(|_| None),
+        }
+    }
 }
 
 /// The seconds after which silent connections are forgotten. Exchanges by UDP are short: theirs are forgotten sooner.
@@ -100,6 +137,7 @@ impl Kind for VirtualService {
         let forwarding = read_forwarding(protocol, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
+        let tls = Tls::read_for(protocol, fields);
         Some(Self {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,
@@ -107,6 +145,7 @@ impl Kind for VirtualService {
             forwarding: forwarding?,
             default_pool_id: default_pool_id?,
             timeouts: timeouts?,
+            tls: tls?,
         })
     }
 }

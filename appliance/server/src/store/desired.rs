@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
-use lb_model::l7::L7Timeouts;
+use lb_model::l7::{L7Certificate, L7Timeouts, L7Tls};
 use lb_model::snapshot::Weight;
 use lb_model::{L4Port, MemberId, PoolId};
 use sqlx::{FromRow, SqliteConnection};
@@ -13,7 +13,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
-use crate::domain::{Pool, Record, Spec, VirtualIp, VirtualService};
+use crate::domain::{Certificate, Pool, Record, Spec, Tls, VirtualIp, VirtualService};
 
 impl Store {
     /// Reads it all in one transaction, so that it is one generation, whole.
@@ -29,6 +29,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredSta
     let virtual_ips = all::<VirtualIp>(connection).await?;
     let services = all::<VirtualService>(connection).await?;
     let pools = all::<Pool>(connection).await?;
+    let certificates = all::<Certificate>(connection).await?;
     let mut members = members_by_pool(connection).await?;
     let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
     for record in services {
@@ -43,6 +44,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredSta
         virtual_services,
         proxied_services,
         pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
+        certificates: certificates.into_iter().filter_map(certificate).collect(),
     })
 }
 
@@ -65,7 +67,7 @@ enum Offered {
 
 fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
-    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts } = own;
+    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, tls } = own;
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
         (ServiceProtocol::L4(protocol), ServiceForwarding::Packets(forwarding)) => {
@@ -88,6 +90,10 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
                 port,
                 default_pool_id,
                 timeouts: L7Timeouts { idle_s: timeouts.idle_s, request_s: 10, connect_s: 5, response_s: 60 },
+                tls: tls.map(|Tls { certificate_ids, min_version }| L7Tls {
+                    certificates: certificate_ids,
+                    min_version,
+                }),
                 enabled,
             }))
         }
@@ -103,6 +109,13 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
     let Spec { meta, own: Pool { protocol: _, algorithm, monitor_ids: _ } } = record.spec;
     let members = members.remove(&record.id).unwrap_or_default();
     desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members }
+}
+
+fn certificate(record: Record<Certificate>) -> Option<L7Certificate> {
+    let Certificate { chain, private_key } = record.spec.own;
+    // One without its key is never written.
+    let sealed_key = private_key?.sealed.0;
+    Some(L7Certificate { id: record.id, chain, sealed_key })
 }
 
 /// A member with its pool: the one resource of which there are many, read without what only people need.

@@ -10,8 +10,8 @@ use super::edit::Edit;
 use super::table::{record, select, within as belongs};
 use super::{Place, StoreError, Table};
 use crate::domain::{
-    Changeset, Expected, FieldError, Member, Monitor, Pool, Record, Spec, Token, User, VirtualIp,
-    VirtualService,
+    Certificate, Changeset, Expected, FieldError, Member, Monitor, Pool, Record, Spec, Token, User,
+    VirtualIp, VirtualService,
 };
 
 /// What a function of a trait object answers later.
@@ -26,6 +26,7 @@ static KINDS: &[&dyn AnyTable] = &[
     &Any::<Monitor>::alone(),
     &Any::<Pool>::alone(),
     &Any::<Member>::within("pools"),
+    &Any::<Certificate>::alone(),
     &Any::<VirtualService>::alone(),
     &Any::<User>::alone(),
     &Any::<Token>::within("users"),

@@ -7,6 +7,7 @@
 mod accounts;
 mod audit;
 mod batch;
+mod certificates;
 mod changesets;
 mod columns;
 mod desired;

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::VirtualService;
+use crate::domain::{Tls, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -23,14 +23,16 @@ pub(crate) struct VirtualServiceRow {
     opening_timeout_s: u32,
     idle_timeout_s: u32,
     closing_timeout_s: u32,
+    #[sqlx(json(nullable))]
+    tls: Option<Tls>,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
-        closing_timeout_s";
+        closing_timeout_s, tls";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
-        t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
+        t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s, t.tls,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -69,6 +71,7 @@ impl Table for VirtualService {
             opening_timeout_s,
             idle_timeout_s,
             closing_timeout_s,
+            tls,
         } = row;
         Self {
             virtual_ip_ids,
@@ -81,6 +84,7 @@ impl Table for VirtualService {
                 idle_s: idle_timeout_s,
                 closing_s: closing_timeout_s,
             },
+            tls,
         }
     }
 
@@ -92,10 +96,12 @@ impl Table for VirtualService {
             forwarding,
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
+            tls,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
         values.push_bind(*idle_s).push_bind(*closing_s);
+        values.push_bind(tls.clone().map(sqlx::types::Json));
     }
 
     async fn check(
@@ -125,6 +131,13 @@ impl Table for VirtualService {
                     "the pool's members speak another protocol than the service's clients",
                 ),
                 Some(_) => self.check_ports(id, faults, connection).await?,
+            }
+        }
+        let certificates = self.tls.iter().flat_map(|tls| &tls.certificate_ids).enumerate();
+        for (index, id) in certificates {
+            if !exists("certificates", Text(id), connection).await? {
+                let pointer = format!("/tls/certificate_ids/{index}");
+                faults.missing(pointer, format!("there is no certificate {id}"));
             }
         }
         Ok(())

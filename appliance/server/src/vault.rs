@@ -1,0 +1,97 @@
+//! Secrets that others must be able to use again: sealed with a key that lies in a file of its own, so that neither the
+//! database, nor a backup of it, nor a snapshot gives one away. penstock-l7 opens them with the same file.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::private_file;
+
+/// What is sealed here, so that a seal of something else is never taken for it.
+const PURPOSE: &[u8] = lb_model::l7::KEY_SEAL;
+
+/// The key of this process, set once at start.
+static VAULT: OnceLock<[u8; 32]> = OnceLock::new();
+
+/// Why the key cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum VaultError {
+    /// Its file cannot be read or written.
+    #[error("cannot use the key file")]
+    File(#[from] io::Error),
+    /// Its file holds something else.
+    #[error("the key file is not 32 bytes long")]
+    Length,
+    /// No random bytes, or no cipher.
+    #[error("cannot make a key")]
+    Random,
+}
+
+/// A secret that only who has the key file can read.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Sealed(pub(crate) String);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// Reads the key, which is made at the first start.
+pub(crate) fn open(path: &Path) -> Result<(), VaultError> {
+    let key = if let Some(key) = private_file::read(path)? {
+        key.try_into().map_err(|_| VaultError::Length)?
+    } else {
+        let key = random()?;
+        private_file::write(path, &key)?;
+        key
+    };
+    // Set once, before anything is sealed.
+    let _ = VAULT.set(key);
+    Ok(())
+}
+
+/// Seals a secret.
+pub(crate) fn seal(secret: &[u8]) -> Result<Sealed, VaultError> {
+    // A process that keeps nothing, as a test, needs no file.
+    let key = if let Some(key) = VAULT.get() {
+        key
+    } else {
+        let key = random()?;
+        VAULT.get_or_init(|| key)
+    };
+    let cipher = UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::Random)?;
+    let nonce: [u8; NONCE_LEN] = random()?;
+    let mut sealed = secret.to_vec();
+    LessSafeKey::new(cipher)
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PURPOSE), &mut sealed)
+        .map_err(|_| VaultError::Random)?;
+    Ok(Sealed(STANDARD.encode([&nonce, sealed.as_slice()].concat())))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VaultError::Random)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_secret_shows_nothing_and_differs_each_time() {
+        let (one, other) = (seal(b"secret").unwrap(), seal(b"secret").unwrap());
+        assert_ne!(one, other);
+        assert!(!format!("{one:?}").contains(&one.0));
+        assert!(!STANDARD.decode(&one.0).unwrap().windows(6).any(|window| window == b"secret"));
+    }
+}
