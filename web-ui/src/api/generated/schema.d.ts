@@ -57,6 +57,56 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List certificates
+         * @description Filters are exact and joined by AND.
+         */
+        get: operations["listCertificates"];
+        put?: never;
+        /**
+         * Create a certificate
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/certificates/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a certificate */
+        get: operations["readCertificate"];
+        /**
+         * Replace a certificate
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceCertificate"];
+        post?: never;
+        /** Delete a certificate */
+        delete: operations["deleteCertificate"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a certificate
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchCertificate"];
+        trace?: never;
+    };
     "/api/v1/changesets": {
         parameters: {
             query?: never;
@@ -1166,6 +1216,155 @@ export interface components {
             items: components["schemas"]["AuditEntry"][];
             /** @description The address of the next page; null on the last one. */
             next: string | null;
+        };
+        CertificateList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["CertificateView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description A certificate with the chain that vouches for it, and its private key. */
+        CertificatePatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @example -----BEGIN CERTIFICATE-----
+             *     …
+             */
+            chain?: string;
+        };
+        /** @description A certificate with the chain that vouches for it, and its private key. */
+        CertificateSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @example -----BEGIN CERTIFICATE-----
+             *     …
+             */
+            chain: string;
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        CertificateView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /**
+             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @example -----BEGIN CERTIFICATE-----
+             *     …
+             */
+            chain: string;
         };
         /** @description A change of one resource, for readers. */
         Change: {
@@ -2662,11 +2861,12 @@ export interface components {
             host: components["schemas"]["Process"];
         };
         /**
-         * @description What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1, and HTTP/2 by prior knowledge).
+         * @description What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1), and so is `https`, whose
+         *     TLS ends here.
          * @example tcp
          * @enum {string}
          */
-        Protocol: "tcp" | "udp" | "http";
+        Protocol: "tcp" | "udp" | "http" | "https";
         /**
          * @description Whether the last change is being forwarded by.
          * @enum {string}
@@ -2884,6 +3084,16 @@ export interface components {
              */
             lag_max_s: number | null;
         };
+        /** @description How a service ends TLS. */
+        ServiceTls: {
+            /** @description The certificates to show: by the name that the client asks for, and the first one where no name fits. */
+            certificate_ids: components["schemas"]["Identifier"][];
+            /**
+             * @description The oldest version that is spoken.
+             * @default 1.2
+             */
+            min_version: components["schemas"]["TlsVersion"];
+        };
         /** @description Tokens. */
         Session: {
             /** @description To be sent as `Authorization: Bearer …`. */
@@ -3089,6 +3299,12 @@ export interface components {
              */
             days_left: number;
         };
+        /**
+         * @description A version of TLS.
+         * @example 1.2
+         * @enum {string}
+         */
+        TlsVersion: "1.2" | "1.3";
         TokenList: {
             /** @description What is on this page. */
             items: components["schemas"]["TokenView"][];
@@ -3633,11 +3849,12 @@ export interface components {
              * @example 80
              */
             port?: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
+            tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
         VirtualServiceSpec: {
@@ -3676,11 +3893,12 @@ export interface components {
              * @example 80
              */
             port: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
+            tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         VirtualServiceView: {
@@ -3760,11 +3978,12 @@ export interface components {
              * @example 80
              */
             port: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, which is always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             default_pool_id: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
+            tls: components["schemas"]["ServiceTls"] | null;
         };
     };
     responses: {
@@ -3988,6 +4207,305 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    listCertificates: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createCertificate: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "chain": "-----BEGIN CERTIFICATE-----\n…",
+                 *       "name": "shop.example",
+                 *       "private_key": "-----BEGIN PRIVATE KEY-----\n…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificateSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readCertificate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replaceCertificate: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "chain": "-----BEGIN CERTIFICATE-----\n…",
+                 *       "name": "shop.example",
+                 *       "private_key": "-----BEGIN PRIVATE KEY-----\n…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificateSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deleteCertificate: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchCertificate: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificatePatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["CertificatePatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
         };
     };
