@@ -109,7 +109,10 @@ fn components() -> Components {
         let response = ResponseBuilder::new().description(*text).content("application/problem+json", content);
         components.response(problem_name(*status), response.build())
     });
-    let named = |components: ComponentsBuilder, (name, schema)| components.schema(name, bounded(schema));
+    let named = |components: ComponentsBuilder, (name, schema): Named| {
+        let schema = if is_settings(&name) { written(schema) } else { schema };
+        components.schema(name, bounded(schema))
+    };
     schemas().into_iter().fold(components, named).build()
 }
 
@@ -214,6 +217,18 @@ fn closed(mut object: Object) -> Object {
     object.required.retain(|name| !defaults.contains(&name));
     object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     object
+}
+
+/// What one kind of a resource needs beside: a part of what is written.
+fn is_settings(name: &str) -> bool {
+    name.ends_with("Settings")
+}
+
+fn written(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => Schema::Object(closed(object)).into(),
+        other => other,
+    }
 }
 
 fn is_write_only(field: &RefOr<Schema>) -> bool {

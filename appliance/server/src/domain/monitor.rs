@@ -62,7 +62,7 @@ struct MonitorShape {
     #[schema(minimum = 100, maximum = 3_600_000, default = 5000, example = 5000)]
     interval_ms: u32,
     /// The same for a member that is down; null: as for others.
-    #[schema(minimum = 100, maximum = 3_600_000, required)]
+    #[schema(minimum = 100, maximum = 3_600_000)]
     down_interval_ms: Option<u32>,
     /// Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
     #[schema(minimum = 10, maximum = 3_600_000, example = 2000)]
@@ -74,10 +74,10 @@ struct MonitorShape {
     #[schema(minimum = 1, maximum = 100, default = 3)]
     fall: u32,
     /// Another IPv4 address to check in the place of the member's.
-    #[schema(value_type = Option<String>, format = Ipv4, max_length = 15, required)]
+    #[schema(value_type = Option<String>, format = Ipv4, max_length = 15)]
     address: Option<Ipv4Addr>,
     /// Another port to check in the place of the member's.
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535, required)]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535)]
     port: Option<L4Port>,
 }
 
@@ -239,10 +239,10 @@ impl Check {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TcpSettings {
     /// A text to send once connected; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
-    #[schema(value_type = Option<String>, max_length = 1024, required, example = "PING\\r\\n")]
+    #[schema(value_type = Option<String>, max_length = 1024, example = "PING\\r\\n")]
     pub(crate) send: Option<Bytes>,
     /// A text that the first 16 KiB of the answer must contain, written as `send`; null: connecting is enough.
-    #[schema(value_type = Option<String>, max_length = 1024, required, example = "PONG")]
+    #[schema(value_type = Option<String>, max_length = 1024, example = "PONG")]
     pub(crate) expect: Option<Bytes>,
 }
 
@@ -265,7 +265,7 @@ pub(crate) struct UdpSettings {
     #[schema(value_type = String, min_length = 1, max_length = 1024, example = "ping")]
     pub(crate) send: Bytes,
     /// A text that the answer must contain, written as `send`; null: any answer is well.
-    #[schema(value_type = Option<String>, max_length = 1024, required, example = "pong")]
+    #[schema(value_type = Option<String>, max_length = 1024, example = "pong")]
     pub(crate) expect: Option<Bytes>,
 }
 
@@ -281,7 +281,7 @@ impl UdpSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TlsSettings {
     /// The name that is asked for and that must be in the certificate; null: none is asked for.
-    #[schema(max_length = 253, required, example = "shop.example")]
+    #[schema(max_length = 253, example = "shop.example")]
     pub(crate) server_name: Option<String>,
     /// So many days the certificate must still be valid.
     #[schema(minimum = 0, maximum = 3650, default = 0, example = 14)]
@@ -362,7 +362,7 @@ pub(crate) struct RoleSettings {
     #[schema(value_type = ReplicationRole, default = "any")]
     pub(crate) role: Role,
     /// So many seconds a replica may be behind; null: any number.
-    #[schema(minimum = 0, maximum = 86_400, required)]
+    #[schema(minimum = 0, maximum = 86_400)]
     pub(crate) lag_max_s: Option<u32>,
 }
 
@@ -392,13 +392,13 @@ pub(crate) struct DatabaseSettings {
     #[schema(min_length = 1, max_length = 63, default = "penstock", example = "penstock")]
     pub(crate) user: String,
     /// The database, for PostgreSQL; null: `postgres`.
-    #[schema(min_length = 1, max_length = 63, required)]
+    #[schema(min_length = 1, max_length = 63)]
     pub(crate) database: Option<String>,
     /// The role.
     #[schema(value_type = ReplicationRole, default = "any")]
     pub(crate) role: Role,
     /// So many seconds a replica may be behind (PostgreSQL); null: any number.
-    #[schema(minimum = 0, maximum = 86_400, required)]
+    #[schema(minimum = 0, maximum = 86_400)]
     pub(crate) lag_max_s: Option<u32>,
 }
 
@@ -440,7 +440,7 @@ pub(crate) struct HttpSettings {
     #[schema(min_length = 1, max_length = 2048, default = "/", example = "/health")]
     pub(crate) path: String,
     /// What is sent as `Host`; null: the member's address.
-    #[schema(max_length = 255, required, example = "shop.example")]
+    #[schema(max_length = 255, example = "shop.example")]
     pub(crate) host: Option<String>,
     /// More headers, each as `Name: value`.
     #[schema(value_type = Vec<HeaderLine>, max_items = 16, default = json!([]), example = json!(["X-Probe: penstock"]))]
@@ -449,7 +449,7 @@ pub(crate) struct HttpSettings {
     #[schema(value_type = Vec<CodeRange>, min_items = 1, max_items = 16, default = json!(["200-399"]), example = json!(["200", "301-302"]))]
     pub(crate) codes: Vec<Codes>,
     /// A regular expression that the first 64 KiB of the body must match.
-    #[schema(value_type = Option<String>, max_length = 1024, required, example = "\"status\": *\"ok\"")]
+    #[schema(value_type = Option<String>, max_length = 1024, example = "\"status\": *\"ok\"")]
     pub(crate) body: Option<Pattern>,
 }
 

@@ -43,13 +43,13 @@ pub(crate) struct VirtualService {
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
     pub(crate) port: L4Port,
     /// How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`.
-    #[schema(value_type = super::schema::Forwarding)]
+    #[schema(value_type = super::schema::Forwarding, required = false)]
     pub(crate) forwarding: ServiceForwarding,
     /// The pool that serves it; with null, new connections are dropped.
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
     /// When connections are forgotten.
-    #[schema(value_type = super::schema::Timeouts)]
+    #[schema(value_type = super::schema::Timeouts, required = false)]
     pub(crate) timeouts: Timeouts,
     /// How TLS ends here: for protocol `https`, and null for the others.
     pub(crate) tls: Option<Tls>,
