@@ -1657,19 +1657,19 @@ export interface components {
              * @default penstock
              * @example penstock
              */
-            user: string;
+            user?: string;
             /** @description The database, for PostgreSQL; null: `postgres`. */
-            database: string | null;
+            database?: string | null;
             /**
              * @description The role.
              * @default any
              */
-            role: components["schemas"]["ReplicationRole"];
+            role?: components["schemas"]["ReplicationRole"];
             /**
              * Format: int32
              * @description So many seconds a replica may be behind (PostgreSQL); null: any number.
              */
-            lag_max_s: number | null;
+            lag_max_s?: number | null;
         };
         /** @description Something that happened. */
         Event: {
@@ -1807,7 +1807,7 @@ export interface components {
              * @default
              * @example shop.Cart
              */
-            service: string;
+            service?: string;
         };
         /**
          * @description A header: `Name: value`.
@@ -1829,18 +1829,18 @@ export interface components {
              * @default GET
              * @example GET
              */
-            method: string;
+            method?: string;
             /**
              * @description The path, with its query.
              * @default /
              * @example /health
              */
-            path: string;
+            path?: string;
             /**
              * @description What is sent as `Host`; null: the member's address.
              * @example shop.example
              */
-            host: string | null;
+            host?: string | null;
             /**
              * @description More headers, each as `Name: value`.
              * @default []
@@ -1848,7 +1848,7 @@ export interface components {
              *       "X-Probe: penstock"
              *     ]
              */
-            headers: components["schemas"]["HeaderLine"][];
+            headers?: components["schemas"]["HeaderLine"][];
             /**
              * @description The codes that are well, one by one or as ranges.
              * @default [
@@ -1859,12 +1859,12 @@ export interface components {
              *       "301-302"
              *     ]
              */
-            codes: components["schemas"]["CodeRange"][];
+            codes?: components["schemas"]["CodeRange"][];
             /**
              * @description A regular expression that the first 64 KiB of the body must match.
              * @example "status": *"ok"
              */
-            body: string | null;
+            body?: string | null;
         };
         /** @description How a page is asked for, and what must come back. */
         HttpsSettings: {
@@ -1873,18 +1873,18 @@ export interface components {
              * @default GET
              * @example GET
              */
-            method: string;
+            method?: string;
             /**
              * @description The path, with its query.
              * @default /
              * @example /health
              */
-            path: string;
+            path?: string;
             /**
              * @description What is sent as `Host`; null: the member's address.
              * @example shop.example
              */
-            host: string | null;
+            host?: string | null;
             /**
              * @description More headers, each as `Name: value`.
              * @default []
@@ -1892,7 +1892,7 @@ export interface components {
              *       "X-Probe: penstock"
              *     ]
              */
-            headers: components["schemas"]["HeaderLine"][];
+            headers?: components["schemas"]["HeaderLine"][];
             /**
              * @description The codes that are well, one by one or as ranges.
              * @default [
@@ -1903,12 +1903,12 @@ export interface components {
              *       "301-302"
              *     ]
              */
-            codes: components["schemas"]["CodeRange"][];
+            codes?: components["schemas"]["CodeRange"][];
             /**
              * @description A regular expression that the first 64 KiB of the body must match.
              * @example "status": *"ok"
              */
-            body: string | null;
+            body?: string | null;
             /**
              * @description The name that is asked for and that must be in the certificate; null: none is asked for.
              * @example shop.example
@@ -2406,7 +2406,7 @@ export interface components {
              * Format: int32
              * @description The same for a member that is down; null: as for others.
              */
-            down_interval_ms: number | null;
+            down_interval_ms?: number | null;
             /**
              * Format: int32
              * @description Milliseconds that a check may take, not more than `interval_ms`; 2000 or, if that is less, the interval.
@@ -2429,12 +2429,12 @@ export interface components {
              * Format: ipv4
              * @description Another IPv4 address to check in the place of the member's.
              */
-            address: string | null;
+            address?: string | null;
             /**
              * Format: int32
              * @description Another port to check in the place of the member's.
              */
-            port: number | null;
+            port?: number | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         MonitorView: {
@@ -3077,12 +3077,12 @@ export interface components {
              * @description The role.
              * @default any
              */
-            role: components["schemas"]["ReplicationRole"];
+            role?: components["schemas"]["ReplicationRole"];
             /**
              * Format: int32
              * @description So many seconds a replica may be behind; null: any number.
              */
-            lag_max_s: number | null;
+            lag_max_s?: number | null;
         };
         /** @description How a service ends TLS. */
         ServiceTls: {
@@ -3255,12 +3255,12 @@ export interface components {
              * @description A text to send once connected; `\r`, `\n`, `\t`, `\\` and `\xHH` stand for bytes.
              * @example PING\r\n
              */
-            send: string | null;
+            send?: string | null;
             /**
              * @description A text that the first 16 KiB of the answer must contain, written as `send`; null: connecting is enough.
              * @example PONG
              */
-            expect: string | null;
+            expect?: string | null;
         };
         /** @description After how many seconds of silence a connection is forgotten. */
         Timeouts: {
@@ -3290,14 +3290,14 @@ export interface components {
              * @description The name that is asked for and that must be in the certificate; null: none is asked for.
              * @example shop.example
              */
-            server_name: string | null;
+            server_name?: string | null;
             /**
              * Format: int32
              * @description So many days the certificate must still be valid.
              * @default 0
              * @example 14
              */
-            days_left: number;
+            days_left?: number;
         };
         /**
          * @description A version of TLS.
@@ -3486,7 +3486,7 @@ export interface components {
              * @description A text that the answer must contain, written as `send`; null: any answer is well.
              * @example pong
              */
-            expect: string | null;
+            expect?: string | null;
         };
         /** @description What becomes of an update. */
         Update: {
@@ -3894,10 +3894,10 @@ export interface components {
              */
             port: number;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
-            forwarding: components["schemas"]["Forwarding"];
+            forwarding?: components["schemas"]["Forwarding"];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
-            timeouts: components["schemas"]["Timeouts"];
+            timeouts?: components["schemas"]["Timeouts"];
             tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */

@@ -102,7 +102,7 @@ export function MonitorList() {
 
 /** What a check asks for, in one line. */
 function asked({ kind, settings }: Monitor): string | null {
-  if ((kind === 'http' || kind === 'https') && 'codes' in settings)
+  if ((kind === 'http' || kind === 'https') && 'codes' in settings && settings.codes)
     return `${settings.method} ${settings.path} → ${settings.codes.join(', ')}`
   return 'expect' in settings && settings.expect ? `→ ${settings.expect}` : null
 }
