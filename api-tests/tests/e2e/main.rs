@@ -1,5 +1,6 @@
 //! The product in the lab: what a client of a virtual service sees, whatever happens to the appliance meanwhile.
 
+mod admission;
 mod bad_input;
 mod balancing;
 mod checksums;

@@ -122,6 +122,7 @@ impl Served {
             forwarding,
             default_pool_id: _,
             timeouts,
+            admission,
             enabled: _,
         } = service;
         L4Service {
@@ -132,6 +133,7 @@ impl Served {
             forwarding: *forwarding,
             scheduler: self.scheduler,
             timeouts: *timeouts,
+            admission: admission.clone(),
             backends: self.backends.clone(),
         }
     }

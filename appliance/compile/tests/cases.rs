@@ -9,7 +9,7 @@ use lb_compile::{CompileError, compile, standings};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService};
 use lb_model::l7::{L7Protocol, L7Timeouts};
 use lb_model::observed::Liveness;
-use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
+use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
 
@@ -39,6 +39,7 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
         forwarding: Forwarding::Nat,
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
+        admission: Admission::default(),
         enabled: true,
     }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use lb_compile::{CompileError, compile};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
-use lb_model::snapshot::{Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
+use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -65,6 +65,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 forwarding: Forwarding::Nat,
                 default_pool_id: pool.map(|pool| pool.get(&pools).id),
                 timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
+                admission: Admission::default(),
                 enabled,
             };
         let virtual_services = wishes.into_iter().map(service).collect();

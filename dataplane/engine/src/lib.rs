@@ -8,6 +8,7 @@
     reason = "headers, sums and hashes are words taken apart on purpose"
 )]
 
+mod admission;
 pub mod counters;
 mod errors;
 pub mod flow;

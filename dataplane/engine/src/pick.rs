@@ -8,7 +8,7 @@ use crate::counters::WorkerCounters;
 use crate::flow::Key;
 use crate::loads::{Loads, compare};
 use crate::schedule::{Cost, Hashed, How, Schedule, mix};
-use crate::tables::Tables;
+use crate::tables::{Limit, Tables};
 use crate::wire::{ipv4, tcp};
 
 /// A turn that was not taken yet.
@@ -37,6 +37,15 @@ impl Picker {
         }
     }
 
+    /// Whether a service takes a new flow of this client, whoever gets it.
+    pub(crate) fn admit(&self, tables: &Tables, service: u32, client: u32) -> Result<(), DropReason> {
+        let Some(gate) = tables.gate(service) else { return Ok(()) };
+        if !gate.admits(client) {
+            return Err(DropReason::Denied);
+        }
+        if self.has_room(tables.service_limit(gate)) { Ok(()) } else { Err(DropReason::ServiceFull) }
+    }
+
     /// The slot of the backend that a service's scheduler gives a new flow to, or why there is none.
     pub(crate) fn pick(
         &mut self,
@@ -48,7 +57,7 @@ impl Picker {
         let schedule = &**tables.schedules.get(service as usize).ok_or(DropReason::NoMember)?;
         let place = self.first_choice(service, schedule, loads, key).ok_or(DropReason::NoMember)?;
         let taker = schedule.takers.get(place as usize).ok_or(DropReason::NoMember)?;
-        if self.has_room(tables, taker.slot) {
+        if self.has_room(tables.limit(taker.slot)) {
             return Ok(taker.slot);
         }
         self.second_choice(tables, schedule, loads, place).ok_or(DropReason::MembersFull)
@@ -101,7 +110,7 @@ impl Picker {
     fn second_choice(&self, tables: &Tables, schedule: &Schedule, loads: &Loads, full: u32) -> Option<u32> {
         let takers = &schedule.takers;
         let (before, after) = takers.split_at_checked(full as usize)?;
-        let mut others = after.iter().chain(before).filter(|taker| self.has_room(tables, taker.slot));
+        let mut others = after.iter().chain(before).filter(|taker| self.has_room(tables.limit(taker.slot)));
         let cost = match schedule.how {
             How::Least(cost) => cost,
             How::TwoDrawn(_) => Cost::Delay,
@@ -111,9 +120,9 @@ impl Picker {
         loaded.min_by(|a, b| compare(cost, *a, *b)).map(|(taker, _)| taker.slot)
     }
 
-    /// Whether a backend's member may have another connection. Other workers' counts are read as they are now.
-    fn has_room(&self, tables: &Tables, backend: u32) -> bool {
-        let Some(limit) = tables.limit(backend) else { return true };
+    /// Whether another connection may be had under a limit. Other workers' counts are read as they are now.
+    fn has_room(&self, limit: Option<&Limit>) -> bool {
+        let Some(limit) = limit else { return true };
         let of_worker = |worker: &Arc<WorkerCounters>| -> u64 {
             let cells = limit.backends.iter().filter_map(|slot| worker.backends.get(*slot as usize));
             cells.map(|cell| cell.active.get()).sum()

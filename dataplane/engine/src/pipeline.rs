@@ -365,6 +365,7 @@ impl Engine {
         packet: &Packet,
         service: u32,
     ) -> Result<Found, DropReason> {
+        self.picker.admit(tables, service, packet.source().address)?;
         let chosen = self.picker.pick(tables, service, &self.loads, packet.key)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (packet.destination(), backend.endpoint);

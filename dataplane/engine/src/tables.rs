@@ -10,10 +10,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lb_mem::NOBODY;
-use lb_model::snapshot::{Generation, L4Backend, L4Service, L4Snapshot};
+use lb_model::snapshot::{Admission, Generation, L4Backend, L4Service, L4Snapshot};
 use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
+use crate::admission::Gate;
 use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
@@ -59,12 +60,19 @@ pub struct Backend {
     limit: u32,
 }
 
-/// How many connections a member may have.
+/// How many connections a member or a service may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) most: NonZeroU32,
-    /// The slots of its backends, over all services.
+    /// The slots of all its backends.
     pub(crate) backends: Vec<u32>,
+}
+
+/// Who has a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Limited {
+    Member(MemberId),
+    Service(VirtualServiceId),
 }
 
 /// An address and port with their protocol, as they lie in memory.
@@ -130,6 +138,16 @@ impl Tables {
         self.configured.limits.get(self.backend(backend)?.limit as usize)
     }
 
+    /// What a service asks of its clients, if anything.
+    pub(crate) fn gate(&self, service: u32) -> Option<&Gate> {
+        self.configured.gates.get(service as usize)?.as_deref()
+    }
+
+    /// The limit of a service, if it has one.
+    pub(crate) fn service_limit(&self, gate: &Gate) -> Option<&Limit> {
+        self.configured.limits.get(gate.limit as usize)
+    }
+
     /// Whether replies of members come from there.
     pub(crate) fn is_member(&self, endpoint: Endpoint) -> bool {
         self.configured.members.contains(&endpoint)
@@ -184,7 +202,9 @@ struct Configured {
     generation: Generation,
     backends: Vec<Backend>,
     limits: Vec<Limit>,
-    limit_of: FastMap<MemberId, u32>,
+    limit_of: FastMap<Limited, u32>,
+    /// By slot of the service; none where everybody may and no limit is set.
+    gates: Vec<Option<Arc<Gate>>>,
     by_endpoint: FastMap<Endpoint, u32>,
     by_backend: FastMap<(Endpoint, Endpoint), u32>,
     members: FastSet<Endpoint>,
@@ -252,6 +272,8 @@ impl Planner {
         for backend in &service.backends {
             placed.push(self.place_backend(next, service, offered, backend, patience)?);
         }
+        let gate = next.gate(service, &placed);
+        put(&mut next.gates, slot, gate, || None);
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
         Ok((slot, self.schedule(slot, service, &placed)))
@@ -279,7 +301,9 @@ impl Planner {
         let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
         let mode = Mode::from(service.forwarding);
         let slot = self.backends.keep((service.id, backend.member, offered, member, mode));
-        let limit = backend.connection_limit.map_or(NOBODY, |most| next.limit(backend.member, most, slot));
+        let limit = backend
+            .connection_limit
+            .map_or(NOBODY, |most| next.limit(Limited::Member(backend.member), most, &[slot]));
         put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
         next.targets.insert(member.address);
@@ -350,14 +374,22 @@ impl Planner {
 }
 
 impl Configured {
-    /// The number of a member's limit, which this backend has a part in.
-    fn limit(&mut self, member: MemberId, most: NonZeroU32, backend: u32) -> u32 {
-        let at = *self.limit_of.entry(member).or_insert_with(|| {
+    /// The number of a limit, which these backends have a part in.
+    fn limit(&mut self, of: Limited, most: NonZeroU32, backends: &[u32]) -> u32 {
+        let at = *self.limit_of.entry(of).or_insert_with(|| {
             self.limits.push(Limit { most, backends: Vec::new() });
             self.limits.len() as u32 - 1
         });
-        self.limits[at as usize].backends.push(backend);
+        self.limits[at as usize].backends.extend(backends);
         at
+    }
+
+    /// What a service with these backends asks of its clients.
+    fn gate(&mut self, service: &L4Service, backends: &[u32]) -> Option<Arc<Gate>> {
+        let admission = &service.admission;
+        let limit = admission.connection_limit;
+        let limit = limit.map_or(NOBODY, |most| self.limit(Limited::Service(service.id), most, backends));
+        (*admission != Admission::default()).then(|| Arc::new(Gate::new(admission, limit)))
     }
 }
 

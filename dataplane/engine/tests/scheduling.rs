@@ -281,6 +281,25 @@ fn a_limit_spans_all_services_of_the_member() {
 }
 
 #[test]
+fn a_service_takes_so_many_connections_and_only_from_whom_it_may() {
+    let mut snapshot = pool(Scheduler::RoundRobin, &[1, 1]);
+    snapshot.services[0].admission.connection_limit = NonZeroU32::new(3);
+    snapshot.services[0].admission.denied_cidrs = vec!["10.0.0.0/8".parse().unwrap()];
+    let mut lb = Lb::new(&snapshot);
+    assert_eq!(sequence(&mut lb, 1..4), [1, 2, 1]);
+    assert_eq!(lb.send(from_client(4, SYN, b"")).0, Verdict::Drop(DropReason::ServiceFull));
+    close(&mut lb, 2);
+    assert_eq!(open(&mut lb, 5), 2);
+    close(&mut lb, 1);
+    assert_eq!(lb.send(syn_from(7, 1)).0, Verdict::Drop(DropReason::Denied));
+    // Who is denied later keeps the flows that there are.
+    snapshot.services[0].admission.allowed_cidrs = vec!["192.0.2.0/24".parse().unwrap()];
+    lb.publish(&snapshot);
+    assert_eq!(lb.send(from_client(3, ACK, b"x")).0, Verdict::Send(BACK));
+    assert_eq!(lb.send(from_client(6, SYN, b"")).0, Verdict::Drop(DropReason::Denied));
+}
+
+#[test]
 fn workers_begin_their_turns_in_different_places() {
     let snapshot = pool(Scheduler::RoundRobin, &[1, 1, 1, 1]);
     let first = |worker| {

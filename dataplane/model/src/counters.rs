@@ -46,6 +46,10 @@ drop_reasons! {
     NoFlow => "no_flow",
     /// The service has no member that takes new connections.
     NoMember => "no_member",
+    /// The client's network may not use the service.
+    Denied => "denied",
+    /// The service has as many connections as it may.
+    ServiceFull => "service_full",
     /// Every member that takes new connections has as many as it may.
     MembersFull => "members_full",
     /// The member of this flow was removed or disabled.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
-use crate::snapshot::{Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
+use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
@@ -54,6 +54,8 @@ pub struct VirtualService {
     pub default_pool_id: Option<PoolId>,
     /// After how much silence a connection is forgotten.
     pub timeouts: Timeouts,
+    /// Who may connect.
+    pub admission: Admission,
     /// A disabled service is not offered.
     pub enabled: bool,
 }

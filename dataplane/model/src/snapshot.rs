@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{L4Port, MemberId, VirtualServiceId};
+use crate::{L4Port, MemberId, Prefix, VirtualServiceId};
 
 /// The number of an accepted configuration. It only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,6 +154,18 @@ pub struct Timeouts {
     pub closing_s: u32,
 }
 
+/// Who may begin a flow, and how many there may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admission {
+    /// How many connections there may be at a time, over all addresses of the service; none: as many as come.
+    pub connection_limit: Option<NonZeroU32>,
+    /// Networks whose clients may. If there are any, others may not.
+    pub allowed_cidrs: Vec<Prefix>,
+    /// Networks whose clients may not. The longest network that holds a client decides.
+    pub denied_cidrs: Vec<Prefix>,
+}
+
 /// What the layer-4 plane forwards by: every service with its backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,6 +194,9 @@ pub struct L4Service {
     pub scheduler: Scheduler,
     /// After how much silence a flow is forgotten.
     pub timeouts: Timeouts,
+    /// Who may begin one.
+    #[serde(default)]
+    pub admission: Admission,
     /// Who serves it; none: new connections are dropped and counted.
     pub backends: Vec<L4Backend>,
 }

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use lb_model::L4Port;
-use lb_model::addr::check_host_address;
+use lb_model::addr::{PrefixError, check_host_address};
 use lb_model::snapshot::Weight;
+use lb_model::{L4Port, Prefix};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -322,6 +322,17 @@ pub(crate) fn host_address(value: &Value) -> Result<Ipv4Addr, Fault> {
         IpAddr::V4(address) => Ok(address),
         IpAddr::V6(_) => Err(Fault::new("unsupported", "IPv6 is not supported in this version")),
     }
+}
+
+/// A network, with all bits past its length zero.
+pub(crate) fn network(value: &Value) -> Result<Prefix, Fault> {
+    let text = value.as_str().ok_or_else(|| Fault::wrong_type("a network, as \"192.0.2.0/24\""))?;
+    let network: Prefix =
+        text.parse().map_err(|error: PrefixError| Fault::new("invalid", error.to_string()))?;
+    if network.to_string() == text {
+        return Ok(network);
+    }
+    Err(Fault::new("invalid", format!("the network of {text} is {network}: write it so")))
 }
 
 /// The identifier of another resource.

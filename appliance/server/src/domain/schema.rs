@@ -105,6 +105,11 @@ pub(crate) enum MemberState {
     Disabled,
 }
 
+/// A network: an address and the length of its prefix.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 9, max_length = 18, example = "192.0.2.0/24")]
+pub(crate) struct Cidr(#[expect(dead_code, reason = "a shape for the API's description")] String);
+
 /// What identifies a resource: a UUID.
 #[derive(ToSchema)]
 #[schema(

@@ -1,10 +1,13 @@
 //! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
 
+use std::num::NonZeroU32;
+
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::{L7Protocol, TlsVersion};
 use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts};
-use lb_model::{CertificateId, L4Port, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{CertificateId, L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Kind;
@@ -26,6 +29,9 @@ const PACKETS: &[(&str, ServiceForwarding)] = &[
 
 /// How what the appliance answers itself reaches the members.
 const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Proxied(Proxied::Proxy))];
+
+/// The most networks that a list may have.
+const NETWORKS_MAX: usize = 4096;
 
 /// The most virtual IPs that one service is offered on.
 const VIRTUAL_IPS_MAX: usize = 64;
@@ -51,6 +57,16 @@ pub(crate) struct VirtualService {
     /// When connections are forgotten.
     #[schema(value_type = super::schema::Timeouts, required = false)]
     pub(crate) timeouts: Timeouts,
+    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000_000, example = 10_000)]
+    pub(crate) connection_limit: Option<NonZeroU32>,
+    /// Networks whose clients may connect; if there are any, others may not. Not for `http`.
+    #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
+    pub(crate) allowed_cidrs: Vec<Prefix>,
+    /// Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
+    /// one that is in both is denied. Not for `http`.
+    #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
+    pub(crate) denied_cidrs: Vec<Prefix>,
     /// How TLS ends here: for protocol `https`, and null for the others.
     pub(crate) tls: Option<Tls>,
 }
@@ -109,6 +125,17 @@ fn read_forwarding(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -
     fields.optional("forwarding", *default, fields::supported(words))
 }
 
+/// A parser that, where the appliance answers itself, takes nothing: whom that serves is decided elsewhere.
+fn of_packets<T>(
+    protocol: Option<ServiceProtocol>,
+    parse: impl Fn(&Value) -> Result<T, Fault>,
+) -> impl Fn(&Value) -> Result<T, Fault> {
+    move |value| match protocol {
+        Some(ServiceProtocol::L7(_)) => Err(Fault::new("unsupported", "not for services that are proxied")),
+        _ => parse(value),
+    }
+}
+
 impl Kind for VirtualService {
     type Id = VirtualServiceId;
     type Parent = ();
@@ -138,6 +165,11 @@ impl Kind for VirtualService {
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         let tls = Tls::read_for(protocol, fields);
+        let limit = of_packets(protocol, fields::limit(100_000_000));
+        let connection_limit = fields.nullable("connection_limit", limit);
+        let network = of_packets(protocol, fields::network);
+        let allowed_cidrs = fields.optional_list("allowed_cidrs", NETWORKS_MAX, &network);
+        let denied_cidrs = fields.optional_list("denied_cidrs", NETWORKS_MAX, &network);
         Some(Self {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,
@@ -146,6 +178,9 @@ impl Kind for VirtualService {
             default_pool_id: default_pool_id?,
             timeouts: timeouts?,
             tls: tls?,
+            connection_limit: connection_limit?,
+            allowed_cidrs: allowed_cidrs?,
+            denied_cidrs: denied_cidrs?,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::{L7Certificate, L7Timeouts, L7Tls};
-use lb_model::snapshot::Weight;
+use lb_model::snapshot::{Admission, Weight};
 use lb_model::{L4Port, MemberId, PoolId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -67,7 +67,9 @@ enum Offered {
 
 fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
-    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, tls } = own;
+    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
+    let VirtualService { connection_limit, allowed_cidrs, denied_cidrs, tls, .. } = own;
+    let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
         (ServiceProtocol::L4(protocol), ServiceForwarding::Packets(forwarding)) => {
@@ -79,6 +81,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
                 forwarding,
                 default_pool_id,
                 timeouts,
+                admission,
                 enabled,
             }))
         }

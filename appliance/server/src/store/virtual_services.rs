@@ -1,8 +1,11 @@
 //! The tables of virtual services and of the virtual IPs that they are offered on.
 
+use std::num::NonZeroU32;
+
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
 use lb_model::snapshot::{L4Protocol, Timeouts};
-use lb_model::{L4Port, PoolId, VirtualIpId, VirtualServiceId};
+use lb_model::{L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
+use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
@@ -25,14 +28,20 @@ pub(crate) struct VirtualServiceRow {
     closing_timeout_s: u32,
     #[sqlx(json(nullable))]
     tls: Option<Tls>,
+    connection_limit: Option<u32>,
+    #[sqlx(json)]
+    allowed_cidrs: Vec<Prefix>,
+    #[sqlx(json)]
+    denied_cidrs: Vec<Prefix>,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
-        closing_timeout_s, tls";
+        closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
-        t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s, t.tls,
+        t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
+        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -72,6 +81,9 @@ impl Table for VirtualService {
             idle_timeout_s,
             closing_timeout_s,
             tls,
+            connection_limit,
+            allowed_cidrs,
+            denied_cidrs,
         } = row;
         Self {
             virtual_ip_ids,
@@ -85,6 +97,9 @@ impl Table for VirtualService {
                 closing_s: closing_timeout_s,
             },
             tls,
+            connection_limit: connection_limit.and_then(NonZeroU32::new),
+            allowed_cidrs,
+            denied_cidrs,
         }
     }
 
@@ -97,10 +112,15 @@ impl Table for VirtualService {
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
             tls,
+            connection_limit,
+            allowed_cidrs,
+            denied_cidrs,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
         values.push_bind(*idle_s).push_bind(*closing_s);
+        values.push_bind(connection_limit.map(NonZeroU32::get));
+        values.push_bind(Json(allowed_cidrs.clone())).push_bind(Json(denied_cidrs.clone()));
         values.push_bind(tls.clone().map(sqlx::types::Json));
     }
 

@@ -20,7 +20,8 @@ use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts, Weight,
+    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts,
+    Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 use uuid::Uuid;
@@ -327,6 +328,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         forwarding: Forwarding::Nat,
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
+        admission: Admission::default(),
         backends,
     };
     L4Snapshot { generation: Generation(1), services: vec![service] }

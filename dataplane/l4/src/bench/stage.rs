@@ -11,7 +11,8 @@ use lb_engine::{Engine, FlowTable, PortIndex};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts, Weight,
+    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts,
+    Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
@@ -192,6 +193,7 @@ fn snapshot() -> L4Snapshot {
         forwarding: Forwarding::Nat,
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
+        admission: Admission::default(),
         backends: backends.collect(),
     });
     L4Snapshot { generation: Generation(1), services: services.into_iter().collect() }

@@ -1,0 +1,47 @@
+//! Who may connect, and how many at a time.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use lab::network::VIRTUAL_IP;
+use lab::{Answer, Driver};
+use serde_json::{Value, json};
+
+use super::stage::{PATIENCE, Stage};
+
+/// Long enough for an answer, if there is to be one.
+const MOMENT: Duration = Duration::from_secs(1);
+
+impl Stage {
+    fn change_service(&self, patch: &Value) -> Result<()> {
+        let listed = self.api.get("/virtual-services")?.expect_status(200)?.body;
+        let id = listed["items"][0]["id"].as_str().context("no virtual service")?;
+        self.api.change(&format!("/virtual-services/{id}"), patch)?;
+        self.await_forwarding()
+    }
+
+    fn drops(&self, reason: &str) -> Result<u64> {
+        Ok(self.accounting_at_rest()?["drops"][reason].as_u64().unwrap_or(0))
+    }
+}
+
+#[test]
+fn networks_and_limits_decide_who_is_served() -> Result<()> {
+    let stage = Stage::set(Driver::AfXdp, true)?;
+    let (near, far) = (stage.lab.client(), stage.lab.far_client());
+    let url = format!("http://{VIRTUAL_IP}/");
+    // The far client's network, within all others.
+    stage
+        .change_service(&json!({ "allowed_cidrs": ["198.18.0.0/15"], "denied_cidrs": ["198.18.3.0/24"] }))?;
+    assert_eq!(stage.get_many(4)?, [2, 2]);
+    assert_eq!(far.get(&url, MOMENT)?, Answer::Silence);
+    assert_ne!(stage.drops("denied")?, 0);
+
+    stage.change_service(&json!({ "denied_cidrs": [], "connection_limit": 1 }))?;
+    let download = stage.download()?;
+    assert_eq!(near.get(&url, MOMENT)?, Answer::Silence, "the download is the one");
+    assert_ne!(stage.drops("service_full")?, 0);
+    stage.finish(download)?;
+    assert!(matches!(far.get(&url, PATIENCE)?, Answer::Body(_)));
+    stage.leave()
+}
