@@ -20,8 +20,11 @@ impl Stage {
         self.await_forwarding()
     }
 
-    fn drops(&self, reason: &str) -> Result<u64> {
-        Ok(self.accounting_at_rest()?["drops"][reason].as_u64().unwrap_or(0))
+    /// Waits until the API shows that something was dropped for this reason.
+    fn await_drops(&self, reason: &str) -> Result<()> {
+        let dropped =
+            |stats: &Value| stats["accounting"]["drops"][reason].as_u64().is_some_and(|count| count > 0);
+        self.api.await_that("/stats", PATIENCE, dropped).map(drop)
     }
 }
 
@@ -35,12 +38,12 @@ fn networks_and_limits_decide_who_is_served() -> Result<()> {
         .change_service(&json!({ "allowed_cidrs": ["198.18.0.0/15"], "denied_cidrs": ["198.18.3.0/24"] }))?;
     assert_eq!(stage.get_many(4)?, [2, 2]);
     assert_eq!(far.get(&url, MOMENT)?, Answer::Silence);
-    assert_ne!(stage.drops("denied")?, 0);
+    stage.await_drops("denied")?;
 
     stage.change_service(&json!({ "denied_cidrs": [], "connection_limit": 1 }))?;
     let download = stage.download()?;
     assert_eq!(near.get(&url, MOMENT)?, Answer::Silence, "the download is the one");
-    assert_ne!(stage.drops("service_full")?, 0);
+    stage.await_drops("service_full")?;
     stage.finish(download)?;
     assert!(matches!(far.get(&url, PATIENCE)?, Answer::Body(_)));
     stage.leave()
