@@ -1538,6 +1538,11 @@ export interface components {
          * @enum {string}
          */
         CheckKind: "icmp" | "tcp" | "udp" | "tls" | "http" | "https" | "grpc" | "postgres" | "mysql" | "redis";
+        /**
+         * @description A network: an address and the length of its prefix.
+         * @example 192.0.2.0/24
+         */
+        Cidr: string;
         /** @description The code that the console shows, and who will be the administrator. */
         Claim: {
             /**
@@ -3854,6 +3859,23 @@ export interface components {
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
+            /**
+             * Format: int32
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @example 10000
+             */
+            connection_limit?: number | null;
+            /**
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @default []
+             */
+            allowed_cidrs?: components["schemas"]["Cidr"][];
+            /**
+             * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
+             *     one that is in both is denied. Not for `http`.
+             * @default []
+             */
+            denied_cidrs?: components["schemas"]["Cidr"][];
             tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
@@ -3898,6 +3920,23 @@ export interface components {
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
+            /**
+             * Format: int32
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @example 10000
+             */
+            connection_limit?: number | null;
+            /**
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @default []
+             */
+            allowed_cidrs?: components["schemas"]["Cidr"][];
+            /**
+             * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
+             *     one that is in both is denied. Not for `http`.
+             * @default []
+             */
+            denied_cidrs?: components["schemas"]["Cidr"][];
             tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
@@ -3983,6 +4022,23 @@ export interface components {
             default_pool_id: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
+            /**
+             * Format: int32
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @example 10000
+             */
+            connection_limit: number | null;
+            /**
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @default []
+             */
+            allowed_cidrs: components["schemas"]["Cidr"][];
+            /**
+             * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
+             *     one that is in both is denied. Not for `http`.
+             * @default []
+             */
+            denied_cidrs: components["schemas"]["Cidr"][];
             tls: components["schemas"]["ServiceTls"] | null;
         };
     };
