@@ -37,7 +37,10 @@ fn every_screen_is_the_page_and_its_files_are_kept() {
     for link in scripts {
         let asking = server.anonymous().request(Method::GET, link).header("accept-encoding", "br");
         let file = send(asking);
-        assert_eq!((file.status, file.header("content-encoding").as_str()), (200, "br"), "{link}");
+        // The shortest files gain nothing by it.
+        let encoding = file.headers.get("content-encoding").and_then(|value| value.to_str().ok());
+        let short = encoding.is_none() && file.body.as_str().is_some_and(|text| text.len() < 128);
+        assert!(file.status == 200 && (encoding == Some("br") || short), "{link}: {encoding:?}");
         assert!(file.header("cache-control").contains("immutable"), "{link}");
         assert_eq!(file.header("x-content-type-options"), "nosniff");
     }
