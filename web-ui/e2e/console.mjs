@@ -291,7 +291,7 @@ async function viewer() {
   await visit('Users')
   await button('New user').click()
   await dialog().getByRole('textbox', { name: 'Name' }).fill('vera')
-  await dialog().getByText('Viewer').click()
+  await dialog().getByText('Viewer', { exact: true }).click()
   await dialog().getByRole('textbox', { name: 'Password' }).fill('spillway opens at noon')
   await picture('user-create')
   await button('Create').click()

@@ -58,7 +58,7 @@ export function Palette({ close }: { close: () => void }) {
       yOffset="12vh"
       centered={false}
       title={null}
-      aria-label={t('palette.title')}
+      attributes={{ content: { 'aria-label': t('palette.title') } }}
     >
       <div className="palette">
         <div className="palette-input">
