@@ -39,8 +39,24 @@ const named = async (collection, name) => {
   return body.items[0]
 }
 
+/** Opens the console. The browser gives up what it is loading when addresses of this machine change, as they do while the lab's settle. */
+async function open() {
+  for (let tries = 0; tries < 10; tries += 1) {
+    let changed = false
+    const failed = (request) => (changed ||= request.failure()?.errorText === 'net::ERR_NETWORK_CHANGED')
+    page.on('requestfailed', failed)
+    await page.goto(address).catch((error) => {
+      if (!/ERR_NETWORK_CHANGED|interrupted by another navigation/.test(String(error))) throw error
+      changed = true
+    })
+    page.off('requestfailed', failed)
+    if (!changed) return
+    console.error('console: addresses changed while the page was loading: once more')
+  }
+}
+
 async function claim() {
-  await page.goto(address)
+  await open()
   await page.getByRole('heading', { name: 'Claim this appliance' }).waitFor()
   await everySize('claim', () => page.getByRole('button', { name: /^(Claim the|认领设备)/ }).waitFor())
   await page.getByLabel('One-time code').fill(code)
