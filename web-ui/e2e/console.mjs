@@ -344,8 +344,10 @@ async function sessionEnds() {
   const kept = await dialog().getByRole('textbox', { name: 'Name' }).inputValue()
   if (kept !== 'typed before') faults.push(`after signing in the form has ${kept}`)
   await button('Create').click()
-  await page.getByText('typed before is created').waitFor()
+  // What was created opens.
+  await button('Add members').waitFor()
   await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
 }
 
 /** The appliance does not answer for a while: what was known stays, with its time, and goes on by itself. */
