@@ -15,6 +15,7 @@ use crate::h1::{
     Framing, Refusal, RequestHead, SendError, Sender, is_bodiless, read_request, write_response_head,
 };
 use crate::origin::Origin;
+use crate::record::Record;
 use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
 
@@ -73,7 +74,6 @@ async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell) -
             return None;
         }
     };
-    service.counters.requested();
     // Boxed, so that a connection without a request is small.
     Box::pin(answer(client, origin, &service, head)).await
 }
@@ -87,7 +87,8 @@ async fn answer(
     let RequestHead { parts, framing, keep_alive, expects_continue } = head;
     let (method, version) = (parts.method.clone(), parts.version);
     let body = client.body(framing, expects_continue);
-    let Answer { parts, body, ending } = forward::answer(service, origin, parts, body).await;
+    let mut record = Record::begin(service);
+    let Answer { parts, body } = forward::answer(service, origin, parts, body, &mut record).await;
 
     let bodiless = is_bodiless(&method, parts.status);
     let framing = match forward::framing(&body) {
@@ -104,11 +105,10 @@ async fn answer(
     let head = write_response_head(&parts, framing, bodiless, option);
     let mut sent = 0;
     let done = client.send(Sender::new(head, body, framing), &mut sent).await;
-    service.counters.answered(parts.status, client.take_received(), sent);
-    let ending = ending.or_else(|| done.as_ref().err().map(ending_of));
-    if let Some(ending) = ending {
-        service.counters.ended(ending);
+    if let Err(error) = &done {
+        record.note(ending_of(error));
     }
+    record.finish(service, parts.status, client.take_received(), sent);
     (done.is_ok() && stays).then_some(Next::Another)
 }
 
@@ -137,7 +137,7 @@ async fn refuse(client: &SharedClient, service: &Service, reason: NoHead) {
     if let NoHead::Refused(refusal) = reason {
         tracing::debug!(service = %service.id, "refused a request: {refusal}");
     }
-    let Answer { parts, body, .. } = Answer::own(status, None);
+    let Answer { parts, body } = Answer::own(status);
     let framing = forward::framing(&body);
     let head = write_response_head(&parts, framing, false, Some("close"));
     let mut sent = 0;

@@ -16,6 +16,7 @@ use crate::exchange::{Exchange, NoAnswer, Patience};
 use crate::h1::{Framing, Sender, write_request_head};
 use crate::origin::Origin;
 use crate::pool;
+use crate::record::Record;
 use crate::service::{Member, Service};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,26 +27,25 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Members that one request is tried at.
 const TRIES: usize = 3;
 
-/// An answer, and how the request ended if it did not end well.
+/// What a client gets, whatever it speaks.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) parts: http::response::Parts,
     pub(crate) body: Body,
-    pub(crate) ending: Option<Ending>,
 }
 
 impl Answer {
     /// One of our own.
-    pub(crate) fn own(status: StatusCode, ending: Option<Ending>) -> Self {
+    pub(crate) fn own(status: StatusCode) -> Self {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = status;
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         let reason = status.canonical_reason().unwrap_or_default();
         let body = Body::Whole(Bytes::from(format!("{} {reason}\n", status.as_u16())));
-        Self { parts, body, ending }
+        Self { parts, body }
     }
 
-    fn failed(failure: &NoAnswer) -> Self {
+    fn failed(failure: &NoAnswer, record: &mut Record) -> Self {
         let (status, ending) = match failure {
             NoAnswer::Connect(_) => (StatusCode::BAD_GATEWAY, Ending::ConnectFailed),
             NoAnswer::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Ending::ConnectFailed),
@@ -56,19 +56,20 @@ impl Answer {
             NoAnswer::Request(BodyError::Cut) => (StatusCode::BAD_REQUEST, Ending::ClientGone),
             NoAnswer::Request(_) => (StatusCode::BAD_REQUEST, Ending::BadRequest),
         };
-        Self::own(status, Some(ending))
+        record.note(ending);
+        Self::own(status)
     }
 }
 
-/// Answers a request.
+/// Answers a request, whatever protocol it came by: its target is a path, and `Host` says whose.
 pub(crate) async fn answer(
     service: &Service,
     origin: &Origin,
     mut parts: http::request::Parts,
     body: Body,
+    record: &mut Record,
 ) -> Answer {
-    let no_member = || Answer::own(StatusCode::SERVICE_UNAVAILABLE, Some(Ending::NoMember));
-    let Some(pool) = &service.pool else { return no_member() };
+    let Some(pool) = &service.pool else { return no_member(record) };
     prepare(&mut parts.headers, origin);
     let mut request = Request { service, parts, body: Some(body) };
     let mut tried: Vec<Arc<Member>> = Vec::new();
@@ -87,7 +88,15 @@ pub(crate) async fn answer(
         }
         tried.push(Arc::clone(member));
     }
-    failure.map_or_else(no_member, |failure| Answer::failed(&failure))
+    match failure {
+        Some(failure) => Answer::failed(&failure, record),
+        None => no_member(record),
+    }
+}
+
+fn no_member(record: &mut Record) -> Answer {
+    record.note(Ending::NoMember);
+    Answer::own(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// A request that looks for a member.
@@ -135,7 +144,7 @@ impl Request<'_> {
             }
         })?;
         strip(&mut parts.headers);
-        Ok(Answer { parts, body, ending: None })
+        Ok(Answer { parts, body })
     }
 
     /// Whether another member may be asked after this.

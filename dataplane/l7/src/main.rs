@@ -17,6 +17,7 @@ mod h1;
 mod listen;
 mod origin;
 mod pool;
+mod record;
 mod serve;
 mod service;
 mod stream;

@@ -79,6 +79,7 @@ pub(crate) fn read_request(head: BytesMut) -> Result<RequestHead, Refusal> {
     let headers = read_fields(&head, parsed.headers).ok_or(Refusal::Syntax)?;
     let uri = read_target(&head, target, &method)?;
     check_host(&headers, &uri, version)?;
+    let uri = path_of(uri);
     let framing = read_framing(&headers, version)?;
     let expects_continue = read_expectation(&headers)?;
     let keep_alive = keeps_alive(&headers, version);
@@ -123,6 +124,15 @@ fn read_target(head: &Bytes, target: &str, method: &Method) -> Result<Uri, Refus
         Some("http" | "https") => Ok(uri),
         _ => Err(Refusal::Target),
     }
+}
+
+/// The target without what the Host field says too.
+fn path_of(uri: Uri) -> Uri {
+    if uri.scheme().is_none() {
+        return uri;
+    }
+    let path = uri.into_parts().path_and_query;
+    path.map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
 fn check_host(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<(), Refusal> {
@@ -273,6 +283,12 @@ mod tests {
             assert_eq!(hosted("GET /", &format!("Host: {host}\r\n")), Err(Refusal::Host), "{host}");
         }
         assert_eq!(hosted("GET http://a/", "Host: a\r\n"), Ok(()));
+        let whole =
+            |target: &str| read(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap().parts.uri;
+        assert_eq!(
+            (whole("http://a/b?c").to_string(), whole("http://a").to_string()),
+            ("/b?c".into(), "/".into())
+        );
         assert_eq!(hosted("GET http://b/", "Host: a\r\n"), Err(Refusal::HostDiffers));
         assert_eq!(hosted("GET http://user@a/", "Host: a\r\n"), Err(Refusal::HostDiffers));
         assert!(read("GET / HTTP/1.0\r\n\r\n").is_ok());
