@@ -324,7 +324,8 @@ fn may_go(conn: &Conn, now: u32) -> bool {
     conn.state == OPENING || now.wrapping_sub(conn.last_seen) > conn.timeout
 }
 
-fn keys(conn: &Conn) -> [Key; 2] {
+/// What packets of a flow are looked up by: from the client, and from the member.
+pub(crate) fn keys(conn: &Conn) -> [Key; 2] {
     [0, 1].map(|way| Key {
         addresses: conn.addresses[way],
         ports: conn.ports[way],

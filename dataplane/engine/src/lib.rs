@@ -16,6 +16,7 @@ mod loads;
 pub mod network;
 mod pick;
 pub mod pipeline;
+mod prefixes;
 mod rewrite;
 mod schedule;
 mod state;

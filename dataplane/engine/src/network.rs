@@ -3,11 +3,12 @@
 //! Who reads it from the kernel is `penstock-l4`; here it is data.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_model::config::ChecksumMode;
 use lb_model::{MacAddr, Prefix};
 
+use crate::prefixes::PrefixMap;
 use crate::rewrite::address_frame;
 use crate::verdict::{Awaited, PortIndex};
 
@@ -39,7 +40,7 @@ pub struct Route {
     /// Through which port.
     pub port: PortIndex,
     /// By way of which router; none if the destination is on the port's own network.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
     /// The kernel's preference among routes to one destination: the lowest wins.
     pub metric: u32,
 }
@@ -52,9 +53,9 @@ pub struct Network {
     /// Routes that lead to a port.
     pub routes: Vec<Route>,
     /// Neighbours that answered.
-    pub neighbours: HashMap<(PortIndex, Ipv4Addr), MacAddr>,
+    pub neighbours: HashMap<(PortIndex, IpAddr), MacAddr>,
     /// The host's own addresses.
-    pub locals: HashSet<Ipv4Addr>,
+    pub locals: HashSet<IpAddr>,
 }
 
 /// Where frames go next: the Ethernet addresses to write and the port to use.
@@ -66,8 +67,8 @@ pub struct NextHop {
     pub port: PortIndex,
     /// Whether the neighbour answered; if not, `address` is awaited.
     pub resolved: bool,
-    /// The neighbour, as it lies in memory.
-    pub address: u32,
+    /// The neighbour.
+    pub address: IpAddr,
 }
 
 impl NextHop {
@@ -83,50 +84,57 @@ impl NextHop {
     }
 }
 
-/// An address as it lies in memory.
+/// An IPv4 address as it lies in memory.
 #[inline]
 pub fn raw(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
 }
 
-/// The address that lies in memory as `raw`.
+/// The IPv4 address that lies in memory as `raw`.
 #[inline]
 pub fn unraw(raw: u32) -> Ipv4Addr {
     Ipv4Addr::from(raw.to_ne_bytes())
 }
 
+/// An IPv6 address as it lies in memory.
+#[inline]
+pub fn words(address: Ipv6Addr) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = address.octets();
+    [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_ne_bytes)
+}
+
+/// The IPv6 address that lies in memory as `words`.
+#[inline]
+pub fn unwords([first, second]: [u64; 2]) -> Ipv6Addr {
+    let ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    Ipv6Addr::from([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+}
+
+/// The address of nobody.
+pub(crate) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// Routes by longest prefix. It is asked when a flow begins and when routes change, not for every packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteTable {
-    /// One map for each prefix length in use, longest first.
-    by_length: Vec<(u8, HashMap<Ipv4Addr, Route>)>,
+    routes: PrefixMap<Route>,
 }
 
 impl RouteTable {
     /// Of several routes to one destination the one with the lowest metric counts.
     pub fn new(routes: &[Route]) -> Self {
-        let mut by_length: Vec<(u8, HashMap<Ipv4Addr, Route>)> = Vec::new();
+        let mut table = Self::default();
         for route in routes {
-            let known = by_length.iter().position(|(len, _)| *len == route.to.len());
-            let at = known.unwrap_or_else(|| {
-                by_length.push((route.to.len(), HashMap::new()));
-                by_length.len() - 1
-            });
-            let best = by_length[at].1.entry(route.to.network()).or_insert(*route);
+            let best = table.routes.entry(route.to).or_insert(*route);
             if route.metric < best.metric {
                 *best = *route;
             }
         }
-        by_length.sort_by_key(|(len, _)| std::cmp::Reverse(*len));
-        Self { by_length }
+        table
     }
 
     /// The neighbour that packets to `destination` are handed to: the router, or the destination itself.
-    pub fn neighbour(&self, destination: Ipv4Addr) -> Option<(PortIndex, Ipv4Addr)> {
-        let route = self.by_length.iter().find_map(|(len, routes)| {
-            let network = Prefix::new(destination, *len).ok()?.network();
-            routes.get(&network)
-        })?;
+    pub fn neighbour(&self, destination: IpAddr) -> Option<(PortIndex, IpAddr)> {
+        let route = self.routes.longest(destination)?;
         Some((route.port, route.gateway.unwrap_or(destination)))
     }
 }
@@ -151,12 +159,18 @@ mod tests {
             route("10.0.0.0/8", 1, Some("192.0.2.1"), 0),
             route("10.1.0.0/16", 1, None, 0),
             route("0.0.0.0/0", 1, Some("192.0.2.254"), 50),
+            route("2001:db8::/32", 1, None, 0),
+            // By way of a router of the other family (RFC 8950).
+            route("2001:db8:1::/48", 0, Some("198.51.100.1"), 0),
         ]);
         let to =
             |text: &str| table.neighbour(text.parse().unwrap()).map(|(port, hop)| (port.0, hop.to_string()));
         assert_eq!(to("10.1.2.3"), Some((1, "10.1.2.3".into())));
         assert_eq!(to("10.2.2.3"), Some((1, "192.0.2.1".into())));
         assert_eq!(to("8.8.8.8"), Some((1, "192.0.2.254".into())));
-        assert_eq!(RouteTable::default().neighbour(Ipv4Addr::LOCALHOST), None);
+        assert_eq!(to("2001:db8:7::1"), Some((1, "2001:db8:7::1".into())));
+        assert_eq!(to("2001:db8:1::1"), Some((0, "198.51.100.1".into())));
+        assert_eq!(to("2001:db9::1"), None, "the default route is of the other family");
+        assert_eq!(RouteTable::default().neighbour(Ipv4Addr::LOCALHOST.into()), None);
     }
 }

@@ -1,15 +1,14 @@
 //! Choosing a backend for a new flow.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_model::counters::DropReason;
 
 use crate::counters::WorkerCounters;
-use crate::flow::Key;
 use crate::loads::{Loads, compare};
 use crate::schedule::{Cost, Hashed, How, Schedule, mix};
-use crate::tables::{Limit, Tables};
-use crate::wire::{ipv4, tcp};
+use crate::tables::{Ends, Limit, Tables, digest};
 
 /// A turn that was not taken yet.
 const NOT_BEGUN: u32 = u32::MAX;
@@ -38,7 +37,7 @@ impl Picker {
     }
 
     /// Whether a service takes a new flow of this client, whoever gets it.
-    pub(crate) fn admit(&self, tables: &Tables, service: u32, client: u32) -> Result<(), DropReason> {
+    pub(crate) fn admit(&self, tables: &Tables, service: u32, client: IpAddr) -> Result<(), DropReason> {
         let Some(gate) = tables.gate(service) else { return Ok(()) };
         if !gate.admits(client) {
             return Err(DropReason::Denied);
@@ -52,10 +51,10 @@ impl Picker {
         tables: &Tables,
         service: u32,
         loads: &Loads,
-        key: Key,
+        ends: &Ends,
     ) -> Result<u32, DropReason> {
         let schedule = &**tables.schedules.get(service as usize).ok_or(DropReason::NoMember)?;
-        let place = self.first_choice(service, schedule, loads, key).ok_or(DropReason::NoMember)?;
+        let place = self.first_choice(service, schedule, loads, ends).ok_or(DropReason::NoMember)?;
         let taker = schedule.takers.get(place as usize).ok_or(DropReason::NoMember)?;
         if self.has_room(tables.limit(taker.slot)) {
             return Ok(taker.slot);
@@ -64,7 +63,7 @@ impl Picker {
     }
 
     /// The place in `takers` that the scheduler would choose if all had room.
-    fn first_choice(&mut self, service: u32, schedule: &Schedule, loads: &Loads, key: Key) -> Option<u32> {
+    fn first_choice(&mut self, service: u32, schedule: &Schedule, loads: &Loads, ends: &Ends) -> Option<u32> {
         match &schedule.how {
             How::Turns(order) => self.next_turn(service, order),
             How::First => Some(0),
@@ -78,7 +77,7 @@ impl Picker {
                 Some(if compare(Cost::Delay, with_load(a)?, with_load(b)?).is_le() { a } else { b })
             }
             How::Table(table, hashed) => {
-                let at = scale(hash(*hashed, key), table.len() as u32);
+                let at = scale(hash(*hashed, ends), table.len() as u32);
                 table.get(at as usize).copied()
             }
         }
@@ -131,12 +130,17 @@ impl Picker {
     }
 }
 
-fn hash(hashed: Hashed, key: Key) -> u64 {
-    let source = u64::from(ipv4::low(key.addresses));
+fn hash(hashed: Hashed, ends: &Ends) -> u64 {
+    let Ends { source, destination } = ends;
+    let (client, service) = (u64::from(digest(source.address)), u64::from(digest(destination.address)));
+    let (client_port, service_port) = (u64::from(source.port), u64::from(destination.port));
     match hashed {
-        Hashed::Source => mix(source),
-        Hashed::SourcePort => mix(source | u64::from(tcp::low(key.ports)) << 32),
-        Hashed::All => mix(mix(key.addresses) ^ (u64::from(key.ports) | u64::from(key.protocol) << 32)),
+        Hashed::Source => mix(client),
+        Hashed::SourcePort => mix(client | client_port << 32),
+        Hashed::All => {
+            let rest = client_port | service_port << 16 | u64::from(source.protocol) << 32;
+            mix(mix(client | service << 32) ^ rest)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each stage runs over the whole burst before the next one begins, so that the memory a later stage needs is on its way
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_mem::{Conn, NOBODY};
@@ -13,13 +14,13 @@ use lb_model::snapshot::Generation;
 
 use crate::counters::WorkerCounters;
 use crate::errors;
-use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place};
+use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, keys};
 use crate::loads::{self, Loads};
-use crate::network::{NextHop, Strangers};
+use crate::network::{NextHop, Strangers, raw, unraw};
 use crate::pick::Picker;
 use crate::rewrite::{Mode, Onward, deltas, sum_segment};
 use crate::state;
-use crate::tables::{Backend, Endpoint, Tables};
+use crate::tables::{Backend, Endpoint, Ends, Tables, digest};
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, Tcp};
@@ -115,14 +116,8 @@ struct Scene<'tables> {
 }
 
 impl Packet {
-    fn source(&self) -> Endpoint {
-        let (address, port) = (ipv4::low(self.key.addresses), tcp::low(self.key.ports));
-        Endpoint { address, port, protocol: self.key.protocol }
-    }
-
-    fn destination(&self) -> Endpoint {
-        let (address, port) = (ipv4::high(self.key.addresses), tcp::high(self.key.ports));
-        Endpoint { address, port, protocol: self.key.protocol }
+    fn ends(&self) -> Ends {
+        ends(self.key)
     }
 
     /// The bytes of the IP packet.
@@ -317,8 +312,8 @@ impl Engine {
     ) -> Result<PortIndex, Verdict> {
         let found = self.flows.view().find(packet.key, packet.place, None);
         let Some(conn) = self.flows.conn(found) else {
-            let from_client = tables.service(packet.destination()).is_some();
-            let client = if from_client { packet.source() } else { packet.destination() };
+            let Ends { source, destination } = packet.ends();
+            let client = if tables.service(destination).is_some() { source } else { destination };
             return Err(self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
         };
         backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
@@ -342,7 +337,7 @@ impl Engine {
     /// Begins a flow, if the packet may and is ours.
     fn begin(&mut self, scene: &Scene, packet: &Packet) -> Result<Found, Verdict> {
         let Scene { tables, now, strangers, .. } = *scene;
-        let (source, destination) = (packet.source(), packet.destination());
+        let Ends { source, destination } = packet.ends();
         let Some(service) = tables.service(destination) else {
             if !tables.is_member(source) || tables.is_local(destination.address) {
                 return Err(strangers);
@@ -365,16 +360,13 @@ impl Engine {
         packet: &Packet,
         service: u32,
     ) -> Result<Found, DropReason> {
-        self.picker.admit(tables, service, packet.source().address)?;
-        let chosen = self.picker.pick(tables, service, &self.loads, packet.key)?;
+        let ends = packet.ends();
+        self.picker.admit(tables, service, ends.source.address)?;
+        let chosen = self.picker.pick(tables, service, &self.loads, &ends)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
-        let (offered, member) = (packet.destination(), backend.endpoint);
-        let client = packet.source();
-        let from_member = Key {
-            addresses: ipv4::pair(member.address, client.address),
-            ports: tcp::pair(member.port, client.port),
-            protocol: packet.key.protocol,
-        };
+        let (offered, member) = (ends.destination, backend.endpoint);
+        let from_member =
+            key(Ends { source: member, destination: ends.source }).ok_or(DropReason::NoMember)?;
         let flow = NewFlow {
             keys: [packet.key, from_member],
             wide: None,
@@ -405,10 +397,30 @@ impl Engine {
     }
 }
 
+/// The ends of an IPv4 packet.
+fn ends(key: Key) -> Ends {
+    let Key { addresses, ports, protocol } = key;
+    let end = |address, port| Endpoint { address: unraw(address).into(), port, protocol };
+    Ends {
+        source: end(ipv4::low(addresses), tcp::low(ports)),
+        destination: end(ipv4::high(addresses), tcp::high(ports)),
+    }
+}
+
+/// What a packet between two ends is looked up by; nothing if they are of different families.
+fn key(Ends { source, destination }: Ends) -> Option<Key> {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (source.address, destination.address) else { return None };
+    Some(Key {
+        addresses: ipv4::pair(raw(from), raw(to)),
+        ports: tcp::pair(source.port, destination.port),
+        protocol: source.protocol,
+    })
+}
+
 /// The worker that owns all flows of a client's address and port: the same for both directions.
 fn owner(client: Endpoint, workers: u16) -> u16 {
-    let mixed =
-        ((u64::from(client.address) << 16) | u64::from(client.port)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = ((u64::from(digest(client.address)) << 16) | u64::from(client.port))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (((mixed >> 32) * u64::from(workers)) >> 32) as u16
 }
 
@@ -498,10 +510,10 @@ fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) ->
     } else {
         (udp::ports(segment).map_err(dropped)?, 0)
     };
-    if ip.ttl <= 1 {
-        return Err(on_last_hop(tables, &ip, ports, strangers));
-    }
     packet.key = Key { addresses: ip.addresses, ports, protocol: ip.protocol };
+    if ip.ttl <= 1 {
+        return Err(on_last_hop(tables, packet.ends(), strangers));
+    }
     packet.flags = flags;
     packet.stage = Stage::Unusual;
     (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
@@ -523,8 +535,9 @@ fn read_error(scene: &Scene, frame: &[u8], ip: &Ipv4, packet: &mut Packet) -> Re
         ports: quoted.ports.rotate_left(16),
         protocol: quoted.protocol,
     };
-    let to_member = tables.is_member(packet.source()) && !tables.is_local(ip.destination());
-    if tables.service(packet.destination()).is_none() && !to_member {
+    let Ends { source, destination } = packet.ends();
+    let to_member = tables.is_member(source) && !tables.is_local(ip.destination());
+    if tables.service(destination).is_none() && !to_member {
         return Err(strangers);
     }
     if !errors::has_right_checksum(message) {
@@ -552,10 +565,8 @@ fn for_others(head: &[u8; eth::LEN], own: MacAddr, strangers: Verdict) -> Verdic
 
 /// What is ours may not travel on; what is the host's has arrived.
 #[cold]
-fn on_last_hop(tables: &Tables, ip: &Ipv4, ports: u32, strangers: Verdict) -> Verdict {
-    let protocol = ip.protocol;
-    let destination = Endpoint { address: ip.destination(), port: tcp::high(ports), protocol };
-    let source = Endpoint { address: ip.source(), port: tcp::low(ports), protocol };
+fn on_last_hop(tables: &Tables, ends: Ends, strangers: Verdict) -> Verdict {
+    let Ends { source, destination } = ends;
     let reply = tables.is_member(source) && !tables.is_local(destination.address);
     if tables.service(destination).is_some() || reply {
         Verdict::Drop(DropReason::TtlExpired)
@@ -572,11 +583,8 @@ fn backend_of<'tables>(
     conn: &mut Conn,
 ) -> Option<&'tables Backend> {
     if conn.epoch != tables.epoch {
-        let protocol = conn.protocols[0];
-        let (offered, member) = (
-            Endpoint { address: ipv4::high(conn.addresses[0]), port: tcp::high(conn.ports[0]), protocol },
-            Endpoint { address: ipv4::low(conn.addresses[1]), port: tcp::low(conn.ports[1]), protocol },
-        );
+        let [of_client, of_member] = keys(conn).map(ends);
+        let (offered, member) = (of_client.destination, of_member.source);
         let slot = tables.backend_slot(offered, member)?;
         if tables.backend(slot)?.mode != Mode::of(conn) {
             return None;
@@ -653,7 +661,7 @@ fn seek<'tables>(
     from: Direction,
 ) -> Result<&'tables NextHop, Verdict> {
     // What comes from one end goes to where the other end's packets come from.
-    let destination = ipv4::low(conn.addresses[from.other() as usize]);
+    let destination = ends(keys(conn)[from.other() as usize]).source.address;
     let no_route = Verdict::Drop(DropReason::NoRoute);
     let slot = match tables.next_hop_towards(destination).ok_or(no_route)? {
         // A router would send what is for the virtual IP back to us.

@@ -1,5 +1,7 @@
 //! Changing a packet in place: addresses, ports, checksums, hop limit.
 
+use std::net::IpAddr;
+
 use lb_mem::Conn;
 use lb_model::snapshot::Forwarding;
 
@@ -85,11 +87,25 @@ impl Onward {
 /// What the rewrite adds to both checksums, for packets from the client and for packets from the member, when they are sent to
 /// a member instead of the virtual IP.
 pub(crate) fn deltas(offered: Endpoint, member: Endpoint) -> [[u16; 2]; 2] {
-    let address = checksum::delta(&halves(offered.address), &halves(member.address));
+    let address = difference(offered.address, member.address);
     let port = checksum::delta(&[offered.port], &[member.port]);
     let transport = checksum::add(address, port);
     let hop = ipv4::HOP_DELTA;
     [[checksum::add(address, hop), transport], [checksum::add(!address, hop), !transport]]
+}
+
+/// What replacing one address by another adds to a checksum.
+fn difference(old: IpAddr, new: IpAddr) -> u16 {
+    checksum::add(!sum(old), sum(new))
+}
+
+/// The sum of an address, as checksums count it.
+fn sum(address: IpAddr) -> u16 {
+    let sum = match address {
+        IpAddr::V4(address) => checksum::sum(&address.octets()),
+        IpAddr::V6(address) => checksum::sum(&address.octets()),
+    };
+    checksum::fold(sum)
 }
 
 pub(crate) fn halves(word: u32) -> [u16; 2] {

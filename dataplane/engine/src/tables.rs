@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
 use crate::admission::Gate;
-use crate::network::{Network, NextHop, PortView, RouteTable, raw, unraw};
+use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
@@ -43,7 +43,7 @@ pub struct Tables {
     pub(crate) schedules: Arc<Vec<Arc<Schedule>>>,
     configured: Arc<Configured>,
     pub(crate) next_hops: Vec<NextHop>,
-    locals: FastSet<u32>,
+    locals: FastSet<IpAddr>,
     by_neighbour: FastMap<Awaited, u32>,
     routes: RouteTable,
 }
@@ -75,12 +75,12 @@ enum Limited {
     Service(VirtualServiceId),
 }
 
-/// An address and port with their protocol, as they lie in memory.
+/// An address and port with their protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address.
-    pub address: u32,
-    /// The port.
+    pub address: IpAddr,
+    /// The port, as it lies in memory.
     pub port: u16,
     /// The transport protocol.
     pub protocol: u8,
@@ -88,17 +88,47 @@ pub struct Endpoint {
 
 impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let word = u64::from(self.address) | u64::from(self.port) << 32 | u64::from(self.protocol) << 48;
-        state.write_u64(word);
+        let rest = u64::from(self.port) << 32 | u64::from(self.protocol) << 48;
+        match self.address {
+            IpAddr::V4(address) => state.write_u64(u64::from(raw(address)) | rest),
+            IpAddr::V6(address) => {
+                let [first, second] = words(address);
+                state.write_u64(first);
+                state.write_u64(second ^ rest);
+            }
+        }
+    }
+}
+
+/// Both ends of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) source: Endpoint,
+    pub(crate) destination: Endpoint,
+}
+
+/// An address in 32 bits: itself, or of IPv6 what it is mixed down to. The same on every appliance.
+pub(crate) fn digest(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => raw(address),
+        IpAddr::V6(address) => {
+            let [first, second] = words(address);
+            mix(first ^ mix(second)) as u32
+        }
     }
 }
 
 /// Why a snapshot was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TablesError {
-    /// IPv6 has no engine yet.
-    #[error("{0} is not an IPv4 address")]
-    NotIpv4(IpAddr),
+    /// A member of another family than the service, which its forwarding cannot reach.
+    #[error("packets to {service} cannot be forwarded to {member}, an address of another family")]
+    Families {
+        /// The service's address.
+        service: IpAddr,
+        /// The member's.
+        member: IpAddr,
+    },
     /// Too many services.
     #[error("{0} virtual services are more than the {MAX_SERVICES} that the plane has room for")]
     TooManyServices(usize),
@@ -154,25 +184,25 @@ impl Tables {
     }
 
     /// Whether a piece of a packet between these addresses can be one of a service's.
-    pub(crate) fn may_be_ours(&self, source: u32, destination: u32) -> bool {
+    pub(crate) fn may_be_ours(&self, source: IpAddr, destination: IpAddr) -> bool {
         self.configured.service_addresses.contains(&destination)
             || (self.configured.member_addresses.contains(&source) && !self.is_local(destination))
     }
 
     /// Whether the host itself has this address.
-    pub(crate) fn is_local(&self, address: u32) -> bool {
+    pub(crate) fn is_local(&self, address: IpAddr) -> bool {
         self.locals.contains(&address)
     }
 
     /// The slot of the next hop towards an address; what is awaited if it is not known yet; nothing without a route.
-    pub(crate) fn next_hop_towards(&self, address: u32) -> Option<Result<u32, Awaited>> {
-        let (port, neighbour) = self.routes.neighbour(unraw(address))?;
-        let awaited = Awaited { port, address: raw(neighbour) };
+    pub(crate) fn next_hop_towards(&self, address: IpAddr) -> Option<Result<u32, Awaited>> {
+        let (port, address) = self.routes.neighbour(address)?;
+        let awaited = Awaited { port, address };
         Some(self.by_neighbour.get(&awaited).copied().ok_or(awaited))
     }
 
     /// Whether a next hop is the destination itself, and no router.
-    pub(crate) fn is_neighbour(&self, next_hop: u32, destination: u32) -> bool {
+    pub(crate) fn is_neighbour(&self, next_hop: u32, destination: IpAddr) -> bool {
         self.next_hops.get(next_hop as usize).is_some_and(|hop| hop.address == destination)
     }
 
@@ -208,10 +238,10 @@ struct Configured {
     by_endpoint: FastMap<Endpoint, u32>,
     by_backend: FastMap<(Endpoint, Endpoint), u32>,
     members: FastSet<Endpoint>,
-    service_addresses: FastSet<u32>,
-    member_addresses: FastSet<u32>,
+    service_addresses: FastSet<IpAddr>,
+    member_addresses: FastSet<IpAddr>,
     /// Addresses that packets are sent to.
-    targets: FastSet<u32>,
+    targets: FastSet<IpAddr>,
 }
 
 impl Planner {
@@ -232,7 +262,7 @@ impl Planner {
         self.services.begin();
         self.backends.begin();
         for service in &snapshot.services {
-            let (slot, schedule) = self.place_service(&mut next, service)?;
+            let (slot, schedule) = self.place_service(&mut next, service);
             put(&mut schedules, slot, schedule, Arc::default);
         }
         self.services.end();
@@ -247,36 +277,31 @@ impl Planner {
 
     /// Takes a service of the last publication again, whose backends are the same and stand otherwise. Flows keep
     /// theirs: nothing that they remember has changed.
-    pub fn restate(&mut self, service: &L4Service) -> Result<(), TablesError> {
-        let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
-        let Some(slot) = self.configured.by_endpoint.get(&offered).copied() else { return Ok(()) };
+    pub fn restate(&mut self, service: &L4Service) {
+        let offered = endpoint(service.address, service.port.get(), service.protocol.number());
+        let Some(slot) = self.configured.by_endpoint.get(&offered).copied() else { return };
         let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
+            let member = endpoint(backend.address, backend.port.get(), offered.protocol);
             placed.push(self.configured.by_backend.get(&(offered, member)).copied().unwrap_or(NOBODY));
         }
         let schedule = self.schedule(slot, service, &placed);
         put(Arc::make_mut(&mut self.schedules), slot, schedule, Arc::default);
-        Ok(())
     }
 
-    fn place_service(
-        &mut self,
-        next: &mut Configured,
-        service: &L4Service,
-    ) -> Result<(u32, Arc<Schedule>), TablesError> {
-        let offered = endpoint(service.address, service.port.get(), service.protocol.number())?;
+    fn place_service(&mut self, next: &mut Configured, service: &L4Service) -> (u32, Arc<Schedule>) {
+        let offered = endpoint(service.address, service.port.get(), service.protocol.number());
         let slot = self.services.keep((service.id, offered));
         let patience = Patience::from(service.timeouts);
         let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            placed.push(self.place_backend(next, service, offered, backend, patience)?);
+            placed.push(self.place_backend(next, service, offered, backend, patience));
         }
         let gate = next.gate(service, &placed);
         put(&mut next.gates, slot, gate, || None);
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
-        Ok((slot, self.schedule(slot, service, &placed)))
+        (slot, self.schedule(slot, service, &placed))
     }
 
     /// The schedule of a service, whose backends were given these slots: the one it has, if that is still right.
@@ -297,8 +322,8 @@ impl Planner {
         offered: Endpoint,
         backend: &L4Backend,
         patience: Patience,
-    ) -> Result<u32, TablesError> {
-        let member = endpoint(backend.address, backend.port.get(), offered.protocol)?;
+    ) -> u32 {
+        let member = endpoint(backend.address, backend.port.get(), offered.protocol);
         let mode = Mode::from(service.forwarding);
         let slot = self.backends.keep((service.id, backend.member, offered, member, mode));
         let limit = backend
@@ -311,7 +336,7 @@ impl Planner {
             next.members.insert(member);
             next.member_addresses.insert(member.address);
         }
-        Ok(slot)
+        slot
     }
 
     /// The tables of the last publication in this network.
@@ -330,17 +355,17 @@ impl Planner {
             schedules: Arc::clone(&self.schedules),
             configured: Arc::clone(&self.configured),
             next_hops,
-            locals: network.locals.iter().map(|address| raw(*address)).collect(),
+            locals: network.locals.iter().copied().collect(),
             by_neighbour: self.next_hops.by_key.clone(),
             routes,
         }
     }
 
     /// Every neighbour that packets to a member go by: to be kept resolved.
-    pub fn wanted(&self, network: &Network) -> HashSet<(PortIndex, Ipv4Addr)> {
+    pub fn wanted(&self, network: &Network) -> HashSet<(PortIndex, IpAddr)> {
         let routes = RouteTable::new(&network.routes);
         let targets = self.configured.targets.iter();
-        targets.filter_map(|address| routes.neighbour(unraw(*address))).collect()
+        targets.filter_map(|address| routes.neighbour(*address)).collect()
     }
 
     /// Which service and member each backend slot in use belongs to.
@@ -352,12 +377,12 @@ impl Planner {
         self.next_hops.begin();
         let mut hops = Vec::new();
         let targets = self.configured.targets.iter();
-        let wanted = targets.filter_map(|address| routes.neighbour(unraw(*address)));
+        let wanted = targets.filter_map(|address| routes.neighbour(*address));
         let known = network.neighbours.keys().copied();
         for (port, address) in wanted.chain(known) {
             let Some(view) = network.ports.get(usize::from(port.0)) else { continue };
             let mac = network.neighbours.get(&(port, address));
-            let awaited = Awaited { port, address: raw(address) };
+            let awaited = Awaited { port, address };
             let slot = self.next_hops.keep(awaited);
             let mut macs = [0; 12];
             macs[..6].copy_from_slice(&mac.copied().unwrap_or_default().0);
@@ -397,7 +422,7 @@ impl Backend {
     fn nobody() -> Self {
         Self {
             patience: Patience::default(),
-            endpoint: Endpoint { address: 0, port: 0, protocol: 0 },
+            endpoint: Endpoint { address: NOWHERE, port: 0, protocol: 0 },
             mode: Mode::default(),
             limit: NOBODY,
         }
@@ -433,7 +458,7 @@ fn seed(backend: &L4Backend) -> u64 {
 
 impl NextHop {
     fn nobody() -> Self {
-        Self { macs: [0; 12], port: PortIndex(0), resolved: false, address: 0 }
+        Self { macs: [0; 12], port: PortIndex(0), resolved: false, address: NOWHERE }
     }
 }
 
@@ -448,19 +473,19 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
     let mut offered = HashSet::with_capacity(snapshot.services.len());
     for service in &snapshot.services {
         let (address, port) = (service.address, service.port.get());
-        if !offered.insert(endpoint(address, port, service.protocol.number())?) {
+        if !offered.insert(endpoint(address, port, service.protocol.number())) {
             return Err(TablesError::Conflict { address, port });
         }
-        for backend in &service.backends {
-            endpoint(backend.address, backend.port.get(), 0)?;
+        let other = |backend: &&L4Backend| backend.address.is_ipv4() != address.is_ipv4();
+        if let Some(backend) = service.backends.iter().find(other) {
+            return Err(TablesError::Families { service: address, member: backend.address });
         }
     }
     Ok(())
 }
 
-fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Result<Endpoint, TablesError> {
-    let IpAddr::V4(v4) = address else { return Err(TablesError::NotIpv4(address)) };
-    Ok(Endpoint { address: raw(v4), port: u16::from_ne_bytes(port.to_be_bytes()), protocol })
+fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Endpoint {
+    Endpoint { address, port: u16::from_ne_bytes(port.to_be_bytes()), protocol }
 }
 
 fn put<T>(table: &mut Vec<T>, slot: u32, value: T, filler: impl FnMut() -> T) {

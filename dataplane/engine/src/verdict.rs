@@ -1,18 +1,20 @@
 //! How every frame ends.
 
+use std::net::IpAddr;
+
 use lb_model::counters::DropReason;
 
 /// A port of the plane, by its place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PortIndex(pub u8);
 
-/// A neighbour that a frame waits for: an address (as it lies in memory) on the network of a port.
+/// A neighbour that a frame waits for: an address on the network of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Awaited {
     /// The port.
     pub port: PortIndex,
     /// The address.
-    pub address: u32,
+    pub address: IpAddr,
 }
 
 /// How a frame ends.

@@ -80,7 +80,7 @@ fn a_member_behind_a_router_cannot_be_reached() {
 #[test]
 fn a_member_that_has_not_answered_is_awaited() {
     let mut lb = Lb::new(&members());
-    lb.network.neighbours.remove(&(BACK, MEMBER_1));
+    lb.network.neighbours.remove(&(BACK, MEMBER_1.into()));
     lb.refresh();
     let (verdict, held) = lb.send(from_client(1, SYN, b""));
     assert!(matches!(verdict, Verdict::Hold(_)), "{verdict:?}");

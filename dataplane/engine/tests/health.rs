@@ -14,7 +14,7 @@ fn restate(lb: &mut Lb, takes_new: [bool; 2]) {
     for (backend, takes_new) in service.backends.iter_mut().zip(takes_new) {
         backend.takes_new = takes_new;
     }
-    lb.planner.restate(&service).unwrap();
+    lb.planner.restate(&service);
     lb.refresh();
 }
 

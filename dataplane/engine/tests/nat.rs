@@ -5,7 +5,7 @@ mod support;
 use std::net::Ipv4Addr;
 
 use lb_engine::network::Strangers;
-use lb_engine::{Awaited, Verdict, network};
+use lb_engine::{Awaited, Verdict};
 use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
@@ -174,10 +174,10 @@ fn a_partial_checksum_is_made_whole_where_the_port_says_so() {
 #[test]
 fn frames_wait_for_neighbours_that_have_not_answered() {
     let mut lb = Lb::new(&two_members());
-    lb.network.neighbours.remove(&(BACK, MEMBER_1));
-    lb.network.neighbours.remove(&(FRONT, CLIENT));
+    lb.network.neighbours.remove(&(BACK, MEMBER_1.into()));
+    lb.network.neighbours.remove(&(FRONT, CLIENT.into()));
     lb.refresh();
-    let awaited = |port, address| Awaited { port, address: network::raw(address) };
+    let awaited = |port, address: Ipv4Addr| Awaited { port, address: address.into() };
     assert_eq!(lb.send(from_client(1, SYN, b"")).0, Verdict::Hold(awaited(BACK, MEMBER_1)));
     let answer = from_member((MEMBER_1, 8080), 1, SYN | ACK, b"");
     assert_eq!(lb.send(answer.clone()).0, Verdict::Hold(awaited(FRONT, CLIENT)));
@@ -195,7 +195,7 @@ fn a_changed_route_is_followed_by_flows_that_live() {
     let member = lb.open(1);
     lb.network.routes.retain(|route| route.to.to_string() != "198.18.1.0/24");
     lb.refresh();
-    let router = Awaited { port: FRONT, address: network::raw(Ipv4Addr::new(198, 18, 1, 254)) };
+    let router = Awaited { port: FRONT, address: Ipv4Addr::new(198, 18, 1, 254).into() };
     assert_eq!(lb.send(from_member(member, 1, ACK, b"x")).0, Verdict::Hold(router));
     lb.network.routes.clear();
     lb.refresh();
@@ -206,7 +206,7 @@ fn a_changed_route_is_followed_by_flows_that_live() {
 fn a_new_mac_of_the_next_hop_is_used_at_once() {
     let mut lb = Lb::new(&two_members());
     let member = lb.open(1);
-    lb.network.neighbours.insert((FRONT, CLIENT), MacAddr([2, 7, 7, 7, 7, 7]));
+    lb.network.neighbours.insert((FRONT, CLIENT.into()), MacAddr([2, 7, 7, 7, 7, 7]));
     lb.refresh();
     let (_, frame) = lb.send(from_member(member, 1, ACK, b"x"));
     assert_eq!(frame.0[..6], [2, 7, 7, 7, 7, 7]);

@@ -273,7 +273,7 @@ impl State {
             members.iter().map(|standing| (standing.member, standing.takes_new)).collect();
         for service in &mut self.snapshot.services {
             if stand(service, &changed) {
-                self.planner.restate(service)?;
+                self.planner.restate(service);
             }
         }
         self.health.extend(changed);

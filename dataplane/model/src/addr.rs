@@ -1,7 +1,7 @@
 //! Addresses and ports that have been checked.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
@@ -65,32 +65,39 @@ impl fmt::Display for MacAddr {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PrefixError {
     /// Not `address/length`.
-    #[error("`{0}` is not an address with a prefix length, as 192.0.2.0/24")]
+    #[error("`{0}` is not an address with a prefix length, as 192.0.2.0/24 or 2001:db8::/32")]
     Syntax(String),
     /// Longer than the address.
     #[error("prefix length {0} is longer than the address")]
     TooLong(u8),
 }
 
-/// A network: an IPv4 address and a prefix length; the bits past the length are zero.
+/// A network: an address and a prefix length; the bits past the length are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Prefix {
-    network: Ipv4Addr,
+    network: IpAddr,
     len: u8,
 }
 
 impl Prefix {
     /// The network of `address` at `len` bits.
-    pub fn new(address: Ipv4Addr, len: u8) -> Result<Self, PrefixError> {
-        if len > 32 {
+    pub fn new(address: impl Into<IpAddr>, len: u8) -> Result<Self, PrefixError> {
+        let address = address.into();
+        if len > longest(address) {
             return Err(PrefixError::TooLong(len));
         }
-        Ok(Self { network: Ipv4Addr::from_bits(address.to_bits() & mask(len)), len })
+        Ok(Self { network: masked(address, len), len })
+    }
+
+    /// The network that is one address.
+    pub fn of_host(address: impl Into<IpAddr>) -> Self {
+        let network = address.into();
+        Self { network, len: longest(network) }
     }
 
     /// The first address of the network.
-    pub fn network(self) -> Ipv4Addr {
+    pub fn network(self) -> IpAddr {
         self.network
     }
 
@@ -101,13 +108,29 @@ impl Prefix {
     }
 
     /// Whether `address` belongs to the network.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() & mask(self.len) == self.network.to_bits()
+    pub fn contains(self, address: impl Into<IpAddr>) -> bool {
+        let address = address.into();
+        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.len) == self.network
     }
 }
 
-fn mask(len: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0)
+/// The bits of an address of this family.
+fn longest(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+/// The address without the bits past `len`.
+fn masked(address: IpAddr, len: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(len.into())).unwrap_or(0);
+            Ipv4Addr::from_bits(address.to_bits() & mask).into()
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(len.into())).unwrap_or(0);
+            Ipv6Addr::from_bits(address.to_bits() & mask).into()
+        }
+    }
 }
 
 impl fmt::Display for Prefix {
@@ -136,7 +159,7 @@ impl FromStr for Prefix {
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let syntax = || PrefixError::Syntax(text.to_owned());
         let (address, len) = text.split_once('/').ok_or_else(syntax)?;
-        let address = address.parse().map_err(|_| syntax())?;
+        let address: IpAddr = address.parse().map_err(|_| syntax())?;
         Self::new(address, len.parse().map_err(|_| syntax())?)
     }
 }
@@ -156,6 +179,12 @@ pub enum AddressError {
     /// 255.255.255.255.
     #[error("the broadcast address stands for many hosts")]
     Broadcast,
+    /// `fe80::/10`.
+    #[error("a link-local address means something else on each link")]
+    LinkLocal,
+    /// `::ffff:0:0/96`.
+    #[error("an IPv4 address within an IPv6 one travels on no network: write it as IPv4")]
+    Mapped,
 }
 
 /// Whether `address` can be that of one host on the network.
@@ -172,7 +201,11 @@ pub fn check_host_address(address: IpAddr) -> Result<(), AddressError> {
     if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(AddressError::Broadcast);
     }
-    Ok(())
+    match address {
+        IpAddr::V6(address) if address.is_unicast_link_local() => Err(AddressError::LinkLocal),
+        IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => Err(AddressError::Mapped),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_one_family_holds_nobody_of_the_other() {
+        let prefix: Prefix = "2001:DB8:0:1::7/64".parse().unwrap();
+        assert_eq!(prefix.to_string(), "2001:db8:0:1::/64");
+        assert!(prefix.contains("2001:db8:0:1:ffff::".parse::<Ipv6Addr>().unwrap()));
+        assert!(!prefix.contains("2001:db8:0:2::".parse::<Ipv6Addr>().unwrap()));
+        assert!(!"::/0".parse::<Prefix>().unwrap().contains(Ipv4Addr::LOCALHOST));
+        assert!(!"0.0.0.0/0".parse::<Prefix>().unwrap().contains(Ipv6Addr::LOCALHOST));
+        assert_eq!("::/129".parse::<Prefix>(), Err(PrefixError::TooLong(129)));
+        assert_eq!(Prefix::of_host(Ipv6Addr::LOCALHOST).to_string(), "::1/128");
+    }
+
+    #[test]
     fn addresses_of_no_single_host_are_refused() {
         let check = |text: &str| check_host_address(text.parse().unwrap());
         assert_eq!(check("0.0.0.0"), Err(AddressError::Unspecified));
@@ -207,6 +252,9 @@ mod tests {
         assert_eq!(check("224.0.0.1"), Err(AddressError::Multicast));
         assert_eq!(check("255.255.255.255"), Err(AddressError::Broadcast));
         assert_eq!(check("ff02::1"), Err(AddressError::Multicast));
+        assert_eq!(check("fe80::1"), Err(AddressError::LinkLocal));
+        assert_eq!(check("::ffff:192.0.2.1"), Err(AddressError::Mapped));
         assert_eq!(check("192.0.2.1"), Ok(()));
+        assert_eq!(check("2001:db8::1"), Ok(()));
     }
 }

@@ -1,8 +1,11 @@
 //! IPv4 (RFC 791).
 
+use std::net::IpAddr;
+
 use lb_model::counters::DropReason;
 
 use super::eth;
+use crate::network::unraw;
 
 /// Bytes of a header without options.
 pub const MIN_LEN: usize = 20;
@@ -64,16 +67,14 @@ impl Ipv4 {
         })
     }
 
-    /// The destination, as it lies in memory.
-    #[inline]
-    pub fn destination(&self) -> u32 {
-        high(self.addresses)
+    /// The destination.
+    pub fn destination(&self) -> IpAddr {
+        unraw(high(self.addresses)).into()
     }
 
-    /// The source, as it lies in memory.
-    #[inline]
-    pub fn source(&self) -> u32 {
-        low(self.addresses)
+    /// The source.
+    pub fn source(&self) -> IpAddr {
+        unraw(low(self.addresses)).into()
     }
 }
 

@@ -9,7 +9,7 @@
 )]
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use lb_engine::network::{Network, PortView, Route, Strangers};
@@ -284,7 +284,10 @@ pub fn from_member(member: (Ipv4Addr, u16), client_port: u16, flags: u8, payload
 
 pub fn network() -> Network {
     let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
-    let route = |to: &str, port, gateway| Route { to: to.parse().unwrap(), port, gateway, metric: 0 };
+    let route = |to: &str, port, gateway: Option<Ipv4Addr>| {
+        let gateway = gateway.map(IpAddr::V4);
+        Route { to: to.parse().unwrap(), port, gateway, metric: 0 }
+    };
     Network {
         ports: vec![port(FRONT_MAC), port(BACK_MAC)],
         routes: vec![
@@ -293,16 +296,17 @@ pub fn network() -> Network {
             route("0.0.0.0/0", FRONT, Some(Ipv4Addr::new(198, 18, 1, 254))),
         ],
         neighbours: HashMap::from([
-            ((FRONT, CLIENT), MacAddr([2, 0, 0, 1, 1, 9])),
-            ((BACK, MEMBER_1), MacAddr([2, 0, 0, 2, 2, 11])),
-            ((BACK, MEMBER_2), MacAddr([2, 0, 0, 2, 2, 12])),
+            ((FRONT, CLIENT.into()), MacAddr([2, 0, 0, 1, 1, 9])),
+            ((BACK, MEMBER_1.into()), MacAddr([2, 0, 0, 2, 2, 11])),
+            ((BACK, MEMBER_2.into()), MacAddr([2, 0, 0, 2, 2, 12])),
         ])
         .into_iter()
         .chain(
-            (1..=100).map(|last| ((BACK, Ipv4Addr::new(198, 18, 2, last)), MacAddr([2, 0, 0, 2, 2, last]))),
+            (1..=100)
+                .map(|last| ((BACK, Ipv4Addr::new(198, 18, 2, last).into()), MacAddr([2, 0, 0, 2, 2, last]))),
         )
         .collect(),
-        locals: HashSet::from([HOST, VIP]),
+        locals: HashSet::from([HOST.into(), VIP.into()]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A forwarder set up for measuring: one worker, one service with four members, the network that goes with it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use lb_dpdk::{Burst, Eal, EalConfig, LogLevel, Memory, Mempool, cycles};
@@ -203,20 +203,26 @@ fn snapshot() -> L4Snapshot {
 fn network() -> Network {
     let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
     let (front, back) = (PortIndex(0), PortIndex(1));
-    let route = |to: &str, port, gateway| to.parse().ok().map(|to| Route { to, port, gateway, metric: 0 });
+    let route = |to: &str, port, gateway: Option<Ipv4Addr>| {
+        let gateway = gateway.map(IpAddr::V4);
+        to.parse().ok().map(|to| Route { to, port, gateway, metric: 0 })
+    };
     let routes = [
         route("0.0.0.0/0", front, Some(ROUTER)),
         route("198.18.1.0/24", front, None),
         route("198.18.2.0/24", back, None),
     ];
-    let mut neighbours = HashMap::from([((front, ROUTER), MacAddr([2, 0, 0, 0, 1, 254]))]);
+    let mut neighbours = HashMap::from([((front, ROUTER.into()), MacAddr([2, 0, 0, 0, 1, 254]))]);
     neighbours.extend(
-        MEMBERS.iter().zip(11u8..).map(|(address, last)| ((back, *address), MacAddr([2, 0, 0, 0, 2, last]))),
+        MEMBERS
+            .iter()
+            .zip(11u8..)
+            .map(|(address, last)| ((back, (*address).into()), MacAddr([2, 0, 0, 0, 2, last]))),
     );
     Network {
         ports: MACS.map(port).to_vec(),
         routes: routes.into_iter().flatten().collect(),
         neighbours,
-        locals: HashSet::from([VIP]),
+        locals: HashSet::from([VIP.into()]),
     }
 }

@@ -5,14 +5,14 @@
 //! when they turn stale, until they stop answering.
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
-use lb_engine::network::{Network, PortView, unraw};
+use lb_engine::network::{Network, PortView};
 use lb_engine::verdict::{Awaited, PortIndex};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::OwnedFd;
@@ -25,7 +25,7 @@ const REQUESTS: usize = 4096;
 /// Events that come closer together are answered by one reading.
 const SETTLE: Duration = Duration::from_millis(5);
 
-type Neighbour = (PortIndex, Ipv4Addr);
+type Neighbour = (PortIndex, IpAddr);
 
 /// The other threads' end.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Reader {
         let mut count = [0; 8];
         let rung = rustix::io::read(&shared.bell, &mut count).is_ok();
         while let Some(awaited) = shared.requests.pop() {
-            self.ask_once((awaited.port, unraw(awaited.address)))?;
+            self.ask_once((awaited.port, awaited.address))?;
         }
         if self.events.drain()? {
             thread::sleep(SETTLE);

@@ -28,6 +28,8 @@ const LINKS: u32 = 1;
 const NEIGHBOURS: u32 = 3;
 const IPV4_ADDRESSES: u32 = 5;
 const IPV4_ROUTES: u32 = 7;
+const IPV6_ADDRESSES: u32 = 9;
+const IPV6_ROUTES: u32 = 11;
 
 const BUFFER: usize = 1 << 16;
 
@@ -106,7 +108,7 @@ impl Events {
     pub(crate) fn subscribe() -> Result<Self, NetlinkError> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
-        for group in [LINKS, NEIGHBOURS, IPV4_ADDRESSES, IPV4_ROUTES] {
+        for group in [LINKS, NEIGHBOURS, IPV4_ADDRESSES, IPV4_ROUTES, IPV6_ADDRESSES, IPV6_ROUTES] {
             socket.add_membership(group)?;
         }
         socket.set_non_blocking(true)?;

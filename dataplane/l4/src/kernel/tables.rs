@@ -1,7 +1,7 @@
 //! Reading the kernel's links, addresses, routes and neighbours, and asking it to look for neighbours.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_engine::network::{Network, PortView, Route};
 use lb_engine::verdict::PortIndex;
@@ -12,7 +12,9 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, NetlinkError};
@@ -47,9 +49,9 @@ pub(crate) struct Reading {
     pub(crate) network: Network,
     /// The interface of each port; none while it does not exist.
     pub(crate) links: Vec<Option<Link>>,
-    pub(crate) freshness: HashMap<(PortIndex, Ipv4Addr), Freshness>,
+    pub(crate) freshness: HashMap<(PortIndex, IpAddr), Freshness>,
     /// Neighbours that the kernel keeps fresh by itself.
-    pub(crate) managed: HashSet<(PortIndex, Ipv4Addr)>,
+    pub(crate) managed: HashSet<(PortIndex, IpAddr)>,
 }
 
 /// Reads everything. `interfaces` are those of the ports, in order; `views` what is known of the ports beside their
@@ -100,14 +102,15 @@ fn links(netlink: &mut Netlink, interfaces: &[String]) -> Result<Vec<Option<Link
     Ok(found)
 }
 
-fn locals(netlink: &mut Netlink) -> Result<HashSet<Ipv4Addr>, NetlinkError> {
+fn locals(netlink: &mut Netlink) -> Result<HashSet<IpAddr>, NetlinkError> {
     let mut found = HashSet::new();
-    let mut request = AddressMessage::default();
-    request.header.family = AddressFamily::Inet;
-    netlink.dump(RouteNetlinkMessage::GetAddress(request), |message| {
+    netlink.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
         let RouteNetlinkMessage::NewAddress(address) = message else { return };
+        // Without a peer's address IPv6 has its own in the other attribute.
+        let has_local = address.attributes.iter().any(|it| matches!(it, AddressAttribute::Local(_)));
         found.extend(address.attributes.iter().filter_map(|attribute| match attribute {
-            AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
+            AddressAttribute::Local(local) => Some(*local),
+            AddressAttribute::Address(own) if !has_local => Some(*own),
             _ => None,
         }));
     })?;
@@ -116,9 +119,7 @@ fn locals(netlink: &mut Netlink) -> Result<HashSet<Ipv4Addr>, NetlinkError> {
 
 fn routes(netlink: &mut Netlink, ports: &HashMap<u32, PortIndex>) -> Result<Vec<Route>, NetlinkError> {
     let mut found = Vec::new();
-    let mut request = RouteMessage::default();
-    request.header.address_family = AddressFamily::Inet;
-    netlink.dump(RouteNetlinkMessage::GetRoute(request), |message| {
+    netlink.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), |message| {
         if let RouteNetlinkMessage::NewRoute(route) = message {
             found.extend(read_route(&route, ports));
         }
@@ -130,12 +131,17 @@ fn routes(netlink: &mut Netlink, ports: &HashMap<u32, PortIndex>) -> Result<Vec<
 /// A unicast route of the main table that leads to a port; of several equal next hops the first.
 fn read_route(message: &RouteMessage, ports: &HashMap<u32, PortIndex>) -> Option<Route> {
     let mut table = u32::from(message.header.table);
-    let mut to = Ipv4Addr::UNSPECIFIED;
+    let mut to = match message.header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
     let (mut hop, mut metric) = (Hop::default(), 0);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(id) => table = *id,
-            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = *address,
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = (*address).into(),
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => to = (*address).into(),
             RouteAttribute::Priority(priority) => metric = *priority,
             RouteAttribute::MultiPath(hops) => hop = hops.first().map(Hop::of).unwrap_or_default(),
             other => hop.take(other),
@@ -151,7 +157,7 @@ fn read_route(message: &RouteMessage, ports: &HashMap<u32, PortIndex>) -> Option
 #[derive(Default)]
 struct Hop {
     interface: u32,
-    gateway: Option<Ipv4Addr>,
+    gateway: Option<IpAddr>,
 }
 
 impl Hop {
@@ -164,7 +170,14 @@ impl Hop {
     fn take(&mut self, attribute: &RouteAttribute) {
         match attribute {
             RouteAttribute::Oif(index) => self.interface = *index,
-            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => self.gateway = Some(*gateway),
+            RouteAttribute::Gateway(RouteAddress::Inet(gateway))
+            | RouteAttribute::Via(RouteVia::Inet(gateway)) => {
+                self.gateway = Some((*gateway).into());
+            }
+            RouteAttribute::Gateway(RouteAddress::Inet6(gateway))
+            | RouteAttribute::Via(RouteVia::Inet6(gateway)) => {
+                self.gateway = Some((*gateway).into());
+            }
             _ => {}
         }
     }
@@ -175,9 +188,7 @@ fn neighbours(
     ports: &HashMap<u32, PortIndex>,
     reading: &mut Reading,
 ) -> Result<(), NetlinkError> {
-    let mut request = NeighbourMessage::default();
-    request.header.family = AddressFamily::Inet;
-    netlink.dump(RouteNetlinkMessage::GetNeighbour(request), |message| {
+    netlink.dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), |message| {
         let RouteNetlinkMessage::NewNeighbour(neighbour) = message else { return };
         let Some(port) = ports.get(&neighbour.header.ifindex).copied() else { return };
         read_neighbour(&neighbour, port, reading);
@@ -189,7 +200,10 @@ fn read_neighbour(message: &NeighbourMessage, port: PortIndex, reading: &mut Rea
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(destination)) => {
-                address = Some(*destination);
+                address = Some(IpAddr::V4(*destination));
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(destination)) => {
+                address = Some(IpAddr::V6(*destination));
             }
             NeighbourAttribute::LinkLayerAddress(bytes) => {
                 mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
@@ -198,7 +212,8 @@ fn read_neighbour(message: &NeighbourMessage, port: PortIndex, reading: &mut Rea
             _ => {}
         }
     }
-    let Some(address) = address else { return };
+    // Groups are no neighbours, though the kernel lists those that it sends to.
+    let Some(address) = address.filter(|address| !address.is_multicast()) else { return };
     let freshness = match message.header.state {
         NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp
         // The kernel is asking; what it knew until now is still the best there is.
@@ -226,13 +241,17 @@ pub(crate) enum Ask {
 }
 
 /// Asks the kernel to find out the Ethernet address of a neighbour.
-pub(crate) fn ask(netlink: &mut Netlink, link: u32, address: Ipv4Addr, how: Ask) -> Result<(), NetlinkError> {
+pub(crate) fn ask(netlink: &mut Netlink, link: u32, address: IpAddr, how: Ask) -> Result<(), NetlinkError> {
     let mut message = NeighbourMessage::default();
-    message.header.family = AddressFamily::Inet;
+    let (family, destination) = match address {
+        IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
+        IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
+    };
+    message.header.family = family;
     message.header.ifindex = link;
     message.header.state = NeighbourState::None;
     message.header.flags = NeighbourFlags::Use;
-    message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+    message.attributes.push(NeighbourAttribute::Destination(destination));
     if how == Ask::Managed {
         message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
     }
