@@ -79,6 +79,27 @@ fn filters_are_exact_and_joined_by_and() {
 }
 
 #[test]
+fn a_search_looks_at_what_people_remember() {
+    let (_server, api) = five_pools();
+    let found = |path: &str| walk(&api, path).concat();
+    assert_eq!(
+        found(&format!("{POOLS}?q=RED&sort=name&limit=1")),
+        ["b", "c", "d"],
+        "tags, also across pages"
+    );
+    assert!(found(&format!("{POOLS}?q=%25")).is_empty(), "no pattern: %");
+    let vip = api.create("/api/v1/virtual-ips", &json!({ "name": "shop", "address": "192.0.2.77" }));
+    let service = json!({ "name": "s", "description": "Winter sale", "virtual_ip_ids": [vip.id],
+        "protocol": "tcp", "port": 8443 });
+    api.create("/api/v1/virtual-services", &service);
+    for words in ["winter", "192.0.2.77:84", "S"] {
+        assert_eq!(found(&format!("/api/v1/virtual-services?q={words}&sort=port")), ["s"], "{words}");
+    }
+    assert!(found("/api/v1/virtual-services?q=192.0.2.78").is_empty());
+    assert_eq!(found("/api/v1/virtual-ips?q=2.77"), ["shop"]);
+}
+
+#[test]
 fn services_and_members_are_found_by_what_they_name() {
     let (_server, api) = Server::claimed();
     let ip = |name: &str, address: &str| {

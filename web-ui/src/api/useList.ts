@@ -7,6 +7,9 @@ import { useMemo } from 'react'
 import type { Collection } from './collection.ts'
 import { firstOf, scrolled } from './queries.ts'
 
+/** What the appliance sorts every list by. */
+const SORTED = /^(name|created_at|updated_at)(:|$)/
+
 export interface Listed<View> {
   /** Undefined until there is an answer. */
   rows: View[] | undefined
@@ -26,7 +29,7 @@ export function useList<View>(
 ): Listed<View> {
   const first = useQuery(firstOf(from))
   const complete = first.data === undefined || !first.data.next
-  const query = { ...(q ? { q } : {}), sort: sort ?? 'name' }
+  const query = { ...(q ? { q } : {}), sort: sort !== undefined && SORTED.test(sort) ? sort : 'name' }
   const long = useInfiniteQuery({ ...scrolled(from, query, !complete), placeholderData: keepPreviousData })
   const pages = long.data?.pages
   const rows = useMemo(() => pages?.flatMap(({ items }) => items), [pages])

@@ -6,6 +6,7 @@ import { IconApi } from '@tabler/icons-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { servicesQuery } from '../api/queries.ts'
+import { pageTexts } from '../i18n/index.ts'
 import { needsAttention, serviceFacts } from '../status/facts.ts'
 import { useKeys } from '../ui/keys.ts'
 import { later } from '../ui/later.tsx'
@@ -17,7 +18,7 @@ import { useMay } from './usePermission.ts'
 import { useLive } from './useLive.ts'
 import { useStream } from './useStream.ts'
 
-const Palette = later(async () => (await import('./Palette.tsx')).Palette)
+const Palette = later(async () => (await Promise.all([import('./Palette.tsx'), pageTexts()]))[0].Palette)
 const KeyHelp = later(async () => (await import('./KeyHelp.tsx')).KeyHelp)
 
 export function Shell({ username }: { username: string }) {

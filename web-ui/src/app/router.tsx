@@ -1,5 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
+import { pageTexts } from '../i18n/index.ts'
 import { Empty } from '../ui/Empty.tsx'
 import { listSearch } from '../ui/list/search.ts'
 import { Gate } from './Gate.tsx'
@@ -11,6 +12,10 @@ const root = createRootRoute({
 })
 const under = () => root
 
+/** A page with its texts. */
+const page = <T extends Record<string, unknown>, K extends keyof T & string>(load: () => Promise<T>, name: K) =>
+  lazyRouteComponent(async () => (await Promise.all([load(), pageTexts()]))[0], name)
+
 const dashboard = createRoute({
   getParentRoute: under,
   path: '/',
@@ -21,78 +26,78 @@ const services = createRoute({
   getParentRoute: under,
   path: '/virtual-services',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/virtual-services/List.tsx'), 'ServiceList'),
+  component: page(() => import('../pages/virtual-services/List.tsx'), 'ServiceList'),
 })
 const service = createRoute({
   getParentRoute: () => services,
   path: '$serviceId',
-  component: lazyRouteComponent(() => import('../pages/virtual-services/Detail.tsx'), 'ServiceDetail'),
+  component: page(() => import('../pages/virtual-services/Detail.tsx'), 'ServiceDetail'),
 })
 
 const pools = createRoute({
   getParentRoute: under,
   path: '/pools',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/pools/List.tsx'), 'PoolList'),
+  component: page(() => import('../pages/pools/List.tsx'), 'PoolList'),
 })
 const pool = createRoute({
   getParentRoute: () => pools,
   path: '$poolId',
-  component: lazyRouteComponent(() => import('../pages/pools/Detail.tsx'), 'PoolDetail'),
+  component: page(() => import('../pages/pools/Detail.tsx'), 'PoolDetail'),
 })
 
 const virtualIps = createRoute({
   getParentRoute: under,
   path: '/virtual-ips',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/virtual-ips/List.tsx'), 'VirtualIpList'),
+  component: page(() => import('../pages/virtual-ips/List.tsx'), 'VirtualIpList'),
 })
 const virtualIp = createRoute({
   getParentRoute: () => virtualIps,
   path: '$virtualIpId',
-  component: lazyRouteComponent(() => import('../pages/virtual-ips/Detail.tsx'), 'VirtualIpDetail'),
+  component: page(() => import('../pages/virtual-ips/Detail.tsx'), 'VirtualIpDetail'),
 })
 
 const monitors = createRoute({
   getParentRoute: under,
   path: '/monitors',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/monitors/List.tsx'), 'MonitorList'),
+  component: page(() => import('../pages/monitors/List.tsx'), 'MonitorList'),
 })
 
 const events = createRoute({
   getParentRoute: under,
   path: '/events',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/history/Events.tsx'), 'Events'),
+  component: page(() => import('../pages/history/Events.tsx'), 'Events'),
 })
 const revisions = createRoute({
   getParentRoute: under,
   path: '/revisions',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/history/Revisions.tsx'), 'Revisions'),
+  component: page(() => import('../pages/history/Revisions.tsx'), 'Revisions'),
 })
 const revision = createRoute({
   getParentRoute: () => revisions,
   path: '$generation',
-  component: lazyRouteComponent(() => import('../pages/history/Revision.tsx'), 'Revision'),
+  component: page(() => import('../pages/history/Revision.tsx'), 'Revision'),
 })
 const audit = createRoute({
   getParentRoute: under,
   path: '/audit',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/history/Audit.tsx'), 'Audit'),
+  component: page(() => import('../pages/history/Audit.tsx'), 'Audit'),
 })
 const users = createRoute({
   getParentRoute: under,
   path: '/users',
   validateSearch: listSearch,
-  component: lazyRouteComponent(() => import('../pages/users/List.tsx'), 'UserList'),
+  component: page(() => import('../pages/users/List.tsx'), 'UserList'),
 })
 const profile = createRoute({
   getParentRoute: under,
   path: '/profile',
-  component: lazyRouteComponent(() => import('../pages/users/Profile.tsx'), 'Profile'),
+  component: page(() => import('../pages/users/Profile.tsx'), 'Profile'),
 })
 
 export const router = createRouter({

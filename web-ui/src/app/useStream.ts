@@ -2,15 +2,19 @@
  * One stream of events: what changed is read anew at once, and what is serious is said on every screen. It is read by `fetch`,
  * for a browser's own reader of such streams must know the names of all events beforehand.
  */
-import { useQueryClient } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useRef, useState } from 'react'
 import type { Schemas } from '../api/client.ts'
+import { isProblem } from '../api/problem.ts'
+import { keys, sessionQuery } from '../api/queries.ts'
 import { showToast } from '../ui/toasts.ts'
 
 type Event = Schemas['Event']
 
 const AGAIN_MS = 2000
 const GATHERED_MS = 150
+/** A stream that breaks off once comes back before anybody has to know. */
+const SAID_AFTER = 2
 /** What comes anew by itself every second. */
 const LIVE = new Set<unknown>(['stats', 'status', 'session'])
 
@@ -18,7 +22,12 @@ const LIVE = new Set<unknown>(['stats', 'status', 'session'])
 export function useStream(): boolean {
   const queries = useQueryClient()
   const [connected, setConnected] = useState(true)
+  // Kept over an end of the session, so that nothing is missed that happened meanwhile.
+  const last = useRef('')
+  const { error } = useQuery(sessionQuery)
+  const signedIn = !isProblem(error, 'unauthenticated')
   useEffect(() => {
+    if (!signedIn) return
     const stop = new AbortController()
     let gathering: ReturnType<typeof setTimeout> | undefined
     const take = (event: Event) => {
@@ -31,35 +40,50 @@ export function useStream(): boolean {
         })
       }, GATHERED_MS)
     }
-    void listen(take, setConnected, stop.signal)
+    // If the session has ended, this ends the listening; signing in begins it again.
+    const refused = () => queries.invalidateQueries({ queryKey: keys.session })
+    void listen({ last, take, refused, setConnected, signal: stop.signal })
     return () => {
       stop.abort()
       clearTimeout(gathering)
     }
-  }, [queries])
+  }, [queries, signedIn])
   return connected
 }
 
-async function listen(take: (event: Event) => void, setConnected: (there: boolean) => void, signal: AbortSignal) {
-  let last = ''
+interface Listening {
+  /** The number of the last event that came. */
+  last: { current: string }
+  take: (event: Event) => void
+  /** Called where the server wants somebody to sign in. */
+  refused: () => Promise<unknown>
+  setConnected: (there: boolean) => void
+  signal: AbortSignal
+}
+
+export async function listen({ last, take, refused, setConnected, signal }: Listening, again = AGAIN_MS) {
+  let failures = 0
   while (!signal.aborted) {
     try {
-      const headers = { Accept: 'text/event-stream', ...(last && { 'Last-Event-ID': last }) }
+      const headers = { Accept: 'text/event-stream', ...(last.current && { 'Last-Event-ID': last.current }) }
       const answer = await fetch('/api/v1/events/stream', { headers, signal, cache: 'no-store' })
       // Whoever may not read events has none to miss.
       if (answer.status === 403) return setConnected(true)
+      if (answer.status === 401) await refused()
       if (!answer.ok || answer.body === null) throw new Error(`HTTP ${answer.status}`)
+      failures = 0
       setConnected(true)
       for await (const message of messages(answer.body)) {
-        if (message.id !== undefined) last = message.id
+        if (message.id !== undefined) last.current = message.id
         if (message.data !== undefined) take(JSON.parse(message.data) as Event)
       }
     } catch {
       // Broken off, or not there: both are mended by asking again.
     }
     if (signal.aborted) return
-    setConnected(false)
-    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS))
+    failures += 1
+    if (failures >= SAID_AFTER) setConnected(false)
+    await new Promise((resolve) => setTimeout(resolve, again))
   }
 }
 

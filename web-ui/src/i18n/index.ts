@@ -1,29 +1,41 @@
-/** Which language the console speaks, and its dictionaries, of which only the one in use is loaded. */
+/**
+ * Which language the console speaks, and its dictionaries, of which only the one in use is loaded: the frame's before anything
+ * is shown, the pages' with the first page that needs it.
+ */
 import i18next from 'i18next'
 import { initReactI18next } from 'react-i18next'
 import type { en } from './en.ts'
+import type { pagesEn } from './pages-en.ts'
 
 /** The shape of a dictionary: the same keys as the English one, any texts. */
 type Texts<T> = { [Key in keyof T]: T[Key] extends string ? string : Texts<T[Key]> }
+type English = typeof en & typeof pagesEn
 export type Dictionary = Texts<typeof en>
+export type PagesDictionary = Texts<typeof pagesEn>
 export type Language = 'en' | 'zh-CN'
 
 type Keys<T> = { [Key in keyof T & string]: T[Key] extends string ? Key : `${Key}.${Keys<T[Key]>}` }[keyof T & string]
 /** The way to a text. */
-export type TextKey = Keys<typeof en>
+export type TextKey = Keys<English>
 
 declare module 'i18next' {
   interface CustomTypeOptions {
     defaultNS: 'translation'
-    resources: { translation: typeof en }
+    resources: { translation: English }
   }
 }
 
 const STORED = 'penstock.language'
 
-const dictionaries: Record<Language, () => Promise<Dictionary>> = {
-  en: async () => (await import('./en.ts')).en,
-  'zh-CN': async () => (await import('./zh.ts')).zh,
+const dictionaries: Record<Language, { frame: () => Promise<Dictionary>; pages: () => Promise<PagesDictionary> }> = {
+  en: {
+    frame: async () => (await import('./en.ts')).en,
+    pages: async () => (await import('./pages-en.ts')).pagesEn,
+  },
+  'zh-CN': {
+    frame: async () => (await import('./zh.ts')).zh,
+    pages: async () => (await import('./pages-zh.ts')).pagesZh,
+  },
 }
 
 export function preferredLanguage(stored: string | null, offered: readonly string[]): Language {
@@ -31,11 +43,28 @@ export function preferredLanguage(stored: string | null, offered: readonly strin
   return offered[0]?.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en'
 }
 
+/** Whether a page has asked for its texts. */
+let pagesWanted = false
+const loaded = new Set<Language>()
+
+async function loadPages(language: Language) {
+  if (loaded.has(language)) return
+  i18next.addResourceBundle(language, 'translation', await dictionaries[language].pages(), true, true)
+  loaded.add(language)
+}
+
+/** The texts of all pages but the dashboard; what shows them waits for this. */
+export async function pageTexts() {
+  pagesWanted = true
+  await loadPages(i18next.language as Language)
+}
+
 export async function setLanguage(language: Language) {
   localStorage.setItem(STORED, language)
   if (!i18next.hasResourceBundle(language, 'translation')) {
-    i18next.addResourceBundle(language, 'translation', await dictionaries[language]())
+    i18next.addResourceBundle(language, 'translation', await dictionaries[language].frame())
   }
+  if (pagesWanted) await loadPages(language)
   await i18next.changeLanguage(language)
 }
 
@@ -45,7 +74,7 @@ export async function startTranslating() {
   const language = preferredLanguage(localStorage.getItem(STORED), navigator.languages)
   await i18next.use(initReactI18next).init({
     lng: language,
-    resources: { [language]: { translation: await dictionaries[language]() } },
+    resources: { [language]: { translation: await dictionaries[language].frame() } },
     // React shows texts as texts.
     interpolation: { escapeValue: false },
   })

@@ -229,7 +229,7 @@ fn describe_list<R: Resource>() -> Description {
     let cursor = "Where the page begins: taken from `next` of the page before.";
     let described =
         within::<R>(Description::new(format!("list{}", R::NAMES), R::TAG, format!("List {}s", R::NOUN)))
-            .explain("Filters are exact and joined by AND.")
+            .explain("Filters but `q` are exact, and all are joined by AND.")
             .parameter(parameter(
                 "limit",
                 ParameterIn::Query,
@@ -254,6 +254,7 @@ fn describe_list<R: Resource>() -> Description {
             };
             let text = match filter.key {
                 "tags" => "Those that have this tag.".to_owned(),
+                "q" => "Those that have this in their name, description, tags or addresses; case does not matter.".to_owned(),
                 "not_tags" => "Those that do not have this tag.".to_owned(),
                 key => format!("Those with this `{key}`."),
             };

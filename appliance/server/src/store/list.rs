@@ -18,7 +18,7 @@ pub(crate) struct Filter {
     pub(crate) key: &'static str,
     /// What a value must look like.
     pub(crate) kind: FilterKind,
-    /// SQL that is true for rows to keep; the value takes the place of `?`.
+    /// SQL that is true for rows to keep; the value takes the place of `?`, and what a kind is searched by that of `{}`.
     pub(crate) sql: &'static str,
 }
 
@@ -46,6 +46,11 @@ pub(crate) const COMMON_FILTERS: &[Filter] = &[
         key: "not_tags",
         kind: FilterKind::Text,
         sql: "NOT EXISTS (SELECT 1 FROM json_each(t.tags) WHERE value = ?)",
+    },
+    Filter {
+        key: "q",
+        kind: FilterKind::Text,
+        sql: "instr(lower(concat_ws(char(10), t.name, t.description, t.tags, {})), lower(?)) > 0",
     },
 ];
 
@@ -132,7 +137,7 @@ fn page_query<K: Table>(parent: K::Parent, query: &ListQuery) -> QueryBuilder<Sq
     within::<K>(parent, &mut sql);
     for (filter, value) in filters {
         sql.push(" AND ");
-        push_filter(*filter, value, &mut sql);
+        push_filter(filter.sql.replace("{}", K::SEARCHED).as_str(), value, &mut sql);
     }
     sql.push(") WHERE TRUE");
     if let Some(after) = after {
@@ -149,8 +154,8 @@ fn page_query<K: Table>(parent: K::Parent, query: &ListQuery) -> QueryBuilder<Sq
     sql
 }
 
-pub(super) fn push_filter(filter: Filter, value: &FilterValue, sql: &mut QueryBuilder<Sqlite>) {
-    let (before, after) = filter.sql.split_once('?').unwrap_or((filter.sql, ""));
+pub(super) fn push_filter(filter: &str, value: &FilterValue, sql: &mut QueryBuilder<Sqlite>) {
+    let (before, after) = filter.split_once('?').unwrap_or((filter, ""));
     sql.push(before);
     match value {
         FilterValue::Text(text) => sql.push_bind(text.clone()),

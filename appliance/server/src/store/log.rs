@@ -46,7 +46,7 @@ impl Store {
         }
         for (filter, value) in filters {
             sql.push(" AND ");
-            push_filter(*filter, value, &mut sql);
+            push_filter(filter.sql, value, &mut sql);
         }
         sql.push(format_args!(" ORDER BY {} DESC LIMIT {}", L::KEY, limit + 1));
         let mut lines: Vec<L> = sql.build_query_as().fetch_all(&self.readers).await?;

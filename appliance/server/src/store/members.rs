@@ -36,6 +36,7 @@ impl Table for Member {
         WHEN t.state = 'drain' OR t.weight = 0 THEN 'draining'
         ELSE 'ready' END";
     const SORTS: &'static [&'static str] = &["port", "weight"];
+    const SEARCHED: &'static str = "t.address || ':' || t.port";
     const FILTERS: &'static [Filter] = &[
         Filter { key: "address", kind: FilterKind::Text, sql: "t.address = ?" },
         Filter { key: "port", kind: FilterKind::Number, sql: "t.port = ?" },

@@ -32,6 +32,8 @@ pub(crate) trait Table: Kind {
     const READINESS: &'static str;
     /// What a list can be sorted by, beside what all have.
     const SORTS: &'static [&'static str] = &[];
+    /// What a search looks at beside name, description and tags: an SQL expression.
+    const SEARCHED: &'static str = "''";
     /// What a list can be filtered by, beside what all have.
     const FILTERS: &'static [Filter];
 

@@ -20,6 +20,7 @@ impl Table for VirtualIp {
     const COLUMNS: &'static str = "address";
     const SELECT: &'static str = "t.address";
     const READINESS: &'static str = "iif(t.enabled, 'ready', 'disabled')";
+    const SEARCHED: &'static str = "t.address";
     const FILTERS: &'static [Filter] =
         &[Filter { key: "address", kind: FilterKind::Text, sql: "t.address = ?" }];
 

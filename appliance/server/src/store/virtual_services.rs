@@ -56,6 +56,8 @@ impl Table for VirtualService {
             THEN 'ready'
         ELSE 'no_member' END";
     const SORTS: &'static [&'static str] = &["port"];
+    const SEARCHED: &'static str = "(SELECT group_concat(v.address || ':' || t.port, ' ')
+        FROM virtual_service_ips i JOIN virtual_ips v ON v.id = i.virtual_ip_id WHERE i.virtual_service_id = t.id)";
     const FILTERS: &'static [Filter] = &[
         Filter { key: "protocol", kind: FilterKind::Text, sql: "t.protocol = ?" },
         Filter { key: "port", kind: FilterKind::Number, sql: "t.port = ?" },

@@ -1,9 +1,7 @@
 /** How members are watched. */
-import { Menu } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
-import { IconPencil, IconTrash } from '@tabler/icons-react'
-import { getRouteApi, useNavigate } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
+import { getRouteApi } from '@tanstack/react-router'
+import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Monitor } from '../../api/client.ts'
 import { poolsQuery } from '../../api/queries.ts'
@@ -11,12 +9,9 @@ import { monitors } from '../../api/resources.ts'
 import { useList } from '../../api/useList.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { monitorFields } from '../../resources/fields.ts'
-import { CreateModal, EditModal } from '../../ui/form/modals.tsx'
+import { Names, PlainName } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
-import { ListPage } from '../../ui/list/ListPage.tsx'
-import { RowMenu } from '../../ui/list/RowMenu.tsx'
-import { RemoveModal } from '../../ui/RemoveModal.tsx'
-import { SyncMark } from '../../ui/Status.tsx'
+import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
 
 const route = getRouteApi('/monitors')
 const INITIAL = {
@@ -29,74 +24,29 @@ const INITIAL = {
   'settings.codes': ['200-399'],
 }
 
+const WORDS = {
+  title: 'nav.monitors',
+  create: 'monitors.create',
+  edit: 'monitors.edit',
+  empty: 'monitors.empty',
+  emptyHelp: 'monitors.emptyHelp',
+} as const
+
 export function MonitorList() {
   const { t } = useTranslation()
-  const search = route.useSearch()
-  const navigate = useNavigate()
-  const readOnly = useReadOnly()
-  const list = useList(monitors, search)
-  const columns = useColumns()
-  const [doing, setDoing] = useState<{ what: 'edit' | 'remove'; monitor: Monitor } | null>(null)
-  const setSearch = (next: typeof search) => void navigate({ to: '/monitors', search: next, replace: true })
-  const stop = () => setDoing(null)
-  const actions = (monitor: Monitor) => (
-    <RowMenu name={monitor.name}>
-      <Menu.Item leftSection={<IconPencil size={14} />} onClick={() => setDoing({ what: 'edit', monitor })}>
-        {t('detail.edit')}
-      </Menu.Item>
-      <Menu.Item
-        className="danger"
-        leftSection={<IconTrash size={14} />}
-        onClick={() => setDoing({ what: 'remove', monitor })}
-      >
-        {t('detail.remove')}
-      </Menu.Item>
-    </RowMenu>
-  )
   return (
-    <>
-      <ListPage
-        title={t('nav.monitors')}
-        empty={{ title: t('monitors.empty'), help: t('monitors.emptyHelp') }}
-        list={list}
-        search={search}
-        setSearch={setSearch}
-        columns={columns}
-        idOf={({ id }) => id}
-        nameOf={({ name }) => name}
-        textOf={({ name, kind, description, tags }) => [name, kind, description, ...tags].join(' ')}
-        open={readOnly === undefined ? (monitor) => setDoing({ what: 'edit', monitor }) : undefined}
-        create={{
-          label: t('monitors.create'),
-          open: () => setSearch({ ...search, create: true }),
-          reason: readOnly,
-        }}
-        actions={readOnly === undefined ? actions : undefined}
-      />
-      {search.create === true && readOnly === undefined && (
-        <CreateModal
-          title={t('monitors.create')}
-          into={monitors}
-          fields={monitorFields}
-          initial={INITIAL}
-          close={() => setSearch({ ...search, create: undefined })}
-        />
-      )}
-      {doing?.what === 'edit' && (
-        <EditModal
-          title={t('monitors.edit', { name: doing.monitor.name })}
-          of={monitors}
-          id={doing.monitor.id}
-          fields={monitorFields}
-          close={stop}
-        />
-      )}
-      {doing?.what === 'remove' && (
-        <RemoveModal from={monitors} resource={doing.monitor} close={stop} done={stop}>
-          {t('monitors.removeText')}
-        </RemoveModal>
-      )}
-    </>
+    <ResourcePage
+      place="/monitors"
+      of={monitors}
+      list={useList(monitors, route.useSearch())}
+      words={WORDS}
+      columns={useColumns()}
+      textOf={({ kind }) => kind}
+      fields={monitorFields}
+      initial={INITIAL}
+      readOnly={useReadOnly()}
+      removal={() => t('monitors.removeText')}
+    />
   )
 }
 
@@ -119,14 +69,7 @@ function useColumns(): Column<Monitor>[] {
         phone: 'title',
         value: ({ name }) => name,
         sort: 'name',
-        cell: (monitor) => (
-          <span className="named">
-            <b className="cut">
-              <bdi>{monitor.name}</bdi>
-            </b>
-            <SyncMark resource={monitor} />
-          </span>
-        ),
+        cell: (monitor) => <PlainName resource={monitor} />,
       },
       {
         id: 'kind',
@@ -159,18 +102,7 @@ function useColumns(): Column<Monitor>[] {
         id: 'users',
         title: t('pools.users'),
         value: (monitor) => users(monitor).length,
-        cell: (monitor) => {
-          const names = users(monitor).map(({ name }) => name)
-          if (names.length === 0) return <span className="dim">{t('common.none')}</span>
-          return (
-            <span className="named">
-              <bdi className="cut" title={names.join(', ')}>
-                {names[0]}
-              </bdi>
-              {names.length > 1 && <span className="dim">+{names.length - 1}</span>}
-            </span>
-          )
-        },
+        cell: (monitor) => <Names names={users(monitor).map(({ name }) => name)} />,
       },
     ]
   }, [t, pools])

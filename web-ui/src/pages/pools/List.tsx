@@ -1,6 +1,6 @@
 /** All pools: those in trouble first. */
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Outlet, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Pool } from '../../api/client.ts'
@@ -11,61 +11,44 @@ import { useList } from '../../api/useList.ts'
 import { MemberBar } from '../../members/MemberBar.tsx'
 import { usePoolFields } from '../../resources/fields.ts'
 import { needsAttention, poolFacts, severity } from '../../status/facts.ts'
-import { CreateModal } from '../../ui/form/modals.tsx'
+import { Names } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
-import { ListPage } from '../../ui/list/ListPage.tsx'
 import { Name } from '../../ui/list/Name.tsx'
+import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
 import { HealthStatus, healthTone } from '../../ui/Status.tsx'
 
 const route = getRouteApi('/pools')
 
+const WORDS = {
+  title: 'pools.title',
+  create: 'pools.create',
+  edit: 'pools.edit',
+  empty: 'pools.empty',
+  emptyHelp: 'pools.emptyHelp',
+} as const
+
 export function PoolList() {
   const { t } = useTranslation()
-  const search = route.useSearch()
   const navigate = useNavigate()
-  const readOnly = useReadOnly()
-  const list = useList(pools, search)
-  const columns = useColumns()
-  const fields = usePoolFields()
-  const open = (poolId: string) => void navigate({ to: '/pools/$poolId', params: { poolId }, search: (now) => now })
-  const setSearch = (next: typeof search) => void navigate({ to: '/pools', search: next, replace: true })
   return (
-    <>
-      <ListPage
-        title={t('pools.title')}
-        empty={{ title: t('pools.empty'), help: t('pools.emptyHelp') }}
-        list={list}
-        search={search}
-        setSearch={setSearch}
-        columns={columns}
-        idOf={({ id }) => id}
-        nameOf={({ name }) => name}
-        textOf={({ name, description, tags }) => [name, description, ...tags].join(' ')}
-        toneOf={(pool) => healthTone(poolFacts(pool).health)}
-        order={(pool) => severity(poolFacts(pool))}
-        open={({ id }) => open(id)}
-        pills={[
-          {
-            id: 'attention',
-            label: t('list.attention'),
-            tone: 'down',
-            keeps: (pool) => needsAttention(poolFacts(pool)),
-          },
-        ]}
-        create={{ label: t('pools.create'), open: () => setSearch({ ...search, create: true }), reason: readOnly }}
-      />
-      {search.create === true && readOnly === undefined && (
-        <CreateModal
-          title={t('pools.create')}
-          into={pools}
-          fields={fields}
-          initial={{ enabled: true, algorithm: 'round_robin' }}
-          close={() => setSearch({ ...search, create: undefined })}
-          done={({ id }) => void navigate({ to: '/pools/$poolId', params: { poolId: id } })}
-        />
-      )}
-      <Outlet />
-    </>
+    <ResourcePage
+      place="/pools"
+      of={pools}
+      list={useList(pools, route.useSearch())}
+      words={WORDS}
+      columns={useColumns()}
+      toneOf={(pool) => healthTone(poolFacts(pool).health)}
+      order={(pool) => severity(poolFacts(pool))}
+      pills={[
+        { id: 'attention', label: t('list.attention'), tone: 'down', keeps: (pool) => needsAttention(poolFacts(pool)) },
+      ]}
+      fields={usePoolFields()}
+      initial={{ enabled: true, algorithm: 'round_robin' }}
+      readOnly={useReadOnly()}
+      open={(poolId) =>
+        void navigate({ to: '/pools/$poolId', params: { poolId }, search: ({ q, show, sort }) => ({ q, show, sort }) })
+      }
+    />
   )
 }
 
@@ -102,18 +85,7 @@ function useColumns(): Column<Pool>[] {
         title: t('pools.users'),
         phone: 'right',
         value: (pool) => users(pool).length,
-        cell: (pool) => {
-          const names = users(pool).map(({ name }) => name)
-          if (names.length === 0) return <span className="dim">{t('common.none')}</span>
-          return (
-            <span className="named">
-              <bdi className="cut" title={names.join(', ')}>
-                {names[0]}
-              </bdi>
-              {names.length > 1 && <span className="dim">+{names.length - 1}</span>}
-            </span>
-          )
-        },
+        cell: (pool) => <Names names={users(pool).map(({ name }) => name)} />,
       },
     ]
   }, [t, services])

@@ -1,6 +1,6 @@
 /** All virtual IPs, and what is offered on each. */
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi, Outlet, useNavigate } from '@tanstack/react-router'
+import { getRouteApi, useNavigate } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { VirtualIp } from '../../api/client.ts'
@@ -9,52 +9,44 @@ import { virtualIps } from '../../api/resources.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { useList } from '../../api/useList.ts'
 import { virtualIpFields } from '../../resources/fields.ts'
-import { CreateModal } from '../../ui/form/modals.tsx'
+import { EnabledState, Names } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
-import { ListPage } from '../../ui/list/ListPage.tsx'
 import { Name } from '../../ui/list/Name.tsx'
+import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
 import { Glyph } from '../../ui/Status.tsx'
 
 const route = getRouteApi('/virtual-ips')
 
+const WORDS = {
+  title: 'vips.title',
+  create: 'vips.create',
+  edit: 'vips.edit',
+  empty: 'vips.empty',
+  emptyHelp: 'vips.emptyHelp',
+} as const
+
 export function VirtualIpList() {
-  const { t } = useTranslation()
-  const search = route.useSearch()
   const navigate = useNavigate()
-  const readOnly = useReadOnly()
-  const list = useList(virtualIps, search)
-  const columns = useColumns()
-  const open = (virtualIpId: string) =>
-    void navigate({ to: '/virtual-ips/$virtualIpId', params: { virtualIpId }, search: (now) => now })
-  const setSearch = (next: typeof search) => void navigate({ to: '/virtual-ips', search: next, replace: true })
   return (
-    <>
-      <ListPage
-        title={t('vips.title')}
-        empty={{ title: t('vips.empty'), help: t('vips.emptyHelp') }}
-        list={list}
-        search={search}
-        setSearch={setSearch}
-        columns={columns}
-        idOf={({ id }) => id}
-        nameOf={({ name }) => name}
-        textOf={({ name, address, description, tags }) => [name, address, description, ...tags].join(' ')}
-        toneOf={({ enabled }) => (enabled ? 'unknown' : 'disabled')}
-        open={({ id }) => open(id)}
-        create={{ label: t('vips.create'), open: () => setSearch({ ...search, create: true }), reason: readOnly }}
-      />
-      {search.create === true && readOnly === undefined && (
-        <CreateModal
-          title={t('vips.create')}
-          into={virtualIps}
-          fields={virtualIpFields}
-          initial={{ enabled: true }}
-          close={() => setSearch({ ...search, create: undefined })}
-          done={({ id }) => open(id)}
-        />
-      )}
-      <Outlet />
-    </>
+    <ResourcePage
+      place="/virtual-ips"
+      of={virtualIps}
+      list={useList(virtualIps, route.useSearch())}
+      words={WORDS}
+      columns={useColumns()}
+      textOf={({ address }) => address}
+      toneOf={({ enabled }) => (enabled ? 'unknown' : 'disabled')}
+      fields={virtualIpFields}
+      initial={{ enabled: true }}
+      readOnly={useReadOnly()}
+      open={(virtualIpId) =>
+        void navigate({
+          to: '/virtual-ips/$virtualIpId',
+          params: { virtualIpId },
+          search: ({ q, show, sort }) => ({ q, show, sort }),
+        })
+      }
+    />
   )
 }
 
@@ -92,12 +84,8 @@ function useColumns(): Column<VirtualIp>[] {
             <span className="status tone-degraded" title={t('attention.offLinkHelp')}>
               <Glyph tone="degraded" /> {t('vips.offLink')}
             </span>
-          ) : virtualIp.enabled ? (
-            <span className="status quiet">{t('vips.held')}</span>
           ) : (
-            <span className="status tone-disabled">
-              <Glyph tone="disabled" /> {t('admin.disabled')}
-            </span>
+            <EnabledState enabled={virtualIp.enabled} on={t('vips.held')} />
           ),
       },
       {
@@ -107,16 +95,7 @@ function useColumns(): Column<VirtualIp>[] {
         value: (virtualIp) => offered(virtualIp).length,
         cell: (virtualIp) => {
           const all = offered(virtualIp)
-          if (all.length === 0) return <span className="dim">{t('common.none')}</span>
-          return (
-            <span className="named">
-              <bdi className="cut" title={all.map(({ name }) => name).join(', ')}>
-                {all[0]?.name}
-              </bdi>
-              <span className="dim mono">:{all[0]?.port}</span>
-              {all.length > 1 && <span className="dim">+{all.length - 1}</span>}
-            </span>
-          )
+          return <Names names={all.map(({ name }) => name)} after={all[0] && `:${all[0].port}`} />
         },
       },
     ]

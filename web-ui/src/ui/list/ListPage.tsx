@@ -20,7 +20,7 @@ export interface Pill<Row> {
   keeps: (row: Row) => boolean
 }
 
-interface Props<Row> {
+export interface ListPageProps<Row> {
   title: string
   /** What this is for, to who sees none of it. */
   empty: { title: string; help: string }
@@ -44,7 +44,7 @@ interface Props<Row> {
   aside?: ReactNode
 }
 
-export function ListPage<Row>(props: Props<Row>) {
+export function ListPage<Row>(props: ListPageProps<Row>) {
   const {
     title,
     list,
@@ -70,7 +70,7 @@ export function ListPage<Row>(props: Props<Row>) {
   const shown = useMemo(() => {
     const words = q.trim().toLowerCase()
     const found = rows?.filter((row) => {
-      return (pill?.keeps(row) ?? true) && (!complete || words === '' || textOf(row).toLowerCase().includes(words))
+      return !complete || ((pill?.keeps(row) ?? true) && (words === '' || textOf(row).toLowerCase().includes(words)))
     })
     if (found === undefined || !complete) return found
     if (sorting !== undefined) return sorted(found, columns, sorting)
@@ -91,13 +91,8 @@ export function ListPage<Row>(props: Props<Row>) {
       <section className="card flush" aria-label={title}>
         <div className="filters">
           <Search value={q} onChange={(q) => setSearch({ ...search, q: q === '' ? undefined : q })} label={title} />
-          {pills.length > 0 && (
-            <Pills
-              pills={pills}
-              rows={complete ? rows : undefined}
-              show={show}
-              choose={(show) => setSearch({ ...search, show })}
-            />
+          {pills.length > 0 && complete && (
+            <Pills pills={pills} rows={rows} show={show} choose={(show) => setSearch({ ...search, show })} />
           )}
           <span className="spring" />
           {rows !== undefined && complete && rows.length > 0 && (
@@ -194,7 +189,7 @@ function CreateButton({ label, open, reason }: { label: string; open: () => void
   )
 }
 
-interface BodyProps<Row> extends Omit<Props<Row>, 'list'> {
+interface BodyProps<Row> extends Omit<ListPageProps<Row>, 'list'> {
   list: Omit<Listed<Row>, 'at'>
   rows: Row[] | undefined
   shown: Row[] | undefined
