@@ -66,7 +66,7 @@ export interface paths {
         };
         /**
          * List certificates
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listCertificates"];
         put?: never;
@@ -116,7 +116,7 @@ export interface paths {
         };
         /**
          * List changesets
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listChangesets"];
         put?: never;
@@ -324,7 +324,7 @@ export interface paths {
         };
         /**
          * List monitors
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listMonitors"];
         put?: never;
@@ -411,7 +411,7 @@ export interface paths {
         };
         /**
          * List pools
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listPools"];
         put?: never;
@@ -461,7 +461,7 @@ export interface paths {
         };
         /**
          * List members
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listMembers"];
         put?: never;
@@ -890,7 +890,7 @@ export interface paths {
         };
         /**
          * List users
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listUsers"];
         put?: never;
@@ -940,7 +940,7 @@ export interface paths {
         };
         /**
          * List tokens
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listTokens"];
         put?: never;
@@ -990,7 +990,7 @@ export interface paths {
         };
         /**
          * List virtual IPs
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listVirtualIps"];
         put?: never;
@@ -1040,7 +1040,7 @@ export interface paths {
         };
         /**
          * List virtual services
-         * @description Filters are exact and joined by AND.
+         * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listVirtualServices"];
         put?: never;
@@ -4286,6 +4286,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -4585,6 +4587,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -5280,6 +5284,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `kind`. */
                 kind?: string;
             };
@@ -5653,6 +5659,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `protocol`. */
                 protocol?: string;
                 /** @description Those with this `algorithm`. */
@@ -5958,6 +5966,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `address`. */
                 address?: string;
                 /** @description Those with this `port`. */
@@ -6881,6 +6891,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `role`. */
                 role?: string;
             };
@@ -7182,6 +7194,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
             };
             header?: never;
             path: {
@@ -7494,6 +7508,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `address`. */
                 address?: string;
             };
@@ -7793,6 +7809,8 @@ export interface operations {
                 tags?: string;
                 /** @description Those that do not have this tag. */
                 not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
                 /** @description Those with this `protocol`. */
                 protocol?: string;
                 /** @description Those with this `port`. */
