@@ -11,8 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
 use crate::command::complain;
 
@@ -287,12 +288,25 @@ fn run_once(service: &Service, shared: &Arc<Shared>) -> Result<ExitStatus> {
     if let Some(stdout) = child.stdout.take() {
         read_in_background(stdout, log, service.ready, child.id(), Arc::clone(shared));
     }
-    child.wait().with_context(|| format!("cannot wait for {}", service.name))
+    let status = child.wait().with_context(|| format!("cannot wait for {}", service.name))?;
+    end_what_it_left(&child)?;
+    Ok(status)
 }
 
 fn open_handle(child: &Child) -> Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
-    pidfd_open(pid, PidfdFlags::empty()).context("cannot open the process")
+    pidfd_open(pid(child)?, PidfdFlags::empty()).context("cannot open the process")
+}
+
+/// A master that was killed leaves its workers behind, on the port that the next one wants. Each process leads a group.
+fn end_what_it_left(child: &Child) -> Result<()> {
+    match kill_process_group(pid(child)?, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).context("cannot end what the process started"),
+    }
+}
+
+fn pid(child: &Child) -> Result<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without a number")
 }
 
 /// Not joined: what the process started may hold its output open longer than it lives.
@@ -369,6 +383,27 @@ mod tests {
         process.resume();
         process.await_ready(PATIENCE).unwrap();
         forget(process);
+    }
+
+    #[test]
+    fn what_a_killed_process_started_ends_with_it() {
+        let process = Supervised::start(shell("master", "sleep 1000 & echo ready $!; wait"));
+        process.await_ready(PATIENCE).unwrap();
+        let worker =
+            fs::read_to_string(process.log()).unwrap().trim_start_matches("ready ").trim().to_owned();
+        assert!(runs(&worker));
+        process.kill_for_good().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while runs(&worker) {
+            assert!(Instant::now() < deadline, "the worker lives on");
+            thread::yield_now();
+        }
+        forget(process);
+    }
+
+    /// Whoever has ended may still be listed until it is waited for.
+    fn runs(pid: &str) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     #[test]

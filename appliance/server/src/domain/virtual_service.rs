@@ -57,14 +57,14 @@ pub(crate) struct VirtualService {
     /// When connections are forgotten.
     #[schema(value_type = super::schema::Timeouts, required = false)]
     pub(crate) timeouts: Timeouts,
-    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000_000, example = 10_000)]
     pub(crate) connection_limit: Option<NonZeroU32>,
-    /// Networks whose clients may connect; if there are any, others may not. Not for `http`.
+    /// Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) allowed_cidrs: Vec<Prefix>,
     /// Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-    /// one that is in both is denied. Not for `http`.
+    /// one that is in both is denied. Not for `http` and `https`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) denied_cidrs: Vec<Prefix>,
     /// How TLS ends here: for protocol `https`, and null for the others.
