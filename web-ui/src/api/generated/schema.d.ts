@@ -3861,18 +3861,18 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
              * @example 10000
              */
             connection_limit?: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
              * @default []
              */
             allowed_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http`.
+             *     one that is in both is denied. Not for `http` and `https`.
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
@@ -3922,18 +3922,18 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
              * @example 10000
              */
             connection_limit?: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
              * @default []
              */
             allowed_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http`.
+             *     one that is in both is denied. Not for `http` and `https`.
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
@@ -4024,18 +4024,18 @@ export interface components {
             timeouts: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
              * @example 10000
              */
             connection_limit: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
              * @default []
              */
             allowed_cidrs: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http`.
+             *     one that is in both is denied. Not for `http` and `https`.
              * @default []
              */
             denied_cidrs: components["schemas"]["Cidr"][];
