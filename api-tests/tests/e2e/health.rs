@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lab::Driver;
+use lab::network::MEMBERS;
 use serde_json::{Value, json};
 
 use super::on_every_port;
@@ -61,6 +62,62 @@ fn restarts_forget_nothing() -> Result<()> {
     leave(stage)
 }
 
+#[test]
+fn a_pool_with_too_few_members_hands_over_to_its_backup_pool() -> Result<()> {
+    let stage = Stage::set(Driver::AfPacket, false)?;
+    stage.remove_member(1)?;
+    let spare = stage.api.create("/pools", &json!({ "name": "spare" }))?;
+    let path = format!("/pools/{}", spare["id"].as_str().unwrap_or_default());
+    let member = json!({ "name": "member-2", "address": MEMBERS[1], "port": 80 });
+    stage.api.create(&format!("{path}/members"), &member)?;
+    let pool = format!("/pools/{}", stage.pool);
+    patch(&stage, &pool, &json!({ "below_min_healthy": "backup_pool", "backup_pool_id": spare["id"] }))?;
+    watch(&stage, &json!({ "kind": "tcp" }))?;
+    let monitors = stage.api.get(&pool)?.expect_status(200)?.body["monitor_ids"].take();
+    patch(&stage, &path, &json!({ "monitor_ids": monitors }))?;
+    stage.api.await_that(&path, PATIENCE, |spare| spare["operating_status"] == "online")?;
+    await_member(&stage, 0, "online")?;
+    assert_eq!(stage.get_many(4)?, [4, 0]);
+
+    stage.lab.members()[0].server.stop()?;
+    await_member(&stage, 0, "offline")?;
+    await_shares(&stage, [0, 10])?;
+    let service = stage.api.get("/virtual-services")?.expect_status(200)?.body["items"][0].take();
+    assert_eq!(service["operating_status"], "degraded");
+    assert_eq!(service["status_reason"], "no member is up: all 1 are down: the backup pool serves");
+    stage.lab.members()[0].server.resume();
+    await_member(&stage, 0, "online")?;
+    await_shares(&stage, [10, 0])?;
+    patch(&stage, &path, &json!({ "monitor_ids": [] }))?;
+    let told = ["pool.degraded", "pool.online", "virtual_service.degraded", "virtual_ip.degraded"];
+    for kind in told {
+        stage
+            .api
+            .await_that(&format!("/events?kind={kind}"), PATIENCE, |list| list["items"][0] != Value::Null)?;
+    }
+    leave(stage)
+}
+
+#[test]
+fn who_comes_back_is_given_its_weight_step_by_step() -> Result<()> {
+    let stage = Stage::set(Driver::AfPacket, false)?;
+    patch(&stage, &format!("/pools/{}", stage.pool), &json!({ "slow_start_s": 3600 }))?;
+    watch(&stage, &json!({ "kind": "tcp" }))?;
+    await_member(&stage, 1, "online")?;
+    await_shares(&stage, [5, 5])?;
+    stage.lab.members()[1].server.stop()?;
+    await_member(&stage, 1, "offline")?;
+    stage.lab.members()[1].server.resume();
+    let back = await_member(&stage, 1, "online")?;
+    assert_eq!((&back["share"], &back["times_up"], &back["times_down"]), (&json!(5), &json!(2), &json!(1)));
+    // A twentieth of the other's: one of 21.
+    await_that(|| Ok(stage.get_many(21)? == [20, 1]))?;
+    patch(&stage, &format!("/pools/{}", stage.pool), &json!({ "slow_start_s": 1 }))?;
+    stage.api.await_that(&stage.member_path(1), PATIENCE, |seen| seen["share"] == 100)?;
+    await_shares(&stage, [5, 5])?;
+    leave(stage)
+}
+
 /// Checks are frames, too: without them the accounting comes to rest.
 fn leave(stage: Stage) -> Result<()> {
     patch(&stage, &format!("/pools/{}", stage.pool), &json!({ "monitor_ids": [] }))?;
@@ -106,11 +163,15 @@ fn status(stage: &Stage, path: &str) -> Result<Value> {
 
 /// Waits until ten requests are shared like this: what the API shows is in the plane a moment later.
 fn await_shares(stage: &Stage, wanted: [usize; 2]) -> Result<()> {
+    await_that(|| Ok(stage.get_many(10)? == wanted)).with_context(|| format!("not shared as {wanted:?}"))
+}
+
+fn await_that(holds: impl Fn() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match stage.get_many(10) {
-            Ok(shares) if shares == wanted => return Ok(()),
-            other => ensure!(Instant::now() < deadline, "not shared as {wanted:?}: {other:?}"),
+        match holds() {
+            Ok(true) => return Ok(()),
+            other => ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {other:?}"),
         }
     }
 }

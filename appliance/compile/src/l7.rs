@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService};
+use lb_model::desired::{DesiredState, Member, Pool, ProxiedService};
 use lb_model::l7::{L7Certificate, L7Member, L7Pool, L7Service};
-use lb_model::snapshot::{Endpoint, L4Protocol};
+use lb_model::snapshot::{Endpoint, L4Protocol, Standing};
 use lb_model::{Health, L7Snapshot, PoolId};
 
-use crate::{CompileError, Judge, Offer, addresses};
+use crate::judge::{Rank, asked};
+use crate::{CompileError, Offer, addresses};
 
 pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot, CompileError> {
     let virtual_ips: HashMap<_, _> = want.virtual_ips.iter().map(|ip| (ip.id, ip)).collect();
@@ -37,7 +38,7 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
         });
     }
     services.sort_unstable_by_key(|service| service.id);
-    let pools = named.into_iter().map(|(id, of)| pool(id, of, seen)).collect();
+    let pools = named.into_iter().map(|(id, of)| pool(id, of, &pools, seen)).collect();
     let certificates = shown(want, &services);
     Ok(L7Snapshot { generation: want.generation, services, pools, certificates })
 }
@@ -64,26 +65,24 @@ pub(crate) fn offers(snapshot: &L7Snapshot) -> impl Iterator<Item = Offer> {
     })
 }
 
-fn pool(id: PoolId, of: &Pool, seen: &Health) -> L7Pool {
-    let serving: &[Member] = if of.enabled { &of.members } else { &[] };
-    let judge = Judge::of(of, seen);
-    let members = serving.iter().filter_map(|member| self::member(member, judge)).collect();
+fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) -> L7Pool {
+    let members = asked(of, pools, seen).map(|(member, rank)| self::member(member, rank)).collect();
     L7Pool { id, scheduler: of.algorithm, members }
 }
 
-fn member(of: &Member, judge: Judge<'_>) -> Option<L7Member> {
-    let Member { id, address, port, state, weight, backup, connection_limit } = of;
-    if *state == MemberState::Disabled {
-        return None;
-    }
-    Some(L7Member {
+fn member(of: &Member, rank: Rank) -> L7Member {
+    let Member { id, address, port, state: _, weight, backup, connection_limit } = of;
+    let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
+    L7Member {
         id: *id,
         address: *address,
         port: *port,
-        takes_new: judge.takes_new(of),
+        takes_new,
         weight: *weight,
+        share,
         backup: *backup,
+        reserve,
         // A member of this plane has connections that wait for their next request: what it has to do are requests.
         request_limit: *connection_limit,
-    })
+    }
 }

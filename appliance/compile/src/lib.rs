@@ -3,18 +3,19 @@
 //! The same desired state gives the same bytes, whatever order its rows came in; nothing is read, written or
 //! remembered here. Whether a plane takes what was compiled, and when, is the reconciler's business.
 
+mod judge;
 mod l7;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
-use lb_model::observed::Liveness;
-use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler};
-use lb_model::{
-    Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, MemberId, PoolId, VirtualIpId, VirtualServiceId,
-};
+use lb_model::desired::{DesiredState, Member, Pool, VirtualIp, VirtualService};
+use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler, Standing};
+use lb_model::{Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
+
+use judge::{Rank, asked};
+pub use judge::{is_below_min_healthy, standings};
 
 /// One generation, for each of those who act on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,12 +106,8 @@ impl Served {
             return Ok(Self { scheduler: Scheduler::RoundRobin, backends: Vec::new() });
         };
         let pool = pools.get(&id).ok_or(CompileError::NoPool { service: service.id, pool: id })?;
-        let serving: &[Member] = if pool.enabled { &pool.members } else { &[] };
-        let judge = Judge::of(pool, seen);
-        Ok(Self {
-            scheduler: pool.algorithm,
-            backends: serving.iter().filter_map(|member| backend(member, judge)).collect(),
-        })
+        let backends = asked(pool, pools, seen).map(|(member, rank)| backend(member, rank));
+        Ok(Self { scheduler: pool.algorithm, backends: backends.collect() })
     }
 
     fn on(&self, address: IpAddr, service: &VirtualService) -> L4Service {
@@ -139,57 +136,19 @@ impl Served {
     }
 }
 
-fn backend(member: &Member, judge: Judge<'_>) -> Option<L4Backend> {
-    let Member { id, address, port, state, weight, backup, connection_limit } = member;
-    if *state == MemberState::Disabled {
-        return None;
-    }
-    Some(L4Backend {
+fn backend(member: &Member, rank: Rank) -> L4Backend {
+    let Member { id, address, port, state: _, weight, backup, connection_limit } = member;
+    let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
+    L4Backend {
         member: *id,
         address: *address,
         port: *port,
-        takes_new: judge.takes_new(member),
+        takes_new,
         weight: *weight,
+        share,
         backup: *backup,
+        reserve,
         connection_limit: *connection_limit,
-    })
-}
-
-/// Whether each member takes new connections: all that a change of health can change.
-///
-/// The planes are told the difference between two of these, so that what they forward by is what [`compile`] says.
-pub fn standings(want: &DesiredState, seen: &Health) -> BTreeMap<MemberId, bool> {
-    let of_pool = |pool: &Pool| {
-        let judge = Judge::of(pool, seen);
-        let standing = |member: &Member| (member.id, judge.takes_new(member));
-        pool.members.iter().map(standing).collect::<Vec<_>>()
-    };
-    want.pools.iter().flat_map(of_pool).collect()
-}
-
-/// Who takes new connections in one pool.
-#[derive(Clone, Copy)]
-struct Judge<'seen> {
-    seen: &'seen Health,
-    /// Members of whom nothing is known yet wait as long as others are known to be up; where none is, they serve:
-    /// a pool that is given its first monitor goes on.
-    some_are_up: bool,
-}
-
-impl<'seen> Judge<'seen> {
-    fn of(pool: &Pool, seen: &'seen Health) -> Self {
-        let mut enabled = pool.members.iter().filter(|member| member.state == MemberState::Enabled);
-        let some_are_up = enabled.any(|member| seen.of(member.id) == Some(Liveness::Up));
-        Self { seen, some_are_up }
-    }
-
-    fn takes_new(self, member: &Member) -> bool {
-        member.state == MemberState::Enabled
-            && match self.seen.of(member.id) {
-                None | Some(Liveness::Up) => true,
-                Some(Liveness::Unknown) => !self.some_are_up,
-                Some(Liveness::Down) => false,
-            }
     }
 }
 

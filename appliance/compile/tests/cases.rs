@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_compile::{CompileError, compile, standings};
-use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService};
+use lb_model::desired::{
+    BelowMinHealthy, DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService,
+};
 use lb_model::l7::{L7Protocol, L7Timeouts};
-use lb_model::observed::Liveness;
-use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
+use lb_model::observed::{Liveness, MemberHealth};
+use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
 
@@ -57,7 +59,14 @@ fn member(number: usize, state: MemberState) -> Member {
 }
 
 fn pool(number: usize, members: Vec<Member>) -> Pool {
-    Pool { id: PoolId(uuid(number)), algorithm: Scheduler::RoundRobin, enabled: true, members }
+    Pool {
+        id: PoolId(uuid(number)),
+        algorithm: Scheduler::RoundRobin,
+        enabled: true,
+        members,
+        min_healthy: 1,
+        below_min_healthy: BelowMinHealthy::Refuse,
+    }
 }
 
 /// Two addresses, one service on both, a pool with a member in each state.
@@ -199,6 +208,45 @@ fn members_of_whom_nothing_is_known_wait_for_their_first_check_while_others_serv
     let (up, down, unknown) = (Some(Liveness::Up), Some(Liveness::Down), Some(Liveness::Unknown));
     assert_eq!(takers([up, unknown, down]), [true, false, false]);
     assert_eq!(takers([unknown, unknown, down]), [true, true, false], "a pool just given its first monitor");
+}
+
+/// A pool of three of which one is up, of which two are wanted; behind it a pool of two. Who takes new connections of the
+/// first pool's service, and who of them is of the second.
+fn below(choice: BelowMinHealthy) -> ([bool; 5], Vec<bool>) {
+    let members = |numbers: &[usize]| -> Vec<_> {
+        numbers.iter().map(|number| member(*number, MemberState::Enabled)).collect()
+    };
+    let first = Pool { min_healthy: 2, below_min_healthy: choice, ..pool(20, members(&[1, 2, 3])) };
+    let want = DesiredState { pools: vec![first, pool(21, members(&[4, 3, 5]))], ..example() };
+    let seen = [(1, Liveness::Up), (2, Liveness::Down), (3, Liveness::Down)];
+    let health: Health = seen.into_iter().map(|(number, seen)| (MemberId(uuid(number)), seen)).collect();
+    let backends = compile(&want, &health).unwrap().l4.services.remove(0).backends;
+    let takes_new =
+        |number| backends.iter().any(|backend| backend.address == address(number) && backend.takes_new);
+    ([1, 2, 3, 4, 5].map(takes_new), backends.iter().map(|backend| backend.reserve).collect())
+}
+
+#[test]
+fn too_few_members_refuse_or_all_serve_or_another_pool_does() {
+    let own = vec![false; 3];
+    assert_eq!(below(BelowMinHealthy::Refuse), ([false; 5], own.clone()));
+    assert_eq!(below(BelowMinHealthy::AllMembers), ([true, true, true, false, false], own));
+    let other = below(BelowMinHealthy::BackupPool(PoolId(uuid(21))));
+    // Member 3 is in both: it is asked as one of the first pool.
+    assert_eq!(other, ([false, false, false, true, true], vec![false, false, false, true, true]));
+}
+
+#[test]
+fn who_drains_by_its_own_wish_takes_nothing_new_and_who_warms_up_a_share() {
+    let members = [1, 2].map(|number| member(number, MemberState::Enabled));
+    let share = Share::new(25).unwrap();
+    let seen = |drains, share| MemberHealth { liveness: Liveness::Up, drains, share };
+    let seen = [(members[0].id, seen(true, Share::FULL)), (members[1].id, seen(false, share))];
+    let want = DesiredState { pools: vec![pool(20, members.to_vec())], ..example() };
+    let compiled = compile(&want, &seen.into_iter().collect()).unwrap();
+    let stands: Vec<_> =
+        compiled.l4.services[0].backends.iter().map(|backend| (backend.takes_new, backend.share)).collect();
+    assert_eq!(stands, [(false, Share::FULL), (true, share)]);
 }
 
 #[test]

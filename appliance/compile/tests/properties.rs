@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use lb_compile::{CompileError, compile};
-use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
+use lb_model::desired::{
+    BelowMinHealthy, DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService,
+};
 use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
@@ -36,6 +38,8 @@ fn pool() -> impl Strategy<Value = Pool> {
         algorithm: Scheduler::RoundRobin,
         enabled,
         members,
+        min_healthy: 1,
+        below_min_healthy: BelowMinHealthy::Refuse,
     })
 }
 

@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     want: Arc<DesiredState>,
-    standings: BTreeMap<MemberId, bool>,
+    standings: BTreeMap<MemberId, Standing>,
 }
 
 impl Told {
@@ -42,16 +42,15 @@ impl Told {
 
     fn delta(&self, seen: &Health) -> HealthDelta {
         let now = standings(&self.want, seen).into_iter();
-        let changed = now.filter(|(member, takes_new)| self.standings.get(member) != Some(takes_new));
+        let changed = now.filter(|(member, standing)| self.standings.get(member) != Some(standing));
         HealthDelta {
             generation: self.want.generation,
-            members: changed.map(|(member, takes_new)| Standing { member, takes_new }).collect(),
+            members: changed.map(|(_, standing)| standing).collect(),
         }
     }
 
     fn took(&mut self, delta: HealthDelta) {
-        let taken = delta.members.into_iter().map(|Standing { member, takes_new }| (member, takes_new));
-        self.standings.extend(taken);
+        self.standings.extend(delta.members.into_iter().map(|standing| (standing.member, standing)));
     }
 }
 

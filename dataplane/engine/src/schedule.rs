@@ -17,7 +17,8 @@ const ORDER_WORK: u64 = 1 << 26;
 pub(crate) struct Taker {
     /// Its slot in the tables.
     pub(crate) slot: u32,
-    /// Its weight, at least 1.
+    /// What its scheduler goes by: its weight, or 1 where nobody looks at weights, times the share that it is given now where
+    /// some are given less than all. At least 1.
     pub(crate) weight: u32,
     /// What its places in a table of hashes come from: the same on every appliance, for the same member.
     pub(crate) seed: u64,
@@ -85,12 +86,15 @@ impl Schedule {
             takers.sort_by_key(|taker| std::cmp::Reverse(taker.weight));
         }
         let weights = || takers.iter().map(|taker| taker.weight).collect::<Vec<_>>();
+        let are_alike = takers.windows(2).all(|pair| pair[0].weight == pair[1].weight);
         let how = match scheduler {
-            Scheduler::RoundRobin => How::Turns((0..).take(takers.len()).collect()),
-            Scheduler::WeightedRoundRobin => How::Turns(smooth_turns(&weights())),
-            Scheduler::LeastConnections => How::Least(Cost::Flows),
+            Scheduler::RoundRobin if are_alike => How::Turns((0..).take(takers.len()).collect()),
+            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => How::Turns(smooth_turns(&weights())),
+            Scheduler::LeastConnections if are_alike => How::Least(Cost::Flows),
             Scheduler::WeightedLeastConnections => How::Least(Cost::FlowsByWeight),
-            Scheduler::ShortestExpectedDelay => How::Least(Cost::Delay),
+            // With unlike shares, who has no connections and a small share would get the first one at once: what counts is how
+            // many it would have.
+            Scheduler::LeastConnections | Scheduler::ShortestExpectedDelay => How::Least(Cost::Delay),
             Scheduler::NeverQueue => How::Least(Cost::IdleFirst),
             Scheduler::SourceHash => How::Table(maglev(size, &takers), Hashed::Source),
             Scheduler::SourcePortHash => How::Table(maglev(size, &takers), Hashed::SourcePort),

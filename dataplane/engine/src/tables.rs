@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lb_mem::NOBODY;
-use lb_model::snapshot::{Admission, Generation, L4Backend, L4Service, L4Snapshot};
+use lb_model::snapshot::{Admission, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share};
 use lb_model::{MemberId, VirtualServiceId};
 use thiserror::Error;
 
@@ -308,7 +308,7 @@ impl Planner {
     fn schedule(&self, slot: u32, service: &L4Service, placed: &[u32]) -> Arc<Schedule> {
         let weights = service.backends.iter().map(|backend| u32::from(backend.weight.get()));
         let size = table_size(weights);
-        let takers = takers(&service.backends, placed);
+        let takers = takers(service.scheduler, &service.backends, placed);
         match self.schedules.get(slot as usize) {
             Some(before) if before.is_of(service.scheduler, size, &takers) => Arc::clone(before),
             _ => Arc::new(Schedule::new(service.scheduler, size, takers)),
@@ -429,21 +429,32 @@ impl Backend {
     }
 }
 
-/// Who takes new flows: of all that may and have a weight those that are no backups, or if there are none the backups.
-fn takers(backends: &[L4Backend], slots: &[u32]) -> Vec<Taker> {
-    let willing = |backup: bool| {
-        let of_rank = move |(backend, _): &(&L4Backend, &u32)| {
-            backend.takes_new && backend.weight.get() > 0 && backend.backup == backup
-        };
-        let taker = |(backend, slot): (&L4Backend, &u32)| Taker {
-            slot: *slot,
-            weight: u32::from(backend.weight.get()),
-            seed: seed(backend),
-        };
-        backends.iter().zip(slots).filter(of_rank).map(taker).collect::<Vec<_>>()
+/// Who takes new flows: of all that may and have a weight those that are no backups, or if there are none the backups, or if
+/// there are none of these either the backup pool's.
+fn takers(scheduler: Scheduler, backends: &[L4Backend], slots: &[u32]) -> Vec<Taker> {
+    let willing = || {
+        let pairs = backends.iter().zip(slots);
+        pairs.filter(|(backend, _)| backend.takes_new && backend.weight.get() > 0)
     };
-    let first = willing(false);
-    if first.is_empty() { willing(true) } else { first }
+    let rank = |backend: &L4Backend| (backend.reserve, backend.backup);
+    let first = willing().map(|(backend, _)| rank(backend)).min();
+    let chosen = || willing().filter(|(backend, _)| Some(rank(backend)) == first);
+    let some_have_less = chosen().any(|(backend, _)| backend.share < Share::FULL);
+    let weight = |backend: &L4Backend| {
+        let weight = match scheduler {
+            Scheduler::RoundRobin | Scheduler::LeastConnections => 1,
+            _ => u32::from(backend.weight.get()),
+        };
+        // An order of precedence is no matter of shares.
+        let share = some_have_less && scheduler != Scheduler::Ordered;
+        if share { weight * u32::from(backend.share.get()) } else { weight }
+    };
+    let taker = |(backend, slot): (&L4Backend, &u32)| Taker {
+        slot: *slot,
+        weight: weight(backend),
+        seed: seed(backend),
+    };
+    chosen().map(taker).collect()
 }
 
 /// The same number for the same address and port on every appliance.

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 
 use lb_engine::{TICKS_PER_SECOND, Verdict};
 use lb_model::counters::DropReason;
-use lb_model::snapshot::{L4Backend, L4Snapshot, Scheduler, Weight};
+use lb_model::snapshot::{L4Backend, L4Snapshot, Scheduler, Share, Weight};
 use support::*;
 
 fn member(number: u8) -> Ipv4Addr {
@@ -239,6 +239,40 @@ fn backups_serve_only_when_nobody_else_does() {
     lb.publish(&snapshot);
     assert_eq!(sequence(&mut lb, 5..7), [3, 3]);
     assert_eq!(lb.send(from_client(1, ACK, b"x")).1.dst().0, member(1), "flows stay where they are");
+}
+
+#[test]
+fn the_backup_pool_serves_when_nobody_of_the_pool_does() {
+    let mut snapshot = pool(Scheduler::RoundRobin, &[1, 1, 1, 1]);
+    let backends = &mut snapshot.services[0].backends;
+    (backends[1].backup, backends[2].reserve) = (true, true);
+    (backends[3].reserve, backends[3].backup) = (true, true);
+    let mut lb = Lb::new(&snapshot);
+    for serving in 1..=4 {
+        let port = u16::from(serving) * 10;
+        assert_eq!(sequence(&mut lb, port..port + 2), [serving, serving]);
+        snapshot.services[0].backends[usize::from(serving) - 1].takes_new = false;
+        lb.publish(&snapshot);
+    }
+}
+
+#[test]
+fn who_warms_up_is_given_its_share_by_every_scheduler_but_ordered() {
+    use Scheduler::*;
+    let quarter = |scheduler, weights: &[u16]| {
+        let mut snapshot = pool(scheduler, weights);
+        snapshot.services[0].backends[0].share = Share::new(25).unwrap();
+        shares(sequence(&mut Lb::new(&snapshot), 1..501))[&1]
+    };
+    for scheduler in [RoundRobin, WeightedRoundRobin, LeastConnections, WeightedLeastConnections] {
+        assert_eq!(quarter(scheduler, &[1, 1]), 100, "{scheduler:?}");
+    }
+    for scheduler in [ShortestExpectedDelay, PowerOfTwo, Maglev, SourcePortHash] {
+        let share = quarter(scheduler, &[1, 1]);
+        assert!(share.abs_diff(100) <= 25, "{scheduler:?}: {share}");
+    }
+    assert_eq!((quarter(WeightedRoundRobin, &[4, 1]), quarter(RoundRobin, &[4, 1])), (250, 100));
+    assert_eq!(quarter(Ordered, &[2, 1]), 500, "an order is no matter of shares");
 }
 
 #[test]

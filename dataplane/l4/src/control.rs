@@ -58,7 +58,7 @@ struct State {
     /// What is forwarded by: the last publication with the changes of health since.
     snapshot: L4Snapshot,
     /// Those changes.
-    health: BTreeMap<MemberId, bool>,
+    health: BTreeMap<MemberId, Standing>,
     ports: Vec<PortWatch>,
     /// What backend slots had counted when they were given to the backend that has them now.
     slots: BTreeMap<usize, Slot>,
@@ -269,8 +269,7 @@ impl State {
         if *delta != self.snapshot.generation {
             return Err(PublishError::Generation { delta: *delta, forwarding: self.snapshot.generation });
         }
-        let changed: BTreeMap<_, _> =
-            members.iter().map(|standing| (standing.member, standing.takes_new)).collect();
+        let changed: BTreeMap<_, _> = members.iter().map(|standing| (standing.member, *standing)).collect();
         for service in &mut self.snapshot.services {
             if stand(service, &changed) {
                 self.planner.restate(service);
@@ -282,22 +281,17 @@ impl State {
 
     /// All changes since the publication, as one.
     fn health_since(&self) -> HealthDelta {
-        let standing =
-            |(member, takes_new): (&MemberId, &bool)| Standing { member: *member, takes_new: *takes_new };
-        HealthDelta {
-            generation: self.snapshot.generation,
-            members: self.health.iter().map(standing).collect(),
-        }
+        HealthDelta { generation: self.snapshot.generation, members: self.health.values().copied().collect() }
     }
 }
 
 /// Lets a service's backends stand as they do now. Says whether any stood otherwise.
-fn stand(service: &mut L4Service, now: &BTreeMap<MemberId, bool>) -> bool {
+fn stand(service: &mut L4Service, now: &BTreeMap<MemberId, Standing>) -> bool {
     let mut changed = false;
     for backend in &mut service.backends {
-        if let Some(takes_new) = now.get(&backend.member) {
-            changed |= backend.takes_new != *takes_new;
-            backend.takes_new = *takes_new;
+        if let Some(Standing { member: _, takes_new, share }) = now.get(&backend.member) {
+            changed |= (backend.takes_new, backend.share) != (*takes_new, *share);
+            (backend.takes_new, backend.share) = (*takes_new, *share);
         }
     }
     changed

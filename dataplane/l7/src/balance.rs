@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lb_model::snapshot::Scheduler;
+use lb_model::snapshot::{Scheduler, Share};
 
 use crate::service::Member;
 
@@ -17,9 +17,9 @@ use crate::service::Member;
 #[derive(Debug)]
 pub(crate) struct Balancer {
     scheduler: Scheduler,
-    first: Tier,
-    /// For when none of the others can be asked.
-    backup: Tier,
+    /// Members; backups, for when none of these can be asked; those of the backup pool, for when none of both can; and its
+    /// backups.
+    tiers: [Tier; 4],
 }
 
 /// A member that takes new requests.
@@ -27,9 +27,13 @@ pub(crate) struct Balancer {
 pub(crate) struct Taker {
     pub(crate) member: Arc<Member>,
     pub(crate) weight: u32,
+    /// How much of its weight it is given now.
+    pub(crate) share: Share,
     /// How many requests it has at most at a time.
     pub(crate) limit: Option<NonZeroU32>,
     pub(crate) backup: bool,
+    /// It belongs to the backup pool.
+    pub(crate) reserve: bool,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ struct Tier {
     takers: Vec<Taker>,
     /// The order in which they have their turns, as places in `takers`.
     turns: Vec<u32>,
+    /// Some are given less than all of their weight.
+    some_have_less: bool,
     turn: AtomicUsize,
 }
 
@@ -49,20 +55,23 @@ pub(crate) struct Ends {
 
 impl Balancer {
     pub(crate) fn new(scheduler: Scheduler, takers: Vec<Taker>) -> Self {
-        let (backup, first): (Vec<_>, Vec<_>) =
-            takers.into_iter().filter(|taker| taker.weight > 0).partition(|taker| taker.backup);
-        Self { scheduler, first: Tier::new(scheduler, first), backup: Tier::new(scheduler, backup) }
+        let mut tiers: [Vec<Taker>; 4] = Default::default();
+        for taker in takers.into_iter().filter(|taker| taker.weight > 0) {
+            tiers[2 * usize::from(taker.reserve) + usize::from(taker.backup)].push(taker);
+        }
+        Self { scheduler, tiers: tiers.map(|takers| Tier::new(scheduler, takers)) }
     }
 
     /// Goes on where another one of the same pool was.
     pub(crate) fn follow(&self, before: &Self) {
-        self.first.turn.store(before.first.turn.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.backup.turn.store(before.backup.turn.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (tier, before) in self.tiers.iter().zip(&before.tiers) {
+            tier.turn.store(before.turn.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// A member that has room and was not tried for this request yet.
     pub(crate) fn pick(&self, ends: Ends, tried: &[Arc<Member>]) -> Option<&Arc<Member>> {
-        [&self.first, &self.backup].into_iter().find_map(|tier| {
+        self.tiers.iter().find_map(|tier| {
             let place = tier.pick(self.scheduler, ends, tried)?;
             Some(&tier.takers.get(place as usize)?.member)
         })
@@ -74,11 +83,22 @@ impl Tier {
         if scheduler == Scheduler::Ordered {
             takers.sort_by_key(|taker| Reverse(taker.weight));
         }
+        let some_have_less = takers.iter().any(|taker| taker.share < Share::FULL);
+        for taker in &mut takers {
+            if let Scheduler::RoundRobin | Scheduler::LeastConnections = scheduler {
+                taker.weight = 1;
+            }
+            // An order of precedence is no matter of shares.
+            if some_have_less && scheduler != Scheduler::Ordered {
+                taker.weight *= u32::from(taker.share.get());
+            }
+        }
         let turns = match scheduler {
             Scheduler::WeightedRoundRobin => smooth_turns(&takers),
+            Scheduler::RoundRobin if some_have_less => smooth_turns(&takers),
             _ => (0..).take(takers.len()).collect(),
         };
-        Self { takers, turns, turn: AtomicUsize::new(0) }
+        Self { takers, turns, some_have_less, turn: AtomicUsize::new(0) }
     }
 
     fn pick(&self, scheduler: Scheduler, ends: Ends, tried: &[Arc<Member>]) -> Option<u32> {
@@ -87,6 +107,8 @@ impl Tier {
         }
         match scheduler {
             Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => self.in_turn(tried),
+            // Who has none and a small share would get the first one at once: what counts is how many it would have.
+            Scheduler::LeastConnections if self.some_have_less => self.least(tried, delay),
             Scheduler::LeastConnections => self.least(tried, |taker| share(taker.member.open(), 1)),
             Scheduler::WeightedLeastConnections => {
                 self.least(tried, |taker| share(taker.member.open(), taker.weight))
@@ -230,13 +252,22 @@ mod tests {
                     port: L4Port::new(80).unwrap(),
                     takes_new: true,
                     weight: Weight::new(*weight).unwrap(),
+                    share: Share::FULL,
                     backup: false,
+                    reserve: false,
                     request_limit: None,
                 },
                 u64::from(last),
                 1,
             );
-            Taker { member: Arc::new(member), weight: u32::from(*weight), limit: None, backup: false }
+            Taker {
+                member: Arc::new(member),
+                weight: u32::from(*weight),
+                share: Share::FULL,
+                limit: None,
+                backup: false,
+                reserve: false,
+            }
         };
         numbered.map(taker).collect()
     }

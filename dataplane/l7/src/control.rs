@@ -73,7 +73,7 @@ impl Control {
         let mut snapshot = inner.snapshot.clone();
         for member in snapshot.pools.iter_mut().flat_map(|pool| &mut pool.members) {
             if let Some(standing) = delta.members.iter().find(|standing| standing.member == member.id) {
-                member.takes_new = standing.takes_new;
+                (member.takes_new, member.share) = (standing.takes_new, standing.share);
             }
         }
         self.work_by(&mut inner, snapshot)?;

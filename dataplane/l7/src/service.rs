@@ -204,8 +204,14 @@ impl State {
             let taking = pool.members.iter().filter_map(|of| {
                 let member = self.member(pool.id, of);
                 members.insert((pool.id, of.id), Arc::clone(&member));
-                let weight = u32::from(of.weight.get());
-                let taker = Taker { member, weight, limit: of.request_limit, backup: of.backup };
+                let taker = Taker {
+                    member,
+                    weight: u32::from(of.weight.get()),
+                    share: of.share,
+                    limit: of.request_limit,
+                    backup: of.backup,
+                    reserve: of.reserve,
+                };
                 of.takes_new.then_some(taker)
             });
             let balancer = Balancer::new(pool.scheduler, taking.collect());

@@ -92,6 +92,22 @@ pub struct Pool {
     pub enabled: bool,
     /// The members, in the order they were added.
     pub members: Vec<Member>,
+    /// So many of them must be able to take new connections.
+    pub min_healthy: u32,
+    /// What happens when fewer can.
+    pub below_min_healthy: BelowMinHealthy,
+}
+
+/// What becomes of new connections when fewer members of a pool can take them than must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BelowMinHealthy {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// All members get them, those that are down as well.
+    AllMembers,
+    /// The members of this pool get them.
+    BackupPool(PoolId),
 }
 
 /// One server of a pool.

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::snapshot::{Generation, Scheduler, Weight};
+use crate::snapshot::{Generation, Scheduler, Share, Weight};
 use crate::{CertificateId, L4Port, MemberId, PoolId, VirtualServiceId};
 
 /// A protocol that the layer-7 plane speaks with clients.
@@ -133,8 +133,14 @@ pub struct L7Member {
     pub takes_new: bool,
     /// Its share of new requests.
     pub weight: Weight,
+    /// How much of that it is given now.
+    #[serde(default)]
+    pub share: Share,
     /// Whether it takes new requests only when no other member does.
     pub backup: bool,
+    /// Whether it belongs to the backup pool: it takes new requests only when nobody of the pool itself does.
+    #[serde(default)]
+    pub reserve: bool,
     /// How many requests it may have at a time.
     pub request_limit: Option<NonZeroU32>,
 }

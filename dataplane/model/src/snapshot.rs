@@ -142,6 +142,59 @@ impl From<Weight> for u16 {
     }
 }
 
+/// How much of its weight a member is given now, in percent: 1 to 100. Less than all while it warms up after it came back, or
+/// as long as it says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Share(u8);
+
+/// None, or more than all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a share of {0} % makes no sense: want 1 to 100")]
+pub struct ShareOutOfRange(u8);
+
+impl Share {
+    /// All of it.
+    pub const FULL: Self = Self(100);
+
+    /// Checks `percent`.
+    pub fn new(percent: u8) -> Result<Self, ShareOutOfRange> {
+        if (1..=100).contains(&percent) { Ok(Self(percent)) } else { Err(ShareOutOfRange(percent)) }
+    }
+
+    /// The number.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// This share of that one; never nothing.
+    #[must_use]
+    pub fn of(self, whole: Self) -> Self {
+        let percent = u16::from(self.0) * u16::from(whole.0) / 100;
+        Self(u8::try_from(percent).unwrap_or(100).max(1))
+    }
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::FULL
+    }
+}
+
+impl TryFrom<u8> for Share {
+    type Error = ShareOutOfRange;
+
+    fn try_from(percent: u8) -> Result<Self, ShareOutOfRange> {
+        Self::new(percent)
+    }
+}
+
+impl From<Share> for u8 {
+    fn from(share: Share) -> Self {
+        share.get()
+    }
+}
+
 /// After how many seconds of silence a flow is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -216,9 +269,15 @@ pub struct L4Backend {
     /// Its share of new connections.
     #[serde(default)]
     pub weight: Weight,
+    /// How much of that it is given now.
+    #[serde(default)]
+    pub share: Share,
     /// Whether it is given new connections only when no other member takes any.
     #[serde(default)]
     pub backup: bool,
+    /// Whether it belongs to the backup pool: it is given new connections only when nobody of the pool itself takes any.
+    #[serde(default)]
+    pub reserve: bool,
     /// How many connections it may have at a time, over all services; none: as many as come.
     #[serde(default)]
     pub connection_limit: Option<NonZeroU32>,
@@ -243,13 +302,18 @@ pub struct Standing {
     pub member: MemberId,
     /// Whether it is given new connections.
     pub takes_new: bool,
+    /// How much of its weight.
+    #[serde(default)]
+    pub share: Share,
 }
 
 impl L4Snapshot {
     /// Where each member stands; the same in every service that it serves.
-    pub fn standings(&self) -> BTreeMap<MemberId, bool> {
+    pub fn standings(&self) -> BTreeMap<MemberId, Standing> {
         let backends = self.services.iter().flat_map(|service| &service.backends);
-        backends.map(|backend| (backend.member, backend.takes_new)).collect()
+        let standing =
+            |&L4Backend { member, takes_new, share, .. }: &L4Backend| Standing { member, takes_new, share };
+        backends.map(|backend| (backend.member, standing(backend))).collect()
     }
 }
 

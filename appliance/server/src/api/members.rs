@@ -42,7 +42,7 @@ impl Resource for Member {
 }
 
 /// What its checks saw of a member.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberHealth {
     /// The newest result of all its checks; null as long as there is none.
     #[schema(required)]
@@ -50,9 +50,32 @@ pub(crate) struct MemberHealth {
     /// Since when it has been up or down; null where nobody watches it.
     #[schema(value_type = Option<String>, format = DateTime, max_length = 35, required, example = "2026-01-02T03:04:05.678Z")]
     last_change: Option<Timestamp>,
+    /// How often it came up since penstockd was started.
+    #[schema(minimum = 0)]
+    times_up: u64,
+    /// How often it went down since then.
+    #[schema(minimum = 0)]
+    times_down: u64,
+    /// How much of its weight it is given now, in percent: less than all while it warms up after it came back, or if it says so.
+    #[schema(minimum = 1, maximum = 100, example = 100)]
+    share: u8,
     /// What each monitor of its pool saw.
     #[schema(max_items = 8)]
     checks: Vec<MonitorResults>,
+}
+
+impl Default for MemberHealth {
+    /// Nobody watches it.
+    fn default() -> Self {
+        Self {
+            last_check: None,
+            last_change: None,
+            times_up: 0,
+            times_down: 0,
+            share: 100,
+            checks: Vec::new(),
+        }
+    }
 }
 
 /// What one monitor saw of a member.
@@ -96,7 +119,14 @@ impl From<MemberSeen> for MemberHealth {
             state: check.liveness,
             results: check.results.iter().rev().map(LastCheck::from).collect(),
         });
-        Self { last_check, last_change: Some(seen.since), checks: checks.collect() }
+        Self {
+            last_check,
+            last_change: Some(seen.since),
+            times_up: seen.transitions.up,
+            times_down: seen.transitions.down,
+            share: seen.health().share.get(),
+            checks: checks.collect(),
+        }
     }
 }
 

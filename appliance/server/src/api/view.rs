@@ -8,7 +8,8 @@ use crate::domain::schema::Identifier;
 use crate::domain::{Readiness, Record, Spec, Timestamp};
 use crate::observed::{Observed, ProcessState};
 use crate::peer::{Contract, Host, L4, L7};
-use crate::probe::{Board, Tally};
+use crate::probe::Board;
+pub(super) use crate::probe::Operating;
 
 /// A resource as it is shown.
 #[derive(Debug, Serialize)]
@@ -68,17 +69,6 @@ pub(crate) enum Provisioning {
     Pending,
     Applied,
     Failed,
-}
-
-/// Whether a resource serves, as far as is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Operating {
-    Unknown,
-    Online,
-    Degraded,
-    Draining,
-    Offline,
 }
 
 /// How far the last change has come at one process.
@@ -154,38 +144,6 @@ fn by_readiness(readiness: Readiness) -> Option<(Operating, Option<String>)> {
         Readiness::Ready => return None,
     };
     Some((operating, Some(reason.to_owned())))
-}
-
-/// How a pool is by its members.
-pub(super) fn by_members(tally: Tally) -> (Operating, Option<String>) {
-    let Tally { up, down, unknown, unwatched } = tally;
-    let all = up + down + unknown + unwatched;
-    match (up + unwatched, down) {
-        (_, 0) if up > 0 && up == all => (Operating::Online, None),
-        (0, 0) if unknown > 0 => (Operating::Unknown, Some("no member has been checked yet".to_owned())),
-        (_, 0) => (Operating::Unknown, None),
-        (0, _) if unknown == 0 => (Operating::Offline, Some(format!("no member is up: all {all} are down"))),
-        (0, _) => (Operating::Unknown, Some(format!("{down} of {all} members are down, none is up yet"))),
-        (_, 1) => (Operating::Degraded, Some(format!("1 of {all} members is down"))),
-        (_, down) => (Operating::Degraded, Some(format!("{down} of {all} members are down"))),
-    }
-}
-
-/// How an address is by its services.
-pub(super) fn by_services(services: &[Tally]) -> (Operating, Option<String>) {
-    let all = services.len();
-    let count = |wanted| services.iter().filter(|tally| by_members(**tally).0 == wanted).count();
-    match (count(Operating::Online), count(Operating::Offline), count(Operating::Degraded)) {
-        (online, ..) if online > 0 && online == all => (Operating::Online, None),
-        (_, offline, _) if offline > 0 && offline == all => {
-            (Operating::Offline, Some(format!("no service has a live member: all {all} are offline")))
-        }
-        (_, 0, 0) => (Operating::Unknown, None),
-        (_, offline, degraded) => {
-            let words = format!("of {all} services {offline} are offline and {degraded} degraded");
-            (Operating::Degraded, Some(words))
-        }
-    }
 }
 
 /// What is shown of a kind that has nothing of its own to show.

@@ -3,7 +3,7 @@
 use axum::extract::RawPathParams;
 
 use super::resource::Resource;
-use super::view::{NothingMore, Operating, by_services};
+use super::view::{NothingMore, Operating};
 use crate::domain::Record;
 use crate::domain::VirtualIp;
 use crate::probe::Board;
@@ -25,7 +25,7 @@ impl Resource for VirtualIp {
     type Seen = NothingMore;
 
     fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, NothingMore) {
-        let (operating, reason) = by_services(&health.virtual_ip(record.id));
+        let (operating, reason) = health.virtual_ip(record.id);
         (operating, reason, NothingMore {})
     }
 }

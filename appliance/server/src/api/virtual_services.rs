@@ -3,7 +3,7 @@
 use axum::extract::RawPathParams;
 
 use super::resource::Resource;
-use super::view::{NothingMore, Operating, by_members};
+use super::view::{NothingMore, Operating};
 use crate::domain::Record;
 use crate::domain::VirtualService;
 use crate::probe::Board;
@@ -25,7 +25,7 @@ impl Resource for VirtualService {
     type Seen = NothingMore;
 
     fn seen(record: &Record<Self>, health: &Board) -> (Operating, Option<String>, NothingMore) {
-        let (operating, reason) = by_members(health.service(record.id));
+        let (operating, reason) = health.service(record.id);
         (operating, reason, NothingMore {})
     }
 }

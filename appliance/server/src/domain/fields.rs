@@ -26,6 +26,9 @@ const READ_ONLY: &[&str] = &[
     "updated_at",
     "last_check",
     "last_change",
+    "times_up",
+    "times_down",
+    "share",
     "checks",
 ];
 

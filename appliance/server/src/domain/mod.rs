@@ -48,7 +48,7 @@ pub(crate) use monitor::{
     RoleSettings, TcpSettings, TlsSettings, UdpSettings,
 };
 pub(crate) use permission::{Permission, ROLES, Role};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{BelowMinHealthy, MonitorsNeeded, Pool};
 pub(crate) use revision::{Expected, Revision};
 pub(crate) use timestamp::Timestamp;
 pub(crate) use token::Token;

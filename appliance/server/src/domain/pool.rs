@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Kind;
-use super::fields::{self, Fields};
+use super::fields::{self, Fault, Fields};
 
 /// What members speak.
 const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp), ("udp", L4Protocol::Udp)];
@@ -37,18 +37,67 @@ pub(crate) struct Pool {
     /// How a member is chosen.
     #[schema(value_type = super::schema::Algorithm, default = "round_robin")]
     pub(crate) algorithm: Scheduler,
-    /// The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
-    /// every member counts as well.
+    /// The monitors that watch the members. Without one nobody watches, and every member counts as well.
     #[schema(value_type = Vec<super::schema::Identifier>, max_items = 8, default = json!([]))]
     pub(crate) monitor_ids: Vec<MonitorId>,
+    /// Which of them must say that a member is well for it to be up.
+    #[schema(default = "all")]
+    pub(crate) monitors_needed: MonitorsNeeded,
+    /// So many members must be able to take new connections: enabled, with a weight, and not known to be down.
+    #[schema(minimum = 1, maximum = 65535, default = 1)]
+    pub(crate) min_healthy: u32,
+    /// What becomes of new connections when fewer can.
+    #[schema(default = "refuse")]
+    pub(crate) below_min_healthy: BelowMinHealthy,
+    /// Who gets them if that is `backup_pool`: a pool whose members speak the same. It is not asked for its own backup pool in
+    /// turn. Members of both pools that have the same address and port count as this one's.
+    #[schema(value_type = Option<super::schema::Identifier>)]
+    pub(crate) backup_pool_id: Option<PoolId>,
+    /// Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
+    #[schema(minimum = 0, maximum = 3600, default = 0, example = 30)]
+    pub(crate) slow_start_s: u32,
 }
+
+/// Which monitors must say that a member is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MonitorsNeeded {
+    /// All of them.
+    #[default]
+    All,
+    /// One of them.
+    Any,
+}
+
+const MONITORS_NEEDED: &[(&str, MonitorsNeeded)] =
+    &[("all", MonitorsNeeded::All), ("any", MonitorsNeeded::Any)];
+
+/// What becomes of new connections when too few members of a pool can take them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BelowMinHealthy {
+    /// They are refused, also by those that could take them.
+    #[default]
+    Refuse,
+    /// All members get them, those that are down as well: rather a bad answer than the last ones overrun.
+    AllMembers,
+    /// The members of another pool get them.
+    BackupPool,
+}
+
+const BELOW: &[(&str, BelowMinHealthy)] = &[
+    ("refuse", BelowMinHealthy::Refuse),
+    ("all_members", BelowMinHealthy::AllMembers),
+    ("backup_pool", BelowMinHealthy::BackupPool),
+];
 
 impl Kind for Pool {
     type Id = PoolId;
     type Parent = ();
 
     const NOUN: &'static str = "pool";
-    const REFERENCES: &'static [(&'static str, &'static str)] = &[("/monitor_ids/*", "monitors")];
+    const REFERENCES: &'static [(&'static str, &'static str)] =
+        &[("/monitor_ids/*", "monitors"), ("/backup_pool_id", "pools")];
     const EXAMPLE: &'static str = r#"{ "name": "web", "protocol": "tcp", "algorithm": "round_robin" }"#;
 
     fn new_id() -> PoolId {
@@ -59,6 +108,25 @@ impl Kind for Pool {
         let protocol = fields.optional("protocol", L4Protocol::Tcp, fields::supported(PROTOCOLS));
         let algorithm = fields.optional("algorithm", Scheduler::RoundRobin, fields::supported(ALGORITHMS));
         let monitor_ids = fields.optional_list("monitor_ids", MONITORS_MAX, fields::id);
-        Some(Self { protocol: protocol?, algorithm: algorithm?, monitor_ids: monitor_ids? })
+        let monitors_needed =
+            fields.optional("monitors_needed", MonitorsNeeded::All, fields::word(MONITORS_NEEDED));
+        let min_healthy = fields.optional("min_healthy", 1, fields::number(1, 65_535));
+        let below = fields.optional("below_min_healthy", BelowMinHealthy::Refuse, fields::word(BELOW));
+        let backup_pool_id = fields.nullable("backup_pool_id", fields::id);
+        if below == Some(BelowMinHealthy::BackupPool) && backup_pool_id == Some(None) {
+            let fault = Fault::new("required", "with `below_min_healthy` `backup_pool` want the pool");
+            fields.fault("backup_pool_id", fault);
+        }
+        let slow_start_s = fields.optional("slow_start_s", 0, fields::number(0, 3600));
+        Some(Self {
+            protocol: protocol?,
+            algorithm: algorithm?,
+            monitor_ids: monitor_ids?,
+            monitors_needed: monitors_needed?,
+            min_healthy: min_healthy?,
+            below_min_healthy: below?,
+            backup_pool_id: backup_pool_id?,
+            slow_start_s: slow_start_s?,
+        })
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use lb_model::desired::{DesiredState, Member, MemberState};
-use lb_model::observed::{Health, Liveness};
+use lb_model::desired::{BelowMinHealthy, DesiredState, Member, MemberState};
+use lb_model::observed::{Health, Liveness, MemberHealth};
+use lb_model::snapshot::Share;
 use lb_model::{MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
 use tokio::sync::watch;
 
 use super::judgement;
-use crate::domain::Timestamp;
+use super::rollup::{Below, Operating, PoolSeen, Tally, by_services};
+use crate::domain::{MonitorsNeeded, Timestamp};
 
 /// How many results of each check are remembered.
 const HISTORY: usize = 10;
@@ -25,6 +27,8 @@ pub(crate) struct Board {
 struct Everything {
     members: HashMap<MemberId, MemberSeen>,
     topology: Topology,
+    /// How each resource was when somebody last looked for changes.
+    told: HashMap<Resource, Operating>,
 }
 
 /// What was seen of a member.
@@ -34,8 +38,22 @@ pub(crate) struct MemberSeen {
     pub(crate) liveness: Liveness,
     /// Since when.
     pub(crate) since: Timestamp,
+    /// How often it came up and went down since this process was started.
+    pub(crate) transitions: Transitions,
+    /// How much of its weight it is given since it came back.
+    pub(crate) warmth: Share,
     /// One for each monitor of its pool.
     pub(crate) checks: Vec<CheckSeen>,
+    needed: MonitorsNeeded,
+}
+
+/// How often a member changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Transitions {
+    /// It came up.
+    pub(crate) up: u64,
+    /// It went down.
+    pub(crate) down: u64,
 }
 
 /// What one monitor saw of a member.
@@ -69,22 +87,36 @@ pub(crate) struct CheckResult {
 /// Who serves what: as much as is needed to say how a pool, a service or an address is.
 #[derive(Debug, Default)]
 struct Topology {
-    pools: HashMap<PoolId, Vec<MemberId>>,
-    services: HashMap<VirtualServiceId, PoolId>,
+    pools: HashMap<PoolId, Serving>,
+    services: HashMap<VirtualServiceId, Option<PoolId>>,
     virtual_ips: HashMap<VirtualIpId, Vec<VirtualServiceId>>,
 }
 
-/// So many members that would take connections, by what was seen of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    /// Pass their checks.
-    pub(crate) up: usize,
-    /// Fail them.
-    pub(crate) down: usize,
-    /// Have not been checked yet.
-    pub(crate) unknown: usize,
-    /// Have no checks.
-    pub(crate) unwatched: usize,
+/// A pool, as wanted.
+#[derive(Debug)]
+struct Serving {
+    enabled: bool,
+    /// Members that would take connections.
+    takers: Vec<MemberId>,
+    min_healthy: u32,
+    below: BelowMinHealthy,
+}
+
+/// What can be better or worse by what was seen of members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Resource {
+    Pool(PoolId),
+    Service(VirtualServiceId),
+    VirtualIp(VirtualIpId),
+}
+
+/// A resource that is better or worse than before.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) of: Resource,
+    pub(super) before: Operating,
+    pub(super) after: Operating,
+    pub(super) reason: Option<String>,
 }
 
 impl Board {
@@ -103,25 +135,24 @@ impl Board {
         self.read().members.get(&id).cloned()
     }
 
-    /// How many members of a pool are how.
-    pub(crate) fn pool(&self, id: PoolId) -> Tally {
-        self.read().tally(id)
+    /// How a pool is by its members.
+    pub(crate) fn pool(&self, id: PoolId) -> (Operating, Option<String>) {
+        self.read().pool(id).judged()
     }
 
-    /// The same of the pool that serves a virtual service.
-    pub(crate) fn service(&self, id: VirtualServiceId) -> Tally {
-        let seen = self.read();
-        seen.topology.services.get(&id).map_or_else(Tally::default, |pool| seen.tally(*pool))
+    /// How a virtual service is by those who serve it.
+    pub(crate) fn service(&self, id: VirtualServiceId) -> (Operating, Option<String>) {
+        self.read().service(id)
     }
 
-    /// The same of every service that is offered on an address.
-    pub(crate) fn virtual_ip(&self, id: VirtualIpId) -> Vec<Tally> {
-        let seen = self.read();
-        let services = seen.topology.virtual_ips.get(&id).into_iter().flatten();
-        let tally = |service| {
-            seen.topology.services.get(service).map_or_else(Tally::default, |pool| seen.tally(*pool))
-        };
-        services.map(tally).collect()
+    /// How an address is by the services that are offered on it.
+    pub(crate) fn virtual_ip(&self, id: VirtualIpId) -> (Operating, Option<String>) {
+        self.read().virtual_ip(id)
+    }
+
+    /// Which resources are better or worse than when this was asked last.
+    pub(super) fn turns(&self) -> Vec<Turn> {
+        self.write().turns()
     }
 
     /// Begins with what another process saw before.
@@ -130,16 +161,27 @@ impl Board {
         self.publish();
     }
 
-    /// From now on these are wanted and these members are watched, each by these monitors.
-    pub(super) fn watch(&self, want: &DesiredState, watched: &HashMap<MemberId, Vec<MonitorId>>) {
+    /// From now on these are wanted and these members are watched, each by these monitors, of which so many are needed.
+    pub(super) fn watch(
+        &self,
+        want: &DesiredState,
+        watched: &HashMap<MemberId, (Vec<MonitorId>, MonitorsNeeded)>,
+    ) {
         let mut seen = self.write();
         seen.topology = Topology::of(want);
         seen.members.retain(|member, _| watched.contains_key(member));
-        for (member, monitors) in watched {
-            seen.members.entry(*member).or_insert_with(MemberSeen::new).watch(monitors);
+        for (member, (monitors, needed)) in watched {
+            seen.members.entry(*member).or_insert_with(MemberSeen::new).watch(monitors, *needed);
         }
         drop(seen);
         self.publish();
+    }
+
+    /// A member that came back is given so much of its weight.
+    pub(super) fn warm(&self, member: MemberId, warmth: Share) {
+        if let Some(member) = self.write().members.get_mut(&member) {
+            member.warmth = warmth;
+        }
     }
 
     /// Writes down a result, and what it led to. Says whether the member changed with it.
@@ -160,7 +202,7 @@ impl Board {
     /// Tells the planes.
     pub(super) fn publish(&self) {
         let seen = self.read();
-        let health: Health = seen.members.iter().map(|(id, member)| (*id, member.liveness)).collect();
+        let health: Health = seen.members.iter().map(|(id, member)| (*id, member.health())).collect();
         drop(seen);
         self.health.send_if_modified(|published| {
             let differs = **published != health;
@@ -181,38 +223,88 @@ impl Board {
 }
 
 impl Everything {
+    fn pool(&self, id: PoolId) -> PoolSeen {
+        let Some(pool) = self.topology.pools.get(&id) else { return PoolSeen::default() };
+        let below = match pool.below {
+            BelowMinHealthy::Refuse => Below::Refuse,
+            BelowMinHealthy::AllMembers => Below::AllMembers,
+            BelowMinHealthy::BackupPool(id) => Below::BackupPool(self.tally(id)),
+        };
+        PoolSeen { tally: self.tally(id), min_healthy: pool.min_healthy as usize, below }
+    }
+
+    fn service(&self, id: VirtualServiceId) -> (Operating, Option<String>) {
+        let pool = self.topology.services.get(&id).copied().flatten();
+        pool.map_or_else(PoolSeen::default, |pool| self.pool(pool)).judged()
+    }
+
+    fn virtual_ip(&self, id: VirtualIpId) -> (Operating, Option<String>) {
+        let services = self.topology.virtual_ips.get(&id).into_iter().flatten();
+        by_services(services.map(|service| self.service(*service).0))
+    }
+
     fn tally(&self, pool: PoolId) -> Tally {
-        let members = self.topology.pools.get(&pool).into_iter().flatten();
-        members.fold(Tally::default(), |mut tally, member| {
-            match self.members.get(member).map(|member| member.liveness) {
-                Some(Liveness::Up) => tally.up += 1,
-                Some(Liveness::Down) => tally.down += 1,
-                Some(Liveness::Unknown) => tally.unknown += 1,
+        let Some(pool) = self.topology.pools.get(&pool).filter(|pool| pool.enabled) else {
+            return Tally::default();
+        };
+        pool.takers.iter().fold(Tally::default(), |mut tally, member| {
+            match self.members.get(member).map(MemberSeen::health) {
+                Some(MemberHealth { drains: true, .. }) => tally.draining += 1,
+                Some(MemberHealth { liveness: Liveness::Up, .. }) => tally.up += 1,
+                Some(MemberHealth { liveness: Liveness::Down, .. }) => tally.down += 1,
+                Some(MemberHealth { liveness: Liveness::Unknown, .. }) => tally.unknown += 1,
                 None => tally.unwatched += 1,
             }
             tally
         })
     }
+
+    fn turns(&mut self) -> Vec<Turn> {
+        let mut now = HashMap::with_capacity(self.told.len());
+        let mut turns = Vec::new();
+        let enabled = self.topology.pools.iter().filter(|(_, pool)| pool.enabled);
+        let pools = enabled.map(|(id, _)| (Resource::Pool(*id), self.pool(*id).judged()));
+        let services = self.topology.services.keys().map(|id| (Resource::Service(*id), self.service(*id)));
+        let addresses = self.topology.virtual_ips.keys();
+        let addresses = addresses.map(|id| (Resource::VirtualIp(*id), self.virtual_ip(*id)));
+        for (of, (after, reason)) in pools.chain(services).chain(addresses) {
+            now.insert(of, after);
+            if let Some(before) = self.told.get(&of).copied().filter(|before| *before != after) {
+                turns.push(Turn { of, before, after, reason });
+            }
+        }
+        self.told = now;
+        turns
+    }
 }
 
 impl MemberSeen {
     fn new() -> Self {
-        Self { liveness: Liveness::Unknown, since: Timestamp::now(), checks: Vec::new() }
+        Self {
+            liveness: Liveness::Unknown,
+            since: Timestamp::now(),
+            transitions: Transitions::default(),
+            warmth: Share::FULL,
+            checks: Vec::new(),
+            needed: MonitorsNeeded::All,
+        }
     }
 
-    /// With what was kept of one check.
-    pub(super) fn resumed(check: CheckSeen, since: Timestamp) -> Self {
-        Self { liveness: check.liveness, since, checks: vec![check] }
+    /// With what was kept of its checks, of which so many are needed.
+    pub(super) fn resumed(checks: Vec<(CheckSeen, Timestamp)>, needed: MonitorsNeeded) -> Self {
+        let since = checks.iter().map(|(_, since)| *since).max().unwrap_or_else(Timestamp::now);
+        let checks: Vec<CheckSeen> = checks.into_iter().map(|(check, _)| check).collect();
+        let liveness = judgement::together(needed, checks.iter().map(|check| check.liveness));
+        Self { liveness, since, checks, needed, ..Self::new() }
     }
 
-    /// With what was kept of another one.
-    pub(super) fn also(&mut self, check: CheckSeen, since: Timestamp) {
-        self.checks.push(check);
-        self.since = self.since.max(since);
-        self.liveness = judgement::all(self.checks.iter().map(|check| check.liveness));
+    /// What the compiler needs of it.
+    pub(crate) fn health(&self) -> MemberHealth {
+        MemberHealth { liveness: self.liveness, drains: false, share: self.warmth }
     }
 
-    fn watch(&mut self, monitors: &[MonitorId]) {
+    fn watch(&mut self, monitors: &[MonitorId], needed: MonitorsNeeded) {
+        self.needed = needed;
         let mut before = std::mem::take(&mut self.checks);
         self.checks = monitors
             .iter()
@@ -238,10 +330,15 @@ impl MemberSeen {
     }
 
     fn judge(&mut self) {
-        let liveness = judgement::all(self.checks.iter().map(|check| check.liveness));
+        let liveness = judgement::together(self.needed, self.checks.iter().map(|check| check.liveness));
         if liveness != self.liveness {
             self.liveness = liveness;
             self.since = Timestamp::now();
+            match liveness {
+                Liveness::Up => self.transitions.up += 1,
+                Liveness::Down => self.transitions.down += 1,
+                Liveness::Unknown => {}
+            }
         }
     }
 
@@ -268,9 +365,10 @@ impl Topology {
     fn of(want: &DesiredState) -> Self {
         let mut topology = Self::default();
         for pool in &want.pools {
-            let takes = |member: &&Member| member.state == MemberState::Enabled && member.weight.get() > 0;
-            let enabled = pool.members.iter().filter(takes);
-            topology.pools.insert(pool.id, enabled.map(|member| member.id).collect());
+            let willing = |member: &&Member| member.state == MemberState::Enabled && member.weight.get() > 0;
+            let takers = pool.members.iter().filter(willing).map(|member| member.id).collect();
+            let (min_healthy, below) = (pool.min_healthy, pool.below_min_healthy);
+            topology.pools.insert(pool.id, Serving { enabled: pool.enabled, takers, min_healthy, below });
         }
         for service in want.virtual_services.iter().filter(|service| service.enabled) {
             topology.offer(service.id, service.default_pool_id, &service.virtual_ip_ids);
@@ -282,9 +380,7 @@ impl Topology {
     }
 
     fn offer(&mut self, service: VirtualServiceId, pool: Option<PoolId>, on: &[VirtualIpId]) {
-        if let Some(pool) = pool {
-            self.services.insert(service, pool);
-        }
+        self.services.insert(service, pool);
         for virtual_ip in on {
             self.virtual_ips.entry(*virtual_ip).or_default().push(service);
         }

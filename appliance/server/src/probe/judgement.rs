@@ -3,12 +3,18 @@
 use std::time::Duration;
 
 use lb_model::observed::Liveness;
+use lb_model::snapshot::Share;
 use tokio::time::Instant;
+
+use crate::domain::MonitorsNeeded;
 
 /// A member that went down costs one fall; each such time that passes takes one back.
 const CALM: Duration = Duration::from_mins(1);
 /// How often a rise is doubled at most: a member that flaps waits 32 times as long.
 const DOUBLINGS_MAX: u32 = 5;
+
+/// In how many steps a member that comes back gets its weight.
+const WARMTHS: u8 = 20;
 
 /// How results are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +87,31 @@ impl Judgement {
     }
 }
 
-/// What several checks of one member come to: it is up while all of them say so.
-pub(super) fn all(checks: impl IntoIterator<Item = Liveness>) -> Liveness {
-    checks.into_iter().fold(Liveness::Up, |all, check| match (all, check) {
-        (Liveness::Down, _) | (_, Liveness::Down) => Liveness::Down,
+/// What several checks of one member come to: it is up while all of them say so, or one.
+pub(super) fn together(needed: MonitorsNeeded, checks: impl IntoIterator<Item = Liveness>) -> Liveness {
+    let (enough, other) = match needed {
+        MonitorsNeeded::All => (Liveness::Down, Liveness::Up),
+        MonitorsNeeded::Any => (Liveness::Up, Liveness::Down),
+    };
+    let sum = |sum, check| match (sum, check) {
+        (one, another) if one == enough || another == enough => enough,
         (Liveness::Unknown, _) | (_, Liveness::Unknown) => Liveness::Unknown,
-        (Liveness::Up, Liveness::Up) => Liveness::Up,
-    })
+        _ => other,
+    };
+    checks.into_iter().reduce(sum).unwrap_or(Liveness::Up)
+}
+
+/// How much a member is given that came back so long ago and gets all of its weight after `whole`.
+pub(super) fn warmth(since: Duration, whole: Duration) -> Share {
+    let percent = since.as_secs_f64() / whole.as_secs_f64() * 100.0;
+    // To the next step; nothing past the whole, and never nothing.
+    let stepped = (1..=WARMTHS).map(|step| step * (100 / WARMTHS)).find(|step| f64::from(*step) > percent);
+    stepped.and_then(|percent| Share::new(percent).ok()).unwrap_or(Share::FULL)
+}
+
+/// From one step to the next.
+pub(super) fn warming_step(whole: Duration) -> Duration {
+    whole / u32::from(WARMTHS)
 }
 
 #[cfg(test)]
@@ -148,11 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn several_checks_must_all_pass() {
+    fn of_several_checks_all_must_pass_or_one() {
         use Liveness::{Down, Unknown, Up};
-        assert_eq!(all([Up, Up]), Up);
-        assert_eq!(all([Up, Unknown]), Unknown);
-        assert_eq!(all([Unknown, Down, Up]), Down);
+        let all = |checks: &[Liveness]| together(MonitorsNeeded::All, checks.iter().copied());
+        assert_eq!([all(&[Up, Up]), all(&[Up, Unknown]), all(&[Unknown, Down, Up])], [Up, Unknown, Down]);
+        assert_eq!([all(&[Down]), all(&[Unknown]), all(&[Up])], [Down, Unknown, Up]);
+        let any = |checks: &[Liveness]| together(MonitorsNeeded::Any, checks.iter().copied());
+        assert_eq!(
+            [any(&[Down, Down]), any(&[Down, Unknown]), any(&[Unknown, Down, Up])],
+            [Down, Unknown, Up]
+        );
+    }
+
+    #[test]
+    fn who_comes_back_slowly_is_given_more_with_each_step() {
+        let whole = Duration::from_secs(20);
+        let after = |millis| warmth(Duration::from_millis(millis), whole).get();
+        assert_eq!([after(0), after(999), after(1000), after(10_500)], [5, 5, 10, 55]);
+        assert_eq!([after(18_999), after(19_000), after(60_000)], [95, 100, 100]);
     }
 
     proptest! {

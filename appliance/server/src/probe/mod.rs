@@ -7,6 +7,7 @@
 mod board;
 mod judgement;
 mod kinds;
+mod rollup;
 mod schedule;
 
 use std::collections::{HashMap, VecDeque};
@@ -17,21 +18,23 @@ use std::time::Duration;
 
 use lb_model::desired::{Member, MemberState};
 use lb_model::observed::Liveness;
+use lb_model::snapshot::Share;
 use lb_model::{MemberId, MonitorId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-use board::CheckSeen;
-pub(crate) use board::{Board, CheckResult, MemberSeen, Tally};
-use judgement::{Judgement, Rule};
+pub(crate) use board::{Board, CheckResult, MemberSeen};
+use board::{CheckSeen, Resource, Turn};
+use judgement::{Judgement, Rule, warming_step, warmth};
 use kinds::Outcome;
+pub(crate) use rollup::Operating;
 use schedule::{Schedule, pause, phase};
 
-use crate::domain::{Monitor, NewEvent, Timestamp};
+use crate::domain::{Monitor, MonitorsNeeded, NewEvent, Timestamp};
 use crate::events::Events;
-use crate::store::{CheckState, Store, StoreError, Watched};
+use crate::store::{CheckState, PoolWatch, Store, StoreError, Watched};
 
 /// Checks that run at once, if there are descriptors for as many: thousands of hung members must not take them all.
 const CONCURRENCY_MAX: usize = 4096;
@@ -95,7 +98,7 @@ struct Finished {
 pub(crate) async fn start(store: Store, events: Events) -> Result<Board, StoreError> {
     let board = Board::new();
     let kept = store.check_states().await?;
-    board.resume(resumed(&kept));
+    board.resume(resumed(&kept, &store.watched().await?));
     let known = kept.into_iter().map(|state| (CheckId::of(&state), state.liveness)).collect();
     let told = board.clone();
     let thread = thread::Builder::new().name("probe".into());
@@ -123,18 +126,20 @@ fn concurrency() -> usize {
     limit.map_or(CONCURRENCY_MAX, |limit| CONCURRENCY_MAX.min(limit / 2))
 }
 
-fn resumed(kept: &[CheckState]) -> HashMap<MemberId, MemberSeen> {
-    let mut members: HashMap<MemberId, MemberSeen> = HashMap::new();
+fn resumed(kept: &[CheckState], watched: &Watched) -> HashMap<MemberId, MemberSeen> {
+    let mut checks: HashMap<MemberId, Vec<(CheckSeen, Timestamp)>> = HashMap::new();
     for CheckState { member, monitor, liveness, since, words } in kept {
-        let check = CheckSeen {
-            monitor: *monitor,
-            liveness: *liveness,
-            words: words.clone(),
-            results: VecDeque::new(),
-        };
-        match members.get_mut(member) {
-            Some(seen) => seen.also(check, *since),
-            None => drop(members.insert(*member, MemberSeen::resumed(check, *since))),
+        let (monitor, liveness, words) = (*monitor, *liveness, words.clone());
+        let check = CheckSeen { monitor, liveness, words, results: VecDeque::new() };
+        checks.entry(*member).or_default().push((check, *since));
+    }
+    let mut members = HashMap::new();
+    for pool in &watched.want.pools {
+        let Some(watch) = watched.of_pool.get(&pool.id) else { continue };
+        for member in &pool.members {
+            if let Some(checks) = checks.remove(&member.id) {
+                members.insert(member.id, MemberSeen::resumed(checks, watch.needed));
+            }
         }
     }
     members
@@ -159,6 +164,12 @@ struct Engine {
     known: HashMap<CheckId, Liveness>,
     checks: HashMap<CheckId, Check>,
     schedule: Schedule<CheckId>,
+    /// How long members of pools that want it take to warm up.
+    slow_starts: HashMap<MemberId, Duration>,
+    /// Since when those who are warming up are back, and when each is given more.
+    warming: HashMap<MemberId, Instant>,
+    steps: Schedule<MemberId>,
+    names: HashMap<String, String>,
     running: usize,
     /// So many may run at once.
     concurrency: usize,
@@ -183,6 +194,10 @@ impl Engine {
             known,
             checks: HashMap::new(),
             schedule: Schedule::default(),
+            slow_starts: HashMap::new(),
+            warming: HashMap::new(),
+            steps: Schedule::default(),
+            names: HashMap::new(),
             running: 0,
             concurrency: concurrency(),
             finished,
@@ -195,6 +210,7 @@ impl Engine {
         let mut results = Vec::with_capacity(BATCH);
         loop {
             let due = self.schedule.next().filter(|_| self.running < self.concurrency);
+            let step = self.steps.next();
             tokio::select! {
                 _ = self.finished.recv_many(&mut results, BATCH) => self.hear(results.drain(..)),
                 changed = self.commits.changed() => match changed {
@@ -202,6 +218,7 @@ impl Engine {
                     Err(_) => return,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin_due(),
+                () = sleep_until(step.unwrap_or_else(Instant::now)), if step.is_some() => self.warm_up(),
             }
         }
     }
@@ -220,15 +237,25 @@ impl Engine {
     /// From now on these are checked and no others.
     fn watch(&mut self, watched: &Watched) {
         let mut targets = targets(watched);
-        let mut monitors: HashMap<MemberId, Vec<MonitorId>> = HashMap::new();
-        for (id, _) in &targets {
-            monitors.entry(id.member).or_default().push(id.monitor);
+        let mut monitors: HashMap<MemberId, (Vec<MonitorId>, MonitorsNeeded)> = HashMap::new();
+        self.slow_starts.clear();
+        for (id, _, watch) in &targets {
+            monitors.entry(id.member).or_insert((Vec::new(), watch.needed)).0.push(id.monitor);
+            if !watch.slow_start.is_zero() {
+                self.slow_starts.insert(id.member, watch.slow_start);
+            }
         }
         self.board.watch(&watched.want, &monitors);
-        let wanted: std::collections::HashSet<CheckId> = targets.iter().map(|(id, _)| *id).collect();
+        // Who warms up goes on as its pool wants now.
+        for member in self.warming.keys() {
+            self.steps.set(*member, Instant::now());
+        }
+        self.names.clone_from(&watched.names);
+        self.tell_turns();
+        let wanted: std::collections::HashSet<CheckId> = targets.iter().map(|(id, ..)| *id).collect();
         self.checks.retain(|id, _| wanted.contains(id));
         self.schedule.retain(|id| wanted.contains(id));
-        for (id, target) in targets.drain(..) {
+        for (id, target, _) in targets.drain(..) {
             self.watch_one(id, target);
         }
         self.known.clear();
@@ -287,6 +314,7 @@ impl Engine {
         }
         if changed {
             self.board.publish();
+            self.tell_turns();
         }
         if !decided.is_empty() {
             // Kept by a task that lives as long as this one.
@@ -319,8 +347,58 @@ impl Engine {
         let Some((before, after)) = self.board.note(id.member, id.monitor, result, liveness) else {
             return false;
         };
+        self.come_back(id.member, before, after, now);
         self.tell(id, &target, before, after, &words);
         true
+    }
+
+    /// A member that was down and is up warms up, if its pool wants that.
+    fn come_back(&mut self, member: MemberId, before: Liveness, after: Liveness, now: Instant) {
+        self.warming.remove(&member);
+        self.steps.remove(member);
+        let slow =
+            self.slow_starts.get(&member).filter(|_| (before, after) == (Liveness::Down, Liveness::Up));
+        let Some(whole) = slow else { return self.board.warm(member, Share::FULL) };
+        self.warming.insert(member, now);
+        self.steps.set(member, now + warming_step(*whole));
+        self.board.warm(member, warmth(Duration::ZERO, *whole));
+    }
+
+    /// Gives those who warm up more.
+    fn warm_up(&mut self) {
+        let now = Instant::now();
+        while let Some(member) = self.steps.pop(now) {
+            let since = self.warming.get(&member).map(|begun| now.saturating_duration_since(*begun));
+            let share = match (since, self.slow_starts.get(&member)) {
+                (Some(since), Some(whole)) => warmth(since, *whole),
+                _ => Share::FULL,
+            };
+            match self.slow_starts.get(&member) {
+                Some(whole) if share < Share::FULL => self.steps.set(member, now + warming_step(*whole)),
+                _ => drop(self.warming.remove(&member)),
+            }
+            self.board.warm(member, share);
+        }
+        self.board.publish();
+    }
+
+    /// Says which pools, services and addresses are better or worse than before.
+    fn tell_turns(&self) {
+        for Turn { of, before, after, reason } in self.board.turns() {
+            let (noun, table, id, [online, degraded, offline]) = words(of);
+            let name = self.names.get(&id).map_or("", String::as_str);
+            let because = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            let message = |state| format!("{noun} `{name}` is {state}{because}");
+            let event = match after {
+                Operating::Online => NewEvent::info(online, message("online")),
+                Operating::Degraded => NewEvent::warning(degraded, message("degraded")),
+                Operating::Offline => NewEvent::error(offline, message("offline")),
+                // Only a change of what is wanted makes something unknown; nothing drains by what is seen of others.
+                Operating::Unknown | Operating::Draining => continue,
+            };
+            let data = serde_json::json!({ "before": before, "after": after });
+            self.events.append(NewEvent { about: Some((table, id)), ..event.with(data) });
+        }
     }
 
     fn tell(&self, id: CheckId, target: &Target, before: Liveness, after: Liveness, words: &str) {
@@ -338,15 +416,34 @@ impl Engine {
     }
 }
 
+/// What a resource is called, its table and identifier, and the events that say how it is.
+fn words(of: Resource) -> (&'static str, &'static str, String, [&'static str; 3]) {
+    match of {
+        Resource::Pool(id) => {
+            ("pool", "pools", id.to_string(), ["pool.online", "pool.degraded", "pool.offline"])
+        }
+        Resource::Service(id) => {
+            let kinds = ["virtual_service.online", "virtual_service.degraded", "virtual_service.offline"];
+            ("virtual service", "virtual_services", id.to_string(), kinds)
+        }
+        Resource::VirtualIp(id) => {
+            let kinds = ["virtual_ip.online", "virtual_ip.degraded", "virtual_ip.offline"];
+            ("virtual IP", "virtual_ips", id.to_string(), kinds)
+        }
+    }
+}
+
 /// Every check that is wanted.
-fn targets(watched: &Watched) -> Vec<(CheckId, Target)> {
+fn targets(watched: &Watched) -> Vec<(CheckId, Target, &PoolWatch)> {
     let mut targets = Vec::new();
     for pool in watched.want.pools.iter().filter(|pool| pool.enabled) {
-        for id in watched.of_pool.get(&pool.id).into_iter().flatten() {
+        let Some(watch) = watched.of_pool.get(&pool.id) else { continue };
+        for id in &watch.monitors {
             let Some(monitor) = watched.monitors.get(id) else { continue };
             let members = pool.members.iter().filter(|member| member.state != MemberState::Disabled);
-            let of_member =
-                |member: &Member| (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor));
+            let of_member = |member: &Member| {
+                (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor), watch)
+            };
             targets.extend(members.map(of_member));
         }
     }

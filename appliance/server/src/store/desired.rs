@@ -13,7 +13,7 @@ use sqlx::{FromRow, SqliteConnection};
 use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
-use crate::domain::{Certificate, Pool, Record, Spec, Tls, VirtualIp, VirtualService};
+use crate::domain::{BelowMinHealthy, Certificate, Pool, Record, Spec, Tls, VirtualIp, VirtualService};
 
 impl Store {
     /// Reads it all in one transaction, so that it is one generation, whole.
@@ -109,9 +109,19 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
 
 fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
-    let Spec { meta, own: Pool { protocol: _, algorithm, monitor_ids: _ } } = record.spec;
+    let Spec { meta, own } = record.spec;
+    let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
+    let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, .. } = own;
+    let below_min_healthy = match (below_min_healthy, backup_pool_id) {
+        (BelowMinHealthy::AllMembers, _) => desired::BelowMinHealthy::AllMembers,
+        (BelowMinHealthy::BackupPool, Some(pool)) => desired::BelowMinHealthy::BackupPool(pool),
+        // The second is never written.
+        (BelowMinHealthy::Refuse, _) | (BelowMinHealthy::BackupPool, None) => {
+            desired::BelowMinHealthy::Refuse
+        }
+    };
     let members = members.remove(&record.id).unwrap_or_default();
-    desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members }
+    desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members, min_healthy, below_min_healthy }
 }
 
 fn certificate(record: Record<Certificate>) -> Option<L7Certificate> {

@@ -1,6 +1,7 @@
 //! What the checks need to know of the configuration, and what they came to: kept, so that a restart forgets nothing.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lb_model::observed::Liveness;
 use lb_model::{DesiredState, MemberId, MonitorId, PoolId};
@@ -8,7 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::columns::{Text, Word};
 use super::{Store, StoreError};
-use crate::domain::{Monitor, Timestamp};
+use crate::domain::{Monitor, MonitorsNeeded, Timestamp};
 
 /// Everything that decides who is checked how, as of one generation.
 #[derive(Debug)]
@@ -17,8 +18,30 @@ pub(crate) struct Watched {
     pub(crate) want: DesiredState,
     /// The monitors that are enabled.
     pub(crate) monitors: HashMap<MonitorId, Monitor>,
-    /// The monitors of each pool, in the operator's order.
-    pub(crate) of_pool: HashMap<PoolId, Vec<MonitorId>>,
+    /// How the members of each pool are watched.
+    pub(crate) of_pool: HashMap<PoolId, PoolWatch>,
+    /// How pools, virtual services and virtual IPs are called, by identifier.
+    pub(crate) names: HashMap<String, String>,
+}
+
+/// How the members of a pool are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PoolWatch {
+    /// By these monitors, in the operator's order.
+    pub(crate) monitors: Vec<MonitorId>,
+    /// Which of them must be content.
+    pub(crate) needed: MonitorsNeeded,
+    /// How long a member that comes back takes to get all of its weight.
+    pub(crate) slow_start: Duration,
+}
+
+#[derive(FromRow)]
+struct PoolWatchRow {
+    id: Text<PoolId>,
+    monitors_needed: Word<MonitorsNeeded>,
+    slow_start_s: u32,
+    #[sqlx(json)]
+    monitor_ids: Vec<MonitorId>,
 }
 
 /// What the checks of a member by a monitor came to.
@@ -52,15 +75,26 @@ impl Store {
         let want = super::desired::read(&mut transaction).await?;
         let monitors = super::desired::all::<Monitor>(&mut transaction).await?;
         let enabled = monitors.into_iter().filter(|record| record.spec.meta.enabled);
-        let pairs: Vec<(Text<PoolId>, Text<MonitorId>)> =
-            sqlx::query_as("SELECT pool_id, monitor_id FROM pool_monitors ORDER BY pool_id, position")
-                .fetch_all(&mut *transaction)
-                .await?;
-        let mut of_pool: HashMap<PoolId, Vec<MonitorId>> = HashMap::new();
-        for (Text(pool), Text(monitor)) in pairs {
-            of_pool.entry(pool).or_default().push(monitor);
-        }
-        Ok(Watched { want, monitors: enabled.map(|record| (record.id, record.spec.own)).collect(), of_pool })
+        let pools: Vec<PoolWatchRow> = sqlx::query_as(
+            "SELECT p.id, p.monitors_needed, p.slow_start_s,
+             (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = p.id)
+                AS monitor_ids
+             FROM pools p",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let names: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id, name FROM pools UNION ALL SELECT id, name FROM virtual_services
+             UNION ALL SELECT id, name FROM virtual_ips",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        Ok(Watched {
+            want,
+            monitors: enabled.map(|record| (record.id, record.spec.own)).collect(),
+            of_pool: pools.into_iter().map(PoolWatchRow::watch).collect(),
+            names: names.into_iter().collect(),
+        })
     }
 
     /// What was kept.
@@ -92,6 +126,13 @@ impl Store {
         }
         // Nothing that is wanted has changed: nobody is woken.
         Ok(transaction.commit().await?)
+    }
+}
+
+impl PoolWatchRow {
+    fn watch(self) -> (PoolId, PoolWatch) {
+        let Self { id: Text(id), monitors_needed: Word(needed), slow_start_s, monitor_ids: monitors } = self;
+        (id, PoolWatch { monitors, needed, slow_start: Duration::from_secs(slow_start_s.into()) })
     }
 }
 

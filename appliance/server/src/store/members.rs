@@ -92,8 +92,8 @@ impl Table for Member {
             faults.taken("/port", format!("member `{holder}` of this pool has this address and port"));
         }
         let fixed: Option<(String, u16)> = sqlx::query_as(
-            "SELECT name, port FROM virtual_services
-             WHERE default_pool_id = ? AND forwarding = 'dr' AND port <> ? ORDER BY name LIMIT 1",
+            "SELECT s.name, s.port FROM virtual_services s JOIN pools p ON p.id = s.default_pool_id
+             WHERE ? IN (p.id, p.backup_pool_id) AND s.forwarding = 'dr' AND s.port <> ? ORDER BY s.name LIMIT 1",
         )
         .bind(Text(place.parent))
         .bind(self.port.get())

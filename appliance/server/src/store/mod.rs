@@ -49,7 +49,7 @@ pub(crate) use accounts::Account;
 pub(crate) use audit::{AuditEntry, Outcome, Verification};
 pub(crate) use document::{Applied, Mode};
 pub(crate) use events::Event;
-pub(crate) use health::{CheckState, Watched};
+pub(crate) use health::{CheckState, PoolWatch, Watched};
 pub(crate) use idempotency::Repeatable;
 pub(crate) use list::{
     COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,

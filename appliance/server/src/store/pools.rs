@@ -8,7 +8,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Pool, Record};
+use crate::domain::{BelowMinHealthy, MonitorsNeeded, Pool, Record};
 
 #[derive(FromRow)]
 pub(crate) struct PoolRow {
@@ -16,18 +16,26 @@ pub(crate) struct PoolRow {
     algorithm: Word<Scheduler>,
     #[sqlx(json)]
     monitor_ids: Vec<MonitorId>,
+    monitors_needed: Word<MonitorsNeeded>,
+    min_healthy: u32,
+    below_min_healthy: Word<BelowMinHealthy>,
+    backup_pool_id: Option<Text<PoolId>>,
+    slow_start_s: u32,
 }
 
 impl Table for Pool {
     const TABLE: &'static str = "pools";
-    const COLUMNS: &'static str = "protocol, algorithm";
-    const SELECT: &'static str = "t.protocol, t.algorithm,
+    const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
+        backup_pool_id, slow_start_s";
+    const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
+        t.backup_pool_id, t.slow_start_s,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
     const READINESS: &'static str = "CASE
         WHEN NOT t.enabled THEN 'disabled'
-        WHEN EXISTS (SELECT 1 FROM members m WHERE m.pool_id = t.id AND m.enabled AND m.state = 'enabled'
-                AND m.weight > 0)
+        WHEN EXISTS (SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
+                WHERE (p.id = t.id OR p.id = t.backup_pool_id AND t.below_min_healthy = 'backup_pool')
+                AND p.enabled AND m.enabled AND m.state = 'enabled' AND m.weight > 0)
             THEN 'ready'
         ELSE 'no_member' END";
     const FILTERS: &'static [Filter] = &[
@@ -43,13 +51,27 @@ impl Table for Pool {
     type Row = PoolRow;
 
     fn from_row(row: PoolRow) -> Self {
-        let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids } = row;
-        Self { protocol, algorithm, monitor_ids }
+        let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids, .. } = row;
+        let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
+        let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, .. } = row;
+        Self {
+            protocol,
+            algorithm,
+            monitor_ids,
+            monitors_needed,
+            min_healthy,
+            below_min_healthy,
+            backup_pool_id: backup_pool_id.map(|Text(id)| id),
+            slow_start_s,
+        }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
-        let Self { protocol, algorithm, monitor_ids: _ } = self;
-        values.push_bind(Word(protocol)).push_bind(Word(algorithm));
+        let Self { protocol, algorithm, monitor_ids: _, monitors_needed, min_healthy, .. } = self;
+        let Self { below_min_healthy, backup_pool_id, slow_start_s, .. } = self;
+        values.push_bind(Word(protocol)).push_bind(Word(algorithm)).push_bind(Word(monitors_needed));
+        values.push_bind(*min_healthy).push_bind(Word(below_min_healthy));
+        values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s);
     }
 
     async fn check(
@@ -68,6 +90,9 @@ impl Table for Pool {
         .await?;
         if let Some(service) = other {
             faults.unfit("/protocol", format!("virtual service `{service}` speaks another with its clients"));
+        }
+        if let Some(id) = self.backup_pool_id {
+            self.check_backup(place.id, id, faults, connection).await?;
         }
         for (index, id) in self.monitor_ids.iter().enumerate() {
             let found: i64 = sqlx::query_scalar("SELECT count(*) FROM monitors WHERE id = ?")
@@ -105,11 +130,74 @@ impl Table for Pool {
             "SELECT name FROM virtual_services WHERE default_pool_id = ? ORDER BY name LIMIT 1",
         )
         .bind(Text(record.id))
+        .fetch_optional(&mut *connection)
+        .await?;
+        let name = &record.spec.meta.name;
+        if let Some(user) = user {
+            return Err(StoreError::InUse(format!("pool `{name}` still serves virtual service `{user}`")));
+        }
+        let before: Option<String> =
+            sqlx::query_scalar("SELECT name FROM pools WHERE backup_pool_id = ? ORDER BY name LIMIT 1")
+                .bind(Text(record.id))
+                .fetch_optional(connection)
+                .await?;
+        before.map_or(Ok(()), |before| {
+            Err(StoreError::InUse(format!("pool `{name}` is still the backup pool of pool `{before}`")))
+        })
+    }
+}
+
+impl Pool {
+    /// That the pool `id` can take what this one would get.
+    async fn check_backup(
+        &self,
+        own: PoolId,
+        id: PoolId,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let pointer = "/backup_pool_id";
+        let behind: i64 = sqlx::query_scalar(
+            "WITH RECURSIVE behind (id) AS (
+                SELECT ? UNION SELECT p.backup_pool_id FROM pools p JOIN behind b ON p.id = b.id
+                WHERE p.backup_pool_id IS NOT NULL)
+             SELECT count(*) FROM behind WHERE id = ?",
+        )
+        .bind(Text(id))
+        .bind(Text(own))
+        .fetch_one(&mut *connection)
+        .await?;
+        if behind > 0 {
+            faults.unfit(pointer, "this pool would be its own backup, at once or by way of others");
+            return Ok(());
+        }
+        let spoken: Option<Word<L4Protocol>> = sqlx::query_scalar("SELECT protocol FROM pools WHERE id = ?")
+            .bind(Text(id))
+            .fetch_optional(&mut *connection)
+            .await?;
+        match spoken {
+            None => faults.missing(pointer, format!("there is no pool {id}")),
+            Some(Word(spoken)) if spoken != self.protocol => {
+                faults.unfit(pointer, "its members speak another protocol than this pool's");
+            }
+            Some(_) => {}
+        }
+        let elsewhere: Option<(String, u16, String, u16)> = sqlx::query_as(
+            "SELECT m.name, m.port, s.name, s.port FROM members m, virtual_services s
+             WHERE m.pool_id = ? AND s.default_pool_id = ? AND s.forwarding = 'dr' AND m.port <> s.port
+             ORDER BY m.id LIMIT 1",
+        )
+        .bind(Text(id))
+        .bind(Text(own))
         .fetch_optional(connection)
         .await?;
-        user.map_or(Ok(()), |user| {
-            let name = &record.spec.meta.name;
-            Err(StoreError::InUse(format!("pool `{name}` still serves virtual service `{user}`")))
-        })
+        if let Some((member, port, service, wanted)) = elsewhere {
+            let detail = format!(
+                "its member `{member}` serves on port {port}, and virtual service `{service}` leaves packets as they \
+                 are: want its port, {wanted}"
+            );
+            faults.unfit(pointer, detail);
+        }
+        Ok(())
     }
 }

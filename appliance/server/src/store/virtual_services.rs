@@ -51,8 +51,10 @@ impl Table for VirtualService {
         WHEN t.default_pool_id IS NULL THEN 'no_pool'
         WHEN EXISTS (
             SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
-            WHERE p.id = t.default_pool_id AND p.enabled AND m.enabled AND m.state = 'enabled'
-                AND m.weight > 0)
+            WHERE p.enabled AND m.enabled AND m.state = 'enabled' AND m.weight > 0
+                AND (p.id = t.default_pool_id OR EXISTS (
+                    SELECT 1 FROM pools b WHERE b.id = t.default_pool_id AND b.enabled
+                    AND b.below_min_healthy = 'backup_pool' AND b.backup_pool_id = p.id)))
             THEN 'ready'
         ELSE 'no_member' END";
     const SORTS: &'static [&'static str] = &["port"];
@@ -203,7 +205,8 @@ impl VirtualService {
             return Ok(());
         }
         let elsewhere: Option<(String, u16)> = sqlx::query_as(
-            "SELECT name, port FROM members WHERE pool_id = ? AND port <> ? ORDER BY id LIMIT 1",
+            "SELECT m.name, m.port FROM members m JOIN pools p ON p.id = ?
+             WHERE m.pool_id IN (p.id, p.backup_pool_id) AND m.port <> ? ORDER BY m.id LIMIT 1",
         )
         .bind(Text(pool))
         .bind(self.port.get())

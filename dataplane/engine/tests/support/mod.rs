@@ -20,8 +20,8 @@ use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts,
-    Weight,
+    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
+    Timeouts, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 use uuid::Uuid;
@@ -317,7 +317,9 @@ pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
         port: L4Port::new(port).unwrap(),
         takes_new: true,
         weight: Weight::default(),
+        share: Share::FULL,
         backup: false,
+        reserve: false,
         connection_limit: None,
     }
 }

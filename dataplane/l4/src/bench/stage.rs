@@ -11,8 +11,8 @@ use lb_engine::{Engine, FlowTable, PortIndex};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Timeouts,
-    Weight,
+    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
+    Timeouts, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
@@ -181,7 +181,9 @@ fn snapshot() -> L4Snapshot {
             port: port(8080)?,
             takes_new: true,
             weight: Weight::default(),
+            share: Share::FULL,
             backup: false,
+            reserve: false,
             connection_limit: None,
         })
     });

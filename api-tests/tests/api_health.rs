@@ -1,0 +1,100 @@
+//! How members are watched: what can be written, and what is refused with the field that is wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod support_api;
+
+use serde_json::{Value, json};
+use support_api::Server;
+
+const MONITORS: &str = "/api/v1/monitors";
+const POOLS: &str = "/api/v1/pools";
+const NOBODY: &str = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
+
+#[test]
+fn checks_that_cannot_work_are_refused_with_the_field() {
+    let (_server, api) = Server::claimed();
+    let before = api.everything();
+    let refused = |kind: &str, more: Value, pointer: &str, code: &str| {
+        let mut document = json!({ "name": "alive", "kind": kind });
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        api.post(MONITORS, &document).is_problem(422, "validation_failed", [(pointer, code)]);
+    };
+    let settings = |settings: Value| json!({ "settings": settings });
+    // It would become gigabytes of program.
+    let exploding = "(((((a{1,99}){1,99}){1,99}){1,99}){1,99})";
+    refused("http", settings(json!({ "body": exploding })), "/settings/body", "invalid");
+    refused("http", settings(json!({ "body": "(" })), "/settings/body", "invalid");
+    refused("tcp", settings(json!({ "expect": "x".repeat(1025) })), "/settings/expect", "out_of_range");
+    refused(
+        "udp",
+        settings(json!({ "send": "ping", "expect": "x".repeat(1025) })),
+        "/settings/expect",
+        "out_of_range",
+    );
+    refused("tcp", settings(json!({ "expect": "\\q" })), "/settings/expect", "invalid");
+    refused("http", settings(json!({ "codes": ["200-100"] })), "/settings/codes/0", "invalid");
+    refused("tcp", json!({ "interval_ms": 1000, "timeout_ms": 1001 }), "/timeout_ms", "out_of_range");
+    refused("tcp", json!({ "interval_ms": 50 }), "/interval_ms", "out_of_range");
+    refused("tcp", json!({ "rise": 0 }), "/rise", "out_of_range");
+    refused("smtp", json!({}), "/kind", "invalid");
+    assert_eq!(api.everything(), before, "something changed");
+}
+
+#[test]
+fn a_pool_says_what_happens_when_too_few_are_well() {
+    let (_server, api) = Server::claimed();
+    let spare = api.create(POOLS, &json!({ "name": "spare" }));
+    let datagrams = api.create(POOLS, &json!({ "name": "datagrams", "protocol": "udp" }));
+    let pool = api.create(
+        POOLS,
+        &json!({
+            "name": "web", "min_healthy": 2, "below_min_healthy": "backup_pool", "backup_pool_id": spare.id,
+            "slow_start_s": 30, "monitors_needed": "any",
+        }),
+    );
+    assert_eq!(pool.body["backup_pool_id"], json!(spare.id));
+    let read = api.get(&pool.path).body;
+    assert_eq!(
+        (&read["min_healthy"], &read["slow_start_s"], &read["monitors_needed"]),
+        (&json!(2), &json!(30), &json!("any"))
+    );
+
+    let before = api.everything();
+    let refuses = |change: Value, pointer: &str, code: &str| {
+        api.patch(&pool.path, "*", &change).is_problem(422, "validation_failed", [(pointer, code)]);
+    };
+    refuses(json!({ "min_healthy": 0 }), "/min_healthy", "out_of_range");
+    refuses(json!({ "below_min_healthy": "panic" }), "/below_min_healthy", "invalid");
+    refuses(json!({ "backup_pool_id": null }), "/backup_pool_id", "required");
+    refuses(json!({ "backup_pool_id": NOBODY }), "/backup_pool_id", "not_found");
+    refuses(json!({ "backup_pool_id": datagrams.id }), "/backup_pool_id", "invalid");
+    refuses(json!({ "backup_pool_id": pool.id }), "/backup_pool_id", "invalid");
+    refuses(json!({ "slow_start_s": 3601 }), "/slow_start_s", "out_of_range");
+    let round = json!({ "below_min_healthy": "backup_pool", "backup_pool_id": pool.id });
+    let answer = api.patch(&spare.path, "*", &round);
+    answer.is_problem(422, "validation_failed", [("/backup_pool_id", "invalid")]);
+    api.delete(&spare.path, "*").is_problem(409, "in_use", []);
+    assert_eq!(api.everything(), before, "something changed");
+}
+
+#[test]
+fn a_configuration_with_a_backup_pool_comes_back_whole() {
+    let (_server, api) = Server::claimed();
+    let spare = api.create(POOLS, &json!({ "name": "spare" }));
+    let web = json!({ "name": "a-web", "below_min_healthy": "backup_pool", "backup_pool_id": spare.id });
+    api.create(POOLS, &web);
+    let config = api.get("/api/v1/config?ids=false");
+    let document = config.body.clone();
+    assert!(
+        document.to_string().contains(r#""backup_pool_id":"spare""#),
+        "named, not numbered: {document:#}"
+    );
+    let mut empty = document.clone();
+    empty["pools"] = json!([]);
+    let emptied = api.put("/api/v1/config", "*", &empty);
+    assert_eq!(emptied.status, 200, "{:#}", emptied.body);
+    let again = api.put("/api/v1/config", "*", &document);
+    assert_eq!(again.status, 200, "{:#}", again.body);
+    assert_eq!(api.get("/api/v1/config?ids=false").body["pools"], document["pools"]);
+}
