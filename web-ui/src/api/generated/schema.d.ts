@@ -1217,6 +1217,11 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
+        /**
+         * @description What becomes of new connections when too few members of a pool can take them.
+         * @enum {string}
+         */
+        BelowMinHealthy: "refuse" | "all_members" | "backup_pool";
         CertificateList: {
             /** @description What is on this page. */
             items: components["schemas"]["CertificateView"][];
@@ -2258,6 +2263,22 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             last_change: string | null;
+            /**
+             * Format: int64
+             * @description How often it came up since penstockd was started.
+             */
+            times_up: number;
+            /**
+             * Format: int64
+             * @description How often it went down since then.
+             */
+            times_down: number;
+            /**
+             * Format: int32
+             * @description How much of its weight it is given now, in percent: less than all while it warms up after it came back, or if it says so.
+             * @example 100
+             */
+            share: number;
             /** @description What each monitor of its pool saw. */
             checks: components["schemas"]["MonitorResults"][];
         };
@@ -2563,6 +2584,11 @@ export interface components {
             port: number | null;
         };
         /**
+         * @description Which monitors must say that a member is well.
+         * @enum {string}
+         */
+        MonitorsNeeded: "all" | "any";
+        /**
          * @description Whether a resource serves, as far as is known.
          * @enum {string}
          */
@@ -2650,11 +2676,34 @@ export interface components {
              */
             algorithm?: components["schemas"]["Algorithm"];
             /**
-             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
-             *     every member counts as well.
+             * @description The monitors that watch the members. Without one nobody watches, and every member counts as well.
              * @default []
              */
             monitor_ids?: components["schemas"]["Identifier"][];
+            /**
+             * @description Which of them must say that a member is well for it to be up.
+             * @default all
+             */
+            monitors_needed?: components["schemas"]["MonitorsNeeded"];
+            /**
+             * Format: int32
+             * @description So many members must be able to take new connections: enabled, with a weight, and not known to be down.
+             * @default 1
+             */
+            min_healthy?: number;
+            /**
+             * @description What becomes of new connections when fewer can.
+             * @default refuse
+             */
+            below_min_healthy?: components["schemas"]["BelowMinHealthy"];
+            backup_pool_id?: components["schemas"]["Identifier"] | null;
+            /**
+             * Format: int32
+             * @description Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
+             * @default 0
+             * @example 30
+             */
+            slow_start_s?: number;
         };
         /** @description Members that serve the same, and how one of them is chosen for a new connection. */
         PoolSpec: {
@@ -2694,11 +2743,34 @@ export interface components {
              */
             algorithm?: components["schemas"]["Algorithm"];
             /**
-             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
-             *     every member counts as well.
+             * @description The monitors that watch the members. Without one nobody watches, and every member counts as well.
              * @default []
              */
             monitor_ids?: components["schemas"]["Identifier"][];
+            /**
+             * @description Which of them must say that a member is well for it to be up.
+             * @default all
+             */
+            monitors_needed?: components["schemas"]["MonitorsNeeded"];
+            /**
+             * Format: int32
+             * @description So many members must be able to take new connections: enabled, with a weight, and not known to be down.
+             * @default 1
+             */
+            min_healthy?: number;
+            /**
+             * @description What becomes of new connections when fewer can.
+             * @default refuse
+             */
+            below_min_healthy?: components["schemas"]["BelowMinHealthy"];
+            backup_pool_id?: components["schemas"]["Identifier"] | null;
+            /**
+             * Format: int32
+             * @description Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
+             * @default 0
+             * @example 30
+             */
+            slow_start_s?: number;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         PoolView: {
@@ -2779,11 +2851,34 @@ export interface components {
              */
             algorithm: components["schemas"]["Algorithm"];
             /**
-             * @description The monitors that watch the members: a member is up while all of them say so. Without one nobody watches, and
-             *     every member counts as well.
+             * @description The monitors that watch the members. Without one nobody watches, and every member counts as well.
              * @default []
              */
             monitor_ids: components["schemas"]["Identifier"][];
+            /**
+             * @description Which of them must say that a member is well for it to be up.
+             * @default all
+             */
+            monitors_needed: components["schemas"]["MonitorsNeeded"];
+            /**
+             * Format: int32
+             * @description So many members must be able to take new connections: enabled, with a weight, and not known to be down.
+             * @default 1
+             */
+            min_healthy: number;
+            /**
+             * @description What becomes of new connections when fewer can.
+             * @default refuse
+             */
+            below_min_healthy: components["schemas"]["BelowMinHealthy"];
+            backup_pool_id: components["schemas"]["Identifier"] | null;
+            /**
+             * Format: int32
+             * @description Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
+             * @default 0
+             * @example 30
+             */
+            slow_start_s: number;
         };
         /** @description A network port of the layer-4 plane. */
         PortStats: {
