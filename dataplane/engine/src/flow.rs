@@ -15,7 +15,7 @@ use lb_mem::{
 };
 
 use self::room::Room;
-
+use crate::ends::Ends;
 use crate::rewrite::Mode;
 use crate::state::{FREE, OPENING};
 
@@ -61,6 +61,20 @@ pub struct Key {
     pub protocol: u8,
 }
 
+impl Key {
+    /// Whether it is that of an IPv6 packet.
+    #[inline]
+    pub(crate) fn is_wide(self) -> bool {
+        self.protocol & WIDE != 0
+    }
+
+    /// The transport protocol alone.
+    #[inline]
+    pub(crate) fn transport(self) -> u8 {
+        self.protocol & !WIDE
+    }
+}
+
 /// Source and destination address of an IPv6 packet, as they lie in memory.
 pub type WideAddresses = [u64; 4];
 
@@ -94,6 +108,20 @@ impl Found {
     #[inline]
     pub fn direction(self) -> Direction {
         if self.0 & DIRECTION == 0 { Direction::FromClient } else { Direction::FromMember }
+    }
+}
+
+/// A flow, with its addresses if they are IPv6 in a direction.
+pub(crate) struct Flow<'table> {
+    pub(crate) conn: &'table mut Conn,
+    pub(crate) wide: Option<&'table Wide>,
+}
+
+impl Flow<'_> {
+    /// Both ends of packets that come from one of the flow's.
+    pub(crate) fn ends(&self, from: Direction) -> Ends {
+        let way = from as usize;
+        Ends::of(keys(self.conn)[way], self.wide.map(|wide| &wide.0[way]))
     }
 }
 
@@ -165,6 +193,11 @@ impl FlowTable {
         wide_key(addresses, ports, protocol, self.secret)
     }
 
+    /// What keys are made with.
+    pub(crate) fn secret(&self) -> [u64; 2] {
+        self.secret
+    }
+
     /// The parts, for a burst.
     #[inline]
     pub(crate) fn view(&mut self) -> View<'_> {
@@ -179,8 +212,8 @@ impl FlowTable {
     }
 
     /// The flow that was found.
-    pub fn conn(&mut self, found: Found) -> Option<&mut Conn> {
-        self.file.parts().conns.get_mut(found.entry() as usize)
+    pub(crate) fn flow(&mut self, found: Found) -> Option<Flow<'_>> {
+        flow(self.file.parts().conns, found.entry() as usize)
     }
 
     /// The IPv6 addresses of the flow that was found.
@@ -230,15 +263,15 @@ impl FlowTable {
     }
 
     /// The next entry of an endless round over all that were ever used, if it holds a flow.
-    pub(crate) fn next_in_round(&mut self) -> Option<(Found, &mut Conn)> {
+    pub(crate) fn next_in_round(&mut self) -> Option<(Found, Flow<'_>)> {
         let FlowParts { header, conns, .. } = self.file.parts();
         if self.sweep >= header.untouched {
             self.sweep = 0;
         }
         let at = self.sweep;
         self.sweep += 1;
-        let conn = flow_at(conns, at)?;
-        Some((Found(at), conn))
+        let flow = flow_at(conns, at)?;
+        Some((Found(at), flow))
     }
 
     /// Whether a flow can be entered without another one giving way.
@@ -260,7 +293,7 @@ impl FlowTable {
             let FlowParts { header, conns, .. } = self.file.parts();
             let at = self.evict.checked_rem(header.untouched).unwrap_or(0) / step * step;
             self.evict = at + step;
-            let mut stay = (at..at + step).filter_map(|at| Some(!may_go(flow_at(conns, at)?, now)));
+            let mut stay = (at..at + step).filter_map(|at| Some(!may_go(flow_at(conns, at)?.conn, now)));
             if stay.any(|stays| stays) {
                 continue;
             }
@@ -300,7 +333,7 @@ fn repair(parts: FlowParts, secret: [u64; 2], mask: u32) {
     }
     header.live = 0;
     for at in 0..header.untouched {
-        if let Some(conn) = flow_at(conns, at) {
+        if let Some(Flow { conn, .. }) = flow_at(conns, at) {
             // The slots of the process before mean nothing to this one.
             (conn.backend, conn.epoch) = (NOBODY, NO_EPOCH);
             header.live += 1;
@@ -309,10 +342,18 @@ fn repair(parts: FlowParts, secret: [u64; 2], mask: u32) {
 }
 
 /// The flow whose entry this is; none if it is free, or the second of a pair.
-fn flow_at(conns: &mut [Conn], at: u32) -> Option<&mut Conn> {
+fn flow_at(conns: &mut [Conn], at: u32) -> Option<Flow<'_>> {
     let at = at as usize;
     let second = at % 2 == 1 && conns.get(at - 1).is_some_and(is_wide);
-    conns.get_mut(at).filter(|conn| !second && conn.state != FREE)
+    flow(conns, at).filter(|flow| !second && flow.conn.state != FREE)
+}
+
+/// What is entered at `at`.
+fn flow(conns: &mut [Conn], at: usize) -> Option<Flow<'_>> {
+    if conns.get(at).is_some_and(is_wide) {
+        return pair(conns, at).map(|(conn, wide)| Flow { conn, wide: Some(wide) });
+    }
+    conns.get_mut(at).map(|conn| Flow { conn, wide: None })
 }
 
 /// Whether a flow has two entries.
@@ -374,9 +415,16 @@ impl View<'_> {
         prefetch(&self.buckets[(place.bucket & self.mask) as usize]);
     }
 
-    /// The entry that most likely is the one looked for, by its signature alone; it is brought near.
+    /// The key of an IPv6 packet.
     #[inline]
-    pub(crate) fn candidate(&self, place: Place) -> Found {
+    pub(crate) fn wide_key(&self, addresses: &WideAddresses, ports: u32, protocol: u8) -> Key {
+        wide_key(addresses, ports, protocol, self.secret)
+    }
+
+    /// The entry that most likely is the one looked for, by its signature alone; it is brought near, and of a `wide` one the
+    /// addresses too.
+    #[inline]
+    pub(crate) fn candidate(&self, place: Place, wide: bool) -> Found {
         let bucket = &self.buckets[(place.bucket & self.mask) as usize];
         let hits = matching_slots(bucket, place.signature);
         if hits == 0 {
@@ -386,27 +434,30 @@ impl View<'_> {
         if let Some(conn) = self.conns.get(found.entry() as usize) {
             prefetch(conn);
         }
+        if wide && let Some(addresses) = self.conns.get(found.entry() as usize + 1) {
+            prefetch(addresses);
+        }
         found
     }
 
     /// The candidate's flow, if it is the one of `key`.
     #[inline]
-    pub(crate) fn confirm(&mut self, found: Found, key: Key) -> Option<&mut Conn> {
+    pub(crate) fn confirm(&mut self, found: Found, key: Key) -> Option<Flow<'_>> {
         let conn = self.conns.get_mut(found.entry() as usize)?;
-        is_flow_of(conn, found, key).then_some(conn)
+        is_flow_of(conn, found, key).then_some(Flow { conn, wide: None })
     }
 
-    /// The candidate's flow and its addresses, if it is the one of an IPv6 packet.
+    /// The candidate's flow, if it is the one of an IPv6 packet.
     #[inline]
     pub(crate) fn confirm_wide(
         &mut self,
         found: Found,
         key: Key,
         addresses: &WideAddresses,
-    ) -> Option<(&mut Conn, &Wide)> {
+    ) -> Option<Flow<'_>> {
         let (conn, wide) = pair(self.conns, found.entry() as usize)?;
         let same = is_flow_of(conn, found, key) && wide.0[found.direction() as usize] == *addresses;
-        same.then_some((conn, &*wide))
+        same.then_some(Flow { conn, wide: Some(wide) })
     }
 
     /// The whole search. A key of IPv6 is but a digest: `wide` are the addresses that it stands for.
@@ -445,7 +496,7 @@ fn place(key: Key, secret: [u64; 2], mask: u32) -> Place {
 
 /// IPv6 addresses are looked up by 64 bits that depend on all of them, and on a secret.
 #[inline]
-fn wide_key(addresses: &WideAddresses, ports: u32, protocol: u8, secret: [u64; 2]) -> Key {
+pub(crate) fn wide_key(addresses: &WideAddresses, ports: u32, protocol: u8, secret: [u64; 2]) -> Key {
     let [a, b, c, d] = *addresses;
     let [first, second] = secret;
     let source = fold_multiply(a ^ first, b ^ second);

@@ -10,6 +10,7 @@
 
 mod admission;
 pub mod counters;
+mod ends;
 mod errors;
 pub mod flow;
 mod loads;

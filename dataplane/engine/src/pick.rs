@@ -6,9 +6,10 @@ use std::sync::Arc;
 use lb_model::counters::DropReason;
 
 use crate::counters::WorkerCounters;
+use crate::ends::Ends;
 use crate::loads::{Loads, compare};
 use crate::schedule::{Cost, Hashed, How, Schedule, mix};
-use crate::tables::{Ends, Limit, Tables, digest};
+use crate::tables::{Limit, Tables, digest};
 
 /// A turn that was not taken yet.
 const NOT_BEGUN: u32 = u32::MAX;

@@ -3,24 +3,26 @@
 //! Each stage runs over the whole burst before the next one begins, so that the memory a later stage needs is on its way
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
-use std::net::IpAddr;
+mod ipv6;
+
 use std::sync::Arc;
 
-use lb_mem::{Conn, NOBODY};
+use lb_mem::{NOBODY, Wide};
 use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
 use lb_model::snapshot::Generation;
 
 use crate::counters::WorkerCounters;
+use crate::ends::Ends;
 use crate::errors;
-use crate::flow::{Direction, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, keys};
+use crate::flow::{Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, View, WideAddresses};
 use crate::loads::{self, Loads};
-use crate::network::{NextHop, Strangers, raw, unraw};
+use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
-use crate::rewrite::{Mode, Onward, deltas, sum_segment};
+use crate::rewrite::{Mode, Onward, OnwardV6, deltas, sum_segment};
 use crate::state;
-use crate::tables::{Backend, Endpoint, Ends, Tables, digest};
+use crate::tables::{Backend, Endpoint, Tables, digest};
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, Tcp};
@@ -116,8 +118,9 @@ struct Scene<'tables> {
 }
 
 impl Packet {
-    fn ends(&self) -> Ends {
-        ends(self.key)
+    /// Its ends; of an IPv6 packet by its addresses.
+    fn ends(&self, wide: Option<&WideAddresses>) -> Ends {
+        Ends::of(self.key, wide)
     }
 
     /// The bytes of the IP packet.
@@ -156,9 +159,9 @@ impl Engine {
     pub fn expire(&mut self, tables: &Tables, now: u32, count: u32) -> u32 {
         let mut expired = 0;
         for _ in 0..count {
-            let Some((found, conn)) = self.flows.next_in_round() else { continue };
-            let silent = now.wrapping_sub(conn.last_seen) > conn.timeout;
-            if silent || is_orphan(tables, &mut self.loads, conn) {
+            let Some((found, mut flow)) = self.flows.next_in_round() else { continue };
+            let silent = now.wrapping_sub(flow.conn.last_seen) > flow.conn.timeout;
+            if silent || is_orphan(tables, &mut self.loads, &mut flow) {
                 self.forget(found);
                 expired += 1;
             }
@@ -214,8 +217,14 @@ impl Engine {
             burst.prefetch(index + PREFETCH_AHEAD);
             let bad = burst.has_bad_checksum(index);
             let frame = burst.frame(index);
-            let usual = !bad && (glance::<TCP>(scene, frame, packet) || glance::<UDP>(scene, frame, packet));
-            if !usual && let Err(decided) = read(scene, frame, bad, packet) {
+            let usual = !bad
+                && if ipv6::is_meant(frame) {
+                    ipv6::glance::<TCP, { ipv6::USUAL_TCP }>(scene, &view, frame, packet)
+                        || ipv6::glance::<UDP, { ipv6::USUAL_UDP }>(scene, &view, frame, packet)
+                } else {
+                    glance::<TCP>(scene, frame, packet) || glance::<UDP>(scene, frame, packet)
+                };
+            if !usual && let Err(decided) = read(scene, &view, frame, bad, packet) {
                 (packet.stage, *verdict) = (Stage::Decided, decided);
                 continue;
             }
@@ -229,7 +238,7 @@ impl Engine {
     fn look_up(&mut self, count: usize) {
         let view = self.flows.view();
         for packet in self.packets[..count].iter_mut().filter(|packet| packet.stage != Stage::Decided) {
-            packet.found = view.candidate(packet.place);
+            packet.found = view.candidate(packet.place, packet.key.is_wide());
         }
     }
 
@@ -248,13 +257,20 @@ impl Engine {
             if packet.stage == Stage::Decided {
                 continue;
             }
-            match view.confirm(packet.found, packet.key) {
-                Some(conn)
-                    if conn.epoch == scene.tables.epoch && state::is_plain(conn.state, packet.flags) =>
+            let flow = if packet.key.is_wide() {
+                let addresses = ipv6::addresses(burst.frame(index), packet);
+                view.confirm_wide(packet.found, packet.key, &addresses)
+            } else {
+                view.confirm(packet.found, packet.key)
+            };
+            match flow {
+                Some(mut flow)
+                    if flow.conn.epoch == scene.tables.epoch
+                        && state::is_plain(flow.conn.state, packet.flags) =>
                 {
                     let from = packet.found.direction();
                     // Written in two ways on purpose: a verdict copied as a whole stalls on its own narrow stores.
-                    match pass(&self.counters, scene, burst.frame(index), packet, conn, from) {
+                    match pass(&self.counters, scene, burst.frame(index), packet, &mut flow, from) {
                         Ok(to) => *verdict = Verdict::Send(to),
                         Err(other) => *verdict = other,
                     }
@@ -274,33 +290,33 @@ impl Engine {
         frame: &mut [u8],
         packet: &Packet,
     ) -> Result<PortIndex, Verdict> {
+        let wide = packet.key.is_wide().then(|| ipv6::addresses(frame, packet));
         if packet.stage == Stage::Error {
-            return self.forward_error(scene.tables, frame, packet);
+            return self.forward_error(scene.tables, frame, packet, wide);
         }
         let Scene { tables, .. } = *scene;
-        let mut found = self.flows.view().find(packet.key, packet.place, None);
-        let asks = state::asks(packet.key.protocol, packet.flags);
+        let mut found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
+        let asks = state::asks(packet.key.transport(), packet.flags);
         if found != Found::NOTHING && asks && self.is_superseded(tables, found) {
             self.forget(found);
             found = Found::NOTHING;
         }
         let begins = found == Found::NOTHING;
         if begins {
-            found = self.begin(scene, packet)?;
+            found = self.begin(scene, packet, wide)?;
         }
         let from = found.direction();
-        let mut view = self.flows.view();
-        let conn = view.confirm(found, packet.key).ok_or(Verdict::Drop(DropReason::NoFlow))?;
+        let mut flow = self.flows.flow(found).ok_or(Verdict::Drop(DropReason::NoFlow))?;
         let backend =
-            backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+            backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         if !begins {
-            let counted = loads::counts(conn);
-            state::advance(conn, from, packet.flags, &backend.patience);
-            if counted && !loads::counts(conn) {
-                self.loads.end(conn.backend);
+            let counted = loads::counts(flow.conn);
+            state::advance(flow.conn, from, packet.flags, &backend.patience);
+            if counted && !loads::counts(flow.conn) {
+                self.loads.end(flow.conn.backend);
             }
         }
-        pass(&self.counters, scene, frame, packet, conn, from)
+        pass(&self.counters, scene, frame, packet, &mut flow, from)
     }
 
     /// For ICMP errors about packets of flows.
@@ -309,19 +325,20 @@ impl Engine {
         tables: &Tables,
         frame: &mut [u8],
         packet: &Packet,
+        wide: Option<WideAddresses>,
     ) -> Result<PortIndex, Verdict> {
-        let found = self.flows.view().find(packet.key, packet.place, None);
-        let Some(conn) = self.flows.conn(found) else {
-            let Ends { source, destination } = packet.ends();
+        let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
+        let Some(mut flow) = self.flows.flow(found) else {
+            let Ends { source, destination } = packet.ends(wide.as_ref());
             let client = if tables.service(destination).is_some() { source } else { destination };
             return Err(self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
         };
-        backend_of(tables, &mut self.loads, conn).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         let from = found.direction();
-        if Mode::of(conn) == Mode::Translated {
-            errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), conn, from);
+        if Mode::of(flow.conn) == Mode::Translated {
+            errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), &flow, from);
         }
-        let hop = next_hop(tables, conn, from)?;
+        let hop = next_hop(tables, &mut flow, from)?;
         hop.address_frame(frame);
         Ok(hop.port)
     }
@@ -329,15 +346,20 @@ impl Engine {
     /// Whether a client's SYN finds a flow that is over, or whose member is gone.
     fn is_superseded(&mut self, tables: &Tables, found: Found) -> bool {
         found.direction() == Direction::FromClient
-            && self.flows.conn(found).is_some_and(|conn| {
-                state::is_over(conn.state) || backend_of(tables, &mut self.loads, conn).is_none()
+            && self.flows.flow(found).is_some_and(|mut flow| {
+                state::is_over(flow.conn.state) || backend_of(tables, &mut self.loads, &mut flow).is_none()
             })
     }
 
     /// Begins a flow, if the packet may and is ours.
-    fn begin(&mut self, scene: &Scene, packet: &Packet) -> Result<Found, Verdict> {
+    fn begin(
+        &mut self,
+        scene: &Scene,
+        packet: &Packet,
+        wide: Option<WideAddresses>,
+    ) -> Result<Found, Verdict> {
         let Scene { tables, now, strangers, .. } = *scene;
-        let Ends { source, destination } = packet.ends();
+        let Ends { source, destination } = packet.ends(wide.as_ref());
         let Some(service) = tables.service(destination) else {
             if !tables.is_member(source) || tables.is_local(destination.address) {
                 return Err(strangers);
@@ -347,36 +369,37 @@ impl Engine {
         if let Some(handoff) = self.elsewhere(source) {
             return Err(handoff);
         }
-        if !state::asks(packet.key.protocol, packet.flags) {
+        if !state::asks(packet.key.transport(), packet.flags) {
             return Err(Verdict::Drop(DropReason::NoFlow));
         }
-        self.open(tables, now, packet, service).map_err(Verdict::Drop)
+        self.open(tables, now, (packet, wide), service).map_err(Verdict::Drop)
     }
 
     fn open(
         &mut self,
         tables: &Tables,
         now: u32,
-        packet: &Packet,
+        (packet, wide): (&Packet, Option<WideAddresses>),
         service: u32,
     ) -> Result<Found, DropReason> {
-        let ends = packet.ends();
+        let ends = packet.ends(wide.as_ref());
         self.picker.admit(tables, service, ends.source.address)?;
         let chosen = self.picker.pick(tables, service, &self.loads, &ends)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (ends.destination, backend.endpoint);
-        let from_member =
-            key(Ends { source: member, destination: ends.source }).ok_or(DropReason::NoMember)?;
+        let reply = Ends { source: member, destination: ends.source };
+        let (from_member, wide_reply) = reply.key(self.flows.secret()).ok_or(DropReason::NoMember)?;
         let flow = NewFlow {
             keys: [packet.key, from_member],
-            wide: None,
+            wide: wide.zip(wide_reply).map(|(there, back)| Wide([there, back])),
             deltas: deltas(offered, member),
             backend: (chosen, tables.epoch),
             mode: backend.mode,
             now,
             timeout: backend.patience.opening,
         };
-        if !self.flows.has_room(false) && !self.flows.evict(now, false, |gone| self.loads.forget(gone)) {
+        let is_wide = flow.wide.is_some();
+        if !self.flows.has_room(is_wide) && !self.flows.evict(now, is_wide, |gone| self.loads.forget(gone)) {
             return Err(DropReason::FlowTableFull);
         }
         let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
@@ -397,26 +420,6 @@ impl Engine {
     }
 }
 
-/// The ends of an IPv4 packet.
-fn ends(key: Key) -> Ends {
-    let Key { addresses, ports, protocol } = key;
-    let end = |address, port| Endpoint { address: unraw(address).into(), port, protocol };
-    Ends {
-        source: end(ipv4::low(addresses), tcp::low(ports)),
-        destination: end(ipv4::high(addresses), tcp::high(ports)),
-    }
-}
-
-/// What a packet between two ends is looked up by; nothing if they are of different families.
-fn key(Ends { source, destination }: Ends) -> Option<Key> {
-    let (IpAddr::V4(from), IpAddr::V4(to)) = (source.address, destination.address) else { return None };
-    Some(Key {
-        addresses: ipv4::pair(raw(from), raw(to)),
-        ports: tcp::pair(source.port, destination.port),
-        protocol: source.protocol,
-    })
-}
-
 /// The worker that owns all flows of a client's address and port: the same for both directions.
 fn owner(client: Endpoint, workers: u16) -> u16 {
     let mixed = ((u64::from(digest(client.address)) << 16) | u64::from(client.port))
@@ -425,6 +428,12 @@ fn owner(client: Endpoint, workers: u16) -> u16 {
 }
 
 impl<'tables> Scene<'tables> {
+    /// Whether the frame that begins with this word is to the port itself.
+    #[inline]
+    fn is_to_us(&self, first: u64) -> bool {
+        first & MAC_MASK == self.mac_word
+    }
+
     fn at(tables: &'tables Tables, now: u32, port: PortIndex) -> Option<Self> {
         let view = tables.ports.get(usize::from(port.0))?;
         let strangers = match view.strangers {
@@ -454,7 +463,7 @@ fn glance<const PROTOCOL: u8>(scene: &Scene, frame: &[u8], packet: &mut Packet) 
     };
     let protocol = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, PROTOCOL]);
     // All at once: one branch that is nearly never taken.
-    let usual = (to & MAC_MASK == scene.mac_word)
+    let usual = scene.is_to_us(to)
         & (kind & USUAL_KIND_MASK == USUAL_KIND)
         & (rest & USUAL_REST_MASK == protocol)
         & (ttl > 1)
@@ -480,7 +489,13 @@ fn word(head: &[u8; USUAL_LEN], at: usize) -> u64 {
 
 /// Reads the headers of any frame: a packet that may be of a flow, or the verdict.
 #[cold]
-fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) -> Result<(), Verdict> {
+fn read(
+    scene: &Scene,
+    view: &View,
+    frame: &[u8],
+    bad_checksum: bool,
+    packet: &mut Packet,
+) -> Result<(), Verdict> {
     let Scene { tables, strangers, .. } = *scene;
     let dropped = Verdict::Drop;
     if bad_checksum {
@@ -490,8 +505,10 @@ fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) ->
     if eth::destination(head) != scene.mac {
         return Err(for_others(head, scene.mac, strangers));
     }
-    if eth::ethertype(head) != eth::IPV4 {
-        return Err(strangers);
+    match eth::ethertype(head) {
+        eth::IPV4 => {}
+        eth::IPV6 => return ipv6::read(scene, view, frame, packet),
+        _ => return Err(strangers),
     }
     let ip = Ipv4::parse(frame).map_err(dropped)?;
     match ip.protocol {
@@ -512,7 +529,7 @@ fn read(scene: &Scene, frame: &[u8], bad_checksum: bool, packet: &mut Packet) ->
     };
     packet.key = Key { addresses: ip.addresses, ports, protocol: ip.protocol };
     if ip.ttl <= 1 {
-        return Err(on_last_hop(tables, packet.ends(), strangers));
+        return Err(on_last_hop(tables, packet.ends(None), strangers));
     }
     packet.flags = flags;
     packet.stage = Stage::Unusual;
@@ -535,7 +552,7 @@ fn read_error(scene: &Scene, frame: &[u8], ip: &Ipv4, packet: &mut Packet) -> Re
         ports: quoted.ports.rotate_left(16),
         protocol: quoted.protocol,
     };
-    let Ends { source, destination } = packet.ends();
+    let Ends { source, destination } = packet.ends(None);
     let to_member = tables.is_member(source) && !tables.is_local(ip.destination());
     if tables.service(destination).is_none() && !to_member {
         return Err(strangers);
@@ -580,11 +597,12 @@ fn on_last_hop(tables: &Tables, ends: Ends, strangers: Verdict) -> Verdict {
 fn backend_of<'tables>(
     tables: &'tables Tables,
     loads: &mut Loads,
-    conn: &mut Conn,
+    flow: &mut Flow<'_>,
 ) -> Option<&'tables Backend> {
-    if conn.epoch != tables.epoch {
-        let [of_client, of_member] = keys(conn).map(ends);
-        let (offered, member) = (of_client.destination, of_member.source);
+    if flow.conn.epoch != tables.epoch {
+        let offered = flow.ends(Direction::FromClient).destination;
+        let member = flow.ends(Direction::FromMember).source;
+        let conn = &mut *flow.conn;
         let slot = tables.backend_slot(offered, member)?;
         if tables.backend(slot)?.mode != Mode::of(conn) {
             return None;
@@ -598,13 +616,14 @@ fn backend_of<'tables>(
         }
         (conn.next_hops, conn.epoch) = ([NOBODY; 2], tables.epoch);
     }
-    tables.backend(conn.backend)
+    tables.backend(flow.conn.backend)
 }
 
 /// Whether the member of a flow was removed or disabled. As long as nothing was published, nobody was.
-fn is_orphan(tables: &Tables, loads: &mut Loads, conn: &mut Conn) -> bool {
-    let older = conn.epoch == NO_EPOCH || conn.epoch.wrapping_sub(tables.backends_since).cast_signed() < 0;
-    older && tables.generation != Generation::default() && backend_of(tables, loads, conn).is_none()
+fn is_orphan(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>) -> bool {
+    let epoch = flow.conn.epoch;
+    let older = epoch == NO_EPOCH || epoch.wrapping_sub(tables.backends_since).cast_signed() < 0;
+    older && tables.generation != Generation::default() && backend_of(tables, loads, flow).is_none()
 }
 
 /// Rewrites a packet of a flow and finds its next hop.
@@ -614,10 +633,10 @@ fn pass(
     scene: &Scene,
     frame: &mut [u8],
     packet: &Packet,
-    conn: &mut Conn,
+    flow: &mut Flow<'_>,
     from: Direction,
 ) -> Result<PortIndex, Verdict> {
-    let way = from as usize;
+    let (conn, way) = (&mut *flow.conn, from as usize);
     if conn.last_seen != scene.now {
         conn.last_seen = scene.now;
     }
@@ -628,14 +647,17 @@ fn pass(
     let onward = Onward::of(conn, from);
     match frame.first_chunk_mut::<USUAL_LEN>() {
         _ if Mode::of(conn) == Mode::Direct => {}
+        _ if let Some(wide) = flow.wide => {
+            OnwardV6::of(conn, wide, from).write(frame, usize::from(packet.payload), packet.key.transport());
+        }
         Some(head) if packet.stage == Stage::Usual => onward.write_usual::<TCP>(head),
         Some(head) if packet.stage == Stage::UsualUdp => onward.write_usual::<UDP>(head),
         _ => onward.write(frame, usize::from(packet.payload), packet.key.protocol),
     }
     if scene.sums {
-        sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), packet.key.protocol);
+        sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), packet.key);
     }
-    let hop = next_hop(scene.tables, conn, from)?;
+    let hop = next_hop(scene.tables, flow, from)?;
     hop.address_frame(frame);
     Ok(hop.port)
 }
@@ -644,12 +666,12 @@ fn pass(
 #[inline]
 fn next_hop<'tables>(
     tables: &'tables Tables,
-    conn: &mut Conn,
+    flow: &mut Flow<'_>,
     from: Direction,
 ) -> Result<&'tables NextHop, Verdict> {
-    match tables.next_hops.get(conn.next_hops[from as usize] as usize) {
+    match tables.next_hops.get(flow.conn.next_hops[from as usize] as usize) {
         Some(hop) if hop.resolved => Ok(hop),
-        _ => seek(tables, conn, from),
+        _ => seek(tables, flow, from),
     }
 }
 
@@ -657,11 +679,12 @@ fn next_hop<'tables>(
 #[cold]
 fn seek<'tables>(
     tables: &'tables Tables,
-    conn: &mut Conn,
+    flow: &mut Flow<'_>,
     from: Direction,
 ) -> Result<&'tables NextHop, Verdict> {
     // What comes from one end goes to where the other end's packets come from.
-    let destination = ends(keys(conn)[from.other() as usize]).source.address;
+    let destination = flow.ends(from.other()).source.address;
+    let conn = &mut *flow.conn;
     let no_route = Verdict::Drop(DropReason::NoRoute);
     let slot = match tables.next_hop_towards(destination).ok_or(no_route)? {
         // A router would send what is for the virtual IP back to us.

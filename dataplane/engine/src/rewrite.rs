@@ -1,14 +1,15 @@
 //! Changing a packet in place: addresses, ports, checksums, hop limit.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
-use lb_mem::Conn;
+use lb_mem::{Conn, Wide};
 use lb_model::snapshot::Forwarding;
 
-use crate::flow::Direction;
+use crate::flow::{Direction, Key, WideAddresses};
 use crate::pipeline::USUAL_LEN;
 use crate::tables::Endpoint;
-use crate::wire::{UDP, checksum, eth, ipv4, load_u16, tcp, udp};
+use crate::wire::{UDP, checksum, eth, ipv4, ipv6, load_u16, tcp, udp};
 
 /// How packets of a flow are rewritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,10 +78,46 @@ impl Onward {
         store(frame, ipv4::SOURCE, self.addresses.to_ne_bytes());
         store(frame, payload, self.ports.to_ne_bytes());
     }
+}
 
-    /// The addresses that the packet is to have: of the virtual IP or the member it is to come from or go to.
-    pub(crate) fn addresses(self) -> u64 {
-        self.addresses
+/// The same of an IPv6 packet.
+#[derive(Clone, Copy)]
+pub(crate) struct OnwardV6 {
+    addresses: WideAddresses,
+    ports: u32,
+    delta: u16,
+}
+
+impl OnwardV6 {
+    /// It is the reverse of what comes from the other end.
+    #[inline]
+    pub(crate) fn of(conn: &Conn, wide: &Wide, from: Direction) -> Self {
+        let other = from.other() as usize;
+        let [a, b, c, d] = wide.0[other];
+        Self {
+            addresses: [c, d, a, b],
+            ports: conn.ports[other].rotate_left(16),
+            delta: conn.deltas[from as usize][1],
+        }
+    }
+
+    /// Rewrites a frame whose transport header is at `payload`; all headers were parsed.
+    #[inline]
+    pub(crate) fn write(self, frame: &mut [u8], payload: usize, protocol: u8) {
+        if let Some(hop_limit) = frame.get_mut(ipv6::HOP_LIMIT) {
+            *hop_limit = hop_limit.wrapping_sub(1);
+        }
+        update_transport(frame, payload, protocol, self.delta);
+        store_addresses(frame, self.addresses);
+        store(frame, payload, self.ports.to_ne_bytes());
+    }
+}
+
+#[inline]
+fn store_addresses(frame: &mut [u8], addresses: WideAddresses) {
+    let places = frame.get_mut(ipv6::SOURCE..ipv6::SOURCE + 32).unwrap_or_default().as_chunks_mut::<8>().0;
+    for (place, word) in places.iter_mut().zip(addresses) {
+        *place = word.to_ne_bytes();
     }
 }
 
@@ -95,7 +132,7 @@ pub(crate) fn deltas(offered: Endpoint, member: Endpoint) -> [[u16; 2]; 2] {
 }
 
 /// What replacing one address by another adds to a checksum.
-fn difference(old: IpAddr, new: IpAddr) -> u16 {
+pub(crate) fn difference(old: IpAddr, new: IpAddr) -> u16 {
     checksum::add(!sum(old), sum(new))
 }
 
@@ -106,11 +143,6 @@ fn sum(address: IpAddr) -> u16 {
         IpAddr::V6(address) => checksum::sum(&address.octets()),
     };
     checksum::fold(sum)
-}
-
-pub(crate) fn halves(word: u32) -> [u16; 2] {
-    let [a, b, c, d] = word.to_ne_bytes();
-    [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d])]
 }
 
 /// Updates the checksum of a transport header, if it is there and its sender made one.
@@ -132,11 +164,20 @@ fn udp_sum(sum: u16) -> u16 {
 }
 
 /// Sums the whole transport segment anew, whatever checksum it came with; a datagram that came without goes without.
-pub(crate) fn sum_segment(frame: &mut [u8], payload: usize, end: usize, protocol: u8) {
-    let Some(addresses) = frame.get(ipv4::SOURCE..).and_then(<[u8]>::first_chunk::<8>).copied() else {
+pub(crate) fn sum_segment(frame: &mut [u8], payload: usize, end: usize, key: Key) {
+    if key.is_wide() {
+        sum_between::<32>(frame, ipv6::SOURCE, payload..end, key.transport());
+    } else {
+        sum_between::<8>(frame, ipv4::SOURCE, payload..end, key.transport());
+    }
+}
+
+/// The same, for a pseudo header whose addresses are the `N` bytes at `addresses`.
+fn sum_between<const N: usize>(frame: &mut [u8], addresses: usize, segment: Range<usize>, protocol: u8) {
+    let Some(addresses) = frame.get(addresses..).and_then(<[u8]>::first_chunk::<N>).copied() else {
         return;
     };
-    let Some(segment) = frame.get_mut(payload..end) else { return };
+    let Some(segment) = frame.get_mut(segment) else { return };
     let at = if protocol == UDP { udp::CHECKSUM } else { tcp::CHECKSUM };
     if protocol == UDP && load_u16(segment, at) == Some(0) {
         return;

@@ -3,7 +3,7 @@
 //! It decides only when a flow is forgotten and when a SYN begins a new one; what a segment is worth is for the two
 //! ends to say.
 
-use lb_mem::Conn;
+use lb_mem::{Conn, WIDE};
 use lb_model::snapshot::Timeouts;
 
 use crate::TICKS_PER_SECOND;
@@ -65,7 +65,7 @@ pub(crate) fn is_over(state: u8) -> bool {
 
 /// Takes a packet of a flow that has begun into account.
 pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Patience) {
-    if conn.protocols[from as usize] == UDP {
+    if conn.protocols[from as usize] & !WIDE == UDP {
         return enter(conn, ESTABLISHED, patience.established);
     }
     if flags & RST != 0 {

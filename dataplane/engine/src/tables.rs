@@ -100,13 +100,6 @@ impl Hash for Endpoint {
     }
 }
 
-/// Both ends of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) source: Endpoint,
-    pub(crate) destination: Endpoint,
-}
-
 /// An address in 32 bits: itself, or of IPv6 what it is mixed down to. The same on every appliance.
 pub(crate) fn digest(address: IpAddr) -> u32 {
     match address {

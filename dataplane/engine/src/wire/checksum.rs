@@ -50,8 +50,8 @@ fn fold_wide(sum: u64) -> u16 {
     fold(u32::try_from(once).unwrap_or(u32::MAX))
 }
 
-/// The checksum of a transport segment under its IPv4 pseudo header; the field within the segment must be zero.
-pub fn transport(source_destination: [u8; 8], protocol: u8, segment: &[u8]) -> u16 {
+/// The checksum of a transport segment under its pseudo header, of either IP; the field within the segment must be zero.
+pub fn transport<const N: usize>(source_destination: [u8; N], protocol: u8, segment: &[u8]) -> u16 {
     let len = u16::try_from(segment.len()).unwrap_or(u16::MAX);
     let pseudo = sum(&source_destination)
         + u32::from(u16::from_ne_bytes([0, protocol]))

@@ -6,6 +6,8 @@ use lb_model::MacAddr;
 pub const LEN: usize = 14;
 /// The type of IPv4, as it lies in memory.
 pub const IPV4: u16 = u16::from_ne_bytes([0x08, 0x00]);
+/// The type of IPv6, likewise.
+pub const IPV6: u16 = u16::from_ne_bytes([0x86, 0xdd]);
 
 /// The destination.
 #[inline]

@@ -3,12 +3,16 @@
 pub mod checksum;
 pub mod eth;
 pub mod icmp;
+pub mod icmpv6;
 pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 pub mod udp;
 
 /// The number of ICMP in an IP header.
 pub const ICMP: u8 = 1;
+/// The number of IPv6's ICMP.
+pub const ICMPV6: u8 = 58;
 /// The number of TCP.
 pub const TCP: u8 = 6;
 /// The number of UDP.

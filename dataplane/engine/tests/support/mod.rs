@@ -8,6 +8,8 @@
     reason = "each test file uses a part of this module, and what it builds is known to fit"
 )]
 
+pub mod v6;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -130,10 +132,12 @@ impl Frame {
         segment[at..at + 2].fill(0);
         match self.0[23] {
             1 => !checksum::fold(checksum::sum(&segment)),
-            protocol => match checksum::transport(self.0[26..34].try_into().unwrap(), protocol, &segment) {
-                0 if protocol == 17 => u16::MAX,
-                sum => sum,
-            },
+            protocol => {
+                match checksum::transport::<8>(self.0[26..34].try_into().unwrap(), protocol, &segment) {
+                    0 if protocol == 17 => u16::MAX,
+                    sum => sum,
+                }
+            }
         }
     }
 
@@ -288,7 +292,7 @@ pub fn network() -> Network {
         let gateway = gateway.map(IpAddr::V4);
         Route { to: to.parse().unwrap(), port, gateway, metric: 0 }
     };
-    Network {
+    let mut network = Network {
         ports: vec![port(FRONT_MAC), port(BACK_MAC)],
         routes: vec![
             route("198.18.1.0/24", FRONT, None),
@@ -307,7 +311,9 @@ pub fn network() -> Network {
         )
         .collect(),
         locals: HashSet::from([HOST.into(), VIP.into()]),
-    }
+    };
+    v6::add_network6(&mut network);
+    network
 }
 
 pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
