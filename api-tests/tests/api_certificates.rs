@@ -87,6 +87,18 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
+fn it_is_shown_what_a_certificate_is_for_and_until_when() {
+    let stage = Stage::set();
+    let shown = stage.api.create(CERTIFICATES, &stage.certificate("*.shop.example")).body;
+    assert_eq!(shown["names"], json!(["*.shop.example"]));
+    assert_eq!(shown["issuer"], "CN=*.shop.example");
+    assert_eq!(shown["fingerprint"].as_str().map(str::len), Some(64));
+    assert!(shown["not_before"].as_str() < shown["not_after"].as_str(), "{shown:#}");
+    // The lab's are good for thirty days.
+    assert_eq!(shown["operating_status"], "degraded");
+}
+
+#[test]
 fn a_service_ends_tls_with_certificates_that_exist() {
     let stage = Stage::set();
     let virtual_ip =

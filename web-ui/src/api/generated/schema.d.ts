@@ -1296,7 +1296,7 @@ export interface components {
              */
             chain: string;
         };
-        /** @description What is shown of a kind that has nothing of its own to show. */
+        /** @description What stands in the certificate, the first of its chain. */
         CertificateView: {
             /** @description What identifies it. */
             id: components["schemas"]["Identifier"];
@@ -1370,7 +1370,36 @@ export interface components {
              *     …
              */
             chain: string;
+            /** @description The names that it is for; where it has none, the common name of its subject. */
+            names: components["schemas"]["CertifiedName"][];
+            /**
+             * @description Who issued it.
+             * @example CN=Example CA
+             */
+            issuer: string;
+            /**
+             * Format: date-time
+             * @description From when it is valid.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            not_before: string | null;
+            /**
+             * Format: date-time
+             * @description Until when it is valid.
+             * @example 2027-01-02T03:04:05.678Z
+             */
+            not_after: string | null;
+            /**
+             * @description SHA-256 over it, in hexadecimal.
+             * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+             */
+            fingerprint: string;
         };
+        /**
+         * @description A name that a certificate is for.
+         * @example shop.example
+         */
+        CertifiedName: string;
         /** @description A change of one resource, for readers. */
         Change: {
             /** @description What is done. */
