@@ -4,6 +4,7 @@
 //   node e2e/console.mjs <address> <claim code> <member,member> <virtual ip> <gallery>
 //
 // It prints `traffic please` when it wants connections through the virtual IP, and reads a line when they flow.
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openBrowser } from './harness.mjs'
 
@@ -244,6 +245,90 @@ async function editConflict() {
   await page.keyboard.press('Escape')
 }
 
+/** Edits are collected, looked at together, applied on trial, and kept or taken back. */
+async function pendingChanges() {
+  const trial = page.getByText(/^Version \d+ is on trial/)
+  await visit('Pools')
+  await page.getByRole('link', { name: 'theirs' }).click()
+  await dialog().getByText('This pool has no members').waitFor()
+  await page.keyboard.press('e')
+  const form = page.getByRole('dialog', { name: /^Edit / })
+  await form.getByText('More settings').click()
+  await form.getByRole('textbox', { name: 'Description' }).fill('Waits')
+  await form.getByRole('button', { name: 'Add to pending changes' }).click()
+  await form.waitFor({ state: 'detached' })
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('later')
+  await dialog().getByRole('button', { name: 'Add to pending changes' }).click()
+  await page.getByRole('link', { name: '2 pending changes' }).click()
+  const changes = () => page.locator('.change').nth(1).waitFor()
+  await everySize('pending', changes)
+  await page.getByRole('textbox', { name: 'Comment' }).fill('Together')
+  await button('Apply 2 changes').click()
+  await trial.waitFor()
+  await page.getByText('Nothing is waiting').waitFor()
+  await everySize('on-trial', () => page.locator('.banner').waitFor())
+  await button('Keep it').click()
+  await trial.waitFor({ state: 'detached' })
+  if ((await named('pools', 'later')) === undefined) faults.push('what was collected is not there')
+  // Another operator tries something and does not come back: everybody sees it, and it takes itself back.
+  const { id } = await named('pools', 'later')
+  const tried = await call('PATCH', `pools/${id}?confirm_within=5`, { description: 'a risk' }, '*')
+  if (tried.status !== 200) faults.push(`a trial got ${tried.status}`)
+  await trial.waitFor()
+  await trial.waitFor({ state: 'detached' })
+  const { body } = await call('GET', `pools/${id}`)
+  if (body.description !== '') faults.push(`nobody kept it, and it is ${body.description}`)
+}
+
+/** The whole configuration goes out and comes back, changed: first only what it would mean. */
+async function exportAndImport() {
+  await visit('Export and import')
+  const file = page.waitForEvent('download')
+  await button('Download').click()
+  const text = await readFile(await (await file).path(), 'utf8')
+  if (!text.includes('name: later')) faults.push('the export lacks a pool')
+  await page.getByRole('textbox', { name: 'Document' }).fill(text.replace('name: later', 'name: sooner'))
+  await button('Show what would change').click()
+  await everyWay('configuration', () => page.locator('.change').first().waitFor())
+  await page.getByRole('switch', { name: /^Take it back/ }).uncheck({ force: true })
+  await page.getByRole('button', { name: /^Apply \d+ change/ }).click()
+  await page.getByText(/^Version \d+ is applied/).waitFor()
+  if ((await named('pools', 'sooner')) === undefined) faults.push('the import changed nothing')
+  // And back again, as another version.
+  await visit('Versions')
+  await page.locator('.list tbody tr').nth(1).click()
+  await button('Go back to this version').click()
+  const back = page.getByRole('dialog', { name: /^Go back to version/ })
+  await back.locator('.change').first().waitFor()
+  await picture('rollback')
+  await back.getByRole('button', { name: /^Apply \d+ change/ }).click()
+  await back.waitFor({ state: 'detached' })
+  await page.keyboard.press('Escape')
+  await button('Keep it').click()
+  if ((await named('pools', 'later')) === undefined) faults.push('the rollback brought nothing back')
+}
+
+/** A list of more than one page is searched by the appliance. */
+async function longList() {
+  const operations = Array.from({ length: 520 }, (_, n) => ({
+    action: 'create',
+    resource: 'pools',
+    document: { name: `many-${String(n).padStart(3, '0')}` },
+  }))
+  const { body } = await call('POST', 'changesets', { name: 'many', operations })
+  const applied = await call('POST', `changesets/${body.id}/apply`, null, '*')
+  await visit('Pools')
+  await page.getByRole('link', { name: 'many-000' }).waitFor()
+  await page.getByRole('searchbox').fill('any-519')
+  await page.getByRole('link', { name: 'many-519' }).waitFor()
+  await page.getByRole('link', { name: 'many-000' }).waitFor({ state: 'detached' })
+  await picture('pools-many')
+  await page.getByRole('searchbox').fill('')
+  await call('POST', `revisions/${applied.body.generation}/revert`)
+}
+
 /** Whatever somebody writes is shown as text, in its place. */
 async function hostileContent() {
   const script = '<img src=x onerror=alert(1)><script>alert(1)</script>'
@@ -291,7 +376,7 @@ async function findAnything() {
 async function history() {
   await visit('Events')
   await everySize('events', row)
-  await visit('Configuration versions')
+  await visit('Versions')
   await everySize('revisions', row)
   await page.locator('.list tbody tr').first().click()
   await everyWay('revision', () => dialog().locator('.change').first().waitFor())
@@ -402,6 +487,8 @@ const story = [
   virtualIps,
   healthChecks,
   editConflict,
+  pendingChanges,
+  exportAndImport,
   hostileContent,
   findAnything,
   history,
@@ -409,11 +496,15 @@ const story = [
   sessionEnds,
   connectionLost,
   deleteService,
+  longList,
   signOutAndIn,
 ]
-for (const part of story) {
+// Some parts alone, for who works on them: `PENSTOCK_STORY=claim,createService,pools`.
+const wanted = process.env.PENSTOCK_STORY?.split(',')
+for (const part of story.filter(({ name }) => wanted?.includes(name) ?? true)) {
   step(part.name)
   try {
+    if (wanted !== undefined && part !== claim) await page.goto(address)
     await part()
   } catch (error) {
     await page.screenshot({ path: join(gallery, 'failed.png') })

@@ -36,6 +36,10 @@ export interface Page<View> {
 export interface Collection<View = unknown, Spec = unknown> {
   /** Begins the key of every query of it. */
   key: string
+  /** What its resources are called in the configuration document. */
+  kind: string
+  /** What it belongs to, if anything. */
+  parentId: string | null
   /** Its address, with the identifiers of what it belongs to. */
   url: string
   list(query: ListQuery, signal?: AbortSignal): Promise<Page<View>>
@@ -65,6 +69,8 @@ export function collection<P extends CollectionPath>(
     )
   return {
     key: path.split('/').at(-1) ?? path,
+    kind: (path.split('/').at(-1) ?? path).replaceAll('-', '_'),
+    parentId: Object.values(owner)[0] ?? null,
     url: filled,
     list: (query, signal) =>
       answer(call('GET', path, { params: { path: owner, query }, signal })) as Promise<Page<View>>,

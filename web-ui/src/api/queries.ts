@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { answer, api } from './client.ts'
 import { type Collection, cursorOf, type ListQuery, type Page } from './collection.ts'
-import { membersOf, monitors, pools, services, virtualIps } from './resources.ts'
+import { changesets, membersOf, monitors, pools, services, virtualIps } from './resources.ts'
 
 /** Live values. */
 const EVERY_SECOND = 1000
@@ -71,7 +71,15 @@ export const servicesQuery = queryOptions({ ...firstOf(services), select: items 
 export const virtualIpsQuery = queryOptions({ ...firstOf(virtualIps), select: items })
 export const poolsQuery = queryOptions({ ...firstOf(pools), select: items })
 export const monitorsQuery = queryOptions({ ...firstOf(monitors), select: items })
+export const changesetsQuery = queryOptions({ ...firstOf(changesets), select: items })
 export const membersQuery = (poolId: string) => queryOptions({ ...firstOf(membersOf(poolId)), select: items })
+
+/** The last few changes: among them those that wait to be confirmed. */
+export const latestRevisionsQuery = queryOptions({
+  queryKey: ['revisions', 'latest'],
+  queryFn: ({ signal }) => answer(api.GET('/api/v1/revisions', { params: { query: { limit: 8 } }, signal })),
+  refetchInterval: NOW_AND_THEN,
+})
 
 /** For reading a collection anew, whatever was asked of it. */
 export const everyOf = (from: Collection<never, never>) => ({ queryKey: [from.key] })

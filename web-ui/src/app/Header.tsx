@@ -2,6 +2,7 @@ import { ActionIcon, Button, Menu } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import {
+  IconGitPullRequest,
   IconKeyboard,
   IconLogout,
   IconMenu2,
@@ -12,10 +13,11 @@ import {
 } from '@tabler/icons-react'
 import { useTranslation } from 'react-i18next'
 import { answer, api } from '../api/client.ts'
-import { statusQuery } from '../api/queries.ts'
+import { changesetsQuery, statusQuery } from '../api/queries.ts'
 import { SyncStatus } from '../ui/Status.tsx'
 import { Logo } from '../ui/Logo.tsx'
 import { Preferences } from '../ui/Preferences.tsx'
+import { useMay } from './usePermission.ts'
 
 interface Props {
   username: string
@@ -46,6 +48,7 @@ export function Header({ username, paused, setPaused, openMenu, openPalette, ope
       </button>
       <span className="spring" />
       <SyncChip />
+      <PendingChip />
       <Button
         className="chip"
         variant="default"
@@ -61,6 +64,22 @@ export function Header({ username, paused, setPaused, openMenu, openPalette, ope
       <Preferences />
       <Account username={username} openKeys={openKeys} />
     </header>
+  )
+}
+
+/** What was collected and waits to be applied. */
+function PendingChip() {
+  const { t } = useTranslation()
+  const may = useMay()
+  const { data: waiting } = useQuery({ ...changesetsQuery, enabled: may('balancing:read') })
+  const size = waiting?.reduce((sum, { operations }) => sum + operations.length, 0) ?? 0
+  if (size === 0) return null
+  const words = t('header.pending', { count: size })
+  return (
+    <Link to="/pending" className="chip pending-chip" aria-label={words} title={words}>
+      <IconGitPullRequest size={16} aria-hidden="true" /> <span className="only-narrow">{size}</span>
+      <span className="only-wide">{words}</span>
+    </Link>
   )
 }
 

@@ -15,6 +15,7 @@ import { Connection } from './Connection.tsx'
 import { Header } from './Header.tsx'
 import { GROUPS, PLACES } from './places.ts'
 import { useMay } from './usePermission.ts'
+import { Unconfirmed } from './Unconfirmed.tsx'
 import { useLive } from './useLive.ts'
 import { useStream } from './useStream.ts'
 
@@ -28,6 +29,7 @@ export function Shell({ username }: { username: string }) {
   const [over, setOver] = useState<'palette' | 'keys' | null>(null)
   useLive(paused)
   const streaming = useStream()
+  const may = useMay()
   useGlobalKeys(setOver)
   return (
     <div className="shell">
@@ -58,6 +60,7 @@ export function Shell({ username }: { username: string }) {
       </Drawer>
       <main className="content" id="content" tabIndex={-1}>
         <Connection streaming={streaming} />
+        {may('balancing:read') && <Unconfirmed />}
         <Outlet />
       </main>
       <Toasts />

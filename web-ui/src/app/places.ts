@@ -1,6 +1,8 @@
 /** Where one can go: the navigation, the palette and the keys are made from this. */
 import {
   IconBell,
+  IconFileCode,
+  IconGitPullRequest,
   IconHeartbeat,
   IconHistory,
   IconLayoutDashboard,
@@ -15,7 +17,17 @@ import type { TextKey } from '../i18n/index.ts'
 
 export interface Place {
   to:
-    '/' | '/virtual-services' | '/virtual-ips' | '/pools' | '/monitors' | '/events' | '/revisions' | '/audit' | '/users'
+    | '/'
+    | '/virtual-services'
+    | '/virtual-ips'
+    | '/pools'
+    | '/monitors'
+    | '/events'
+    | '/revisions'
+    | '/audit'
+    | '/users'
+    | '/pending'
+    | '/configuration'
   label: TextKey
   group: 'overview' | 'traffic' | 'observe' | 'system'
   icon: typeof IconServer2
@@ -55,6 +67,22 @@ export const PLACES: readonly Place[] = [
   },
   { to: '/virtual-ips', label: 'nav.vips', group: 'traffic', icon: IconMapPin, key: 'i', permission: 'balancing:read' },
   { to: '/events', label: 'nav.events', group: 'observe', icon: IconBell, key: 'e', permission: 'balancing:read' },
+  {
+    to: '/pending',
+    label: 'nav.pending',
+    group: 'system',
+    icon: IconGitPullRequest,
+    key: 'c',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/configuration',
+    label: 'nav.configuration',
+    group: 'system',
+    icon: IconFileCode,
+    key: 'f',
+    permission: 'balancing:read',
+  },
   {
     to: '/revisions',
     label: 'nav.revisions',

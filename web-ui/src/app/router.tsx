@@ -100,6 +100,17 @@ const profile = createRoute({
   component: page(() => import('../pages/users/Profile.tsx'), 'Profile'),
 })
 
+const pending = createRoute({
+  getParentRoute: under,
+  path: '/pending',
+  component: page(() => import('../pages/pending/Pending.tsx'), 'Pending'),
+})
+const configuration = createRoute({
+  getParentRoute: under,
+  path: '/configuration',
+  component: page(() => import('../pages/configuration/Configuration.tsx'), 'Configuration'),
+})
+
 export const router = createRouter({
   routeTree: root.addChildren([
     dashboard,
@@ -110,6 +121,8 @@ export const router = createRouter({
     events,
     revisions.addChildren([revision]),
     audit,
+    pending,
+    configuration,
     users,
     profile,
   ]),

@@ -9,16 +9,18 @@ interface Props {
   title: string
   confirm: string
   act: () => Promise<unknown>
+  /** Does it later, together with other changes. */
+  wait?: (() => Promise<unknown>) | undefined
   close: () => void
   /** Must be typed, if given. */
   typed?: string | undefined
   children: ReactNode
 }
 
-export function DangerModal({ title, confirm, act, close, typed, children }: Props) {
+export function DangerModal({ title, confirm, act, wait, close, typed, children }: Props) {
   const { t } = useTranslation()
   const [text, setText] = useState('')
-  const acting = useMutation({ mutationFn: act, onSuccess: close })
+  const acting = useMutation({ mutationFn: (how: () => Promise<unknown>) => how(), onSuccess: close })
   return (
     <Modal opened onClose={close} title={title} closeButtonProps={{ 'aria-label': t('common.close') }}>
       <div className="fields">
@@ -36,11 +38,16 @@ export function DangerModal({ title, confirm, act, close, typed, children }: Pro
           <Button variant="default" data-autofocus={typed === undefined || undefined} onClick={close}>
             {t('common.cancel')}
           </Button>
+          {wait !== undefined && (
+            <Button variant="default" disabled={acting.isPending} onClick={() => acting.mutate(wait)}>
+              {t('pending.add')}
+            </Button>
+          )}
           <Button
             className="danger-fill"
             loading={acting.isPending}
             disabled={typed !== undefined && text !== typed}
-            onClick={() => acting.mutate()}
+            onClick={() => acting.mutate(act)}
           >
             {confirm}
           </Button>

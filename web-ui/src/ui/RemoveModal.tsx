@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import { removeSeen } from '../api/change.ts'
 import type { Collection } from '../api/collection.ts'
+import { canWait, removal, useTray } from '../pending/useTray.ts'
 import { DangerModal } from './DangerModal.tsx'
 import { showToast } from './toasts.ts'
 
@@ -29,6 +30,11 @@ export function RemoveModal<View>({ from, resource, close, done, typed = false, 
     done()
     await queries.invalidateQueries()
   }
+  const collect = useTray()
+  const wait = async () => {
+    await collect([removal(from, resource.id)])
+    done()
+  }
   return (
     <DangerModal
       title={t('remove.title', { name })}
@@ -36,6 +42,7 @@ export function RemoveModal<View>({ from, resource, close, done, typed = false, 
       typed={typed ? name : undefined}
       close={close}
       act={act}
+      wait={canWait(from) ? wait : undefined}
     >
       {children}
     </DangerModal>

@@ -93,8 +93,12 @@ export function Audit() {
   )
 }
 
+/** Characters. */
+const SHOWN = 400
+
 function Details({ details }: { details: unknown }) {
-  const text = details === null || details === undefined ? '' : JSON.stringify(details)
+  // A change of a thousand resources is written down whole; its version shows it better.
+  const text = details === null || details === undefined ? '' : JSON.stringify(details).slice(0, SHOWN)
   return (
     <bdi className="mono dim details-cut" title={text}>
       {text === '{}' ? '' : text}

@@ -24,10 +24,13 @@ export function Revisions() {
         title: t('history.version'),
         phone: 'title',
         value: ({ generation }) => generation,
-        cell: ({ generation }) => (
-          <Link className="name-link" to="/revisions/$generation" params={{ generation: String(generation) }}>
-            {generation}
-          </Link>
+        cell: ({ generation, confirm_by }) => (
+          <span className="named">
+            <Link className="name-link" to="/revisions/$generation" params={{ generation: String(generation) }}>
+              {generation}
+            </Link>
+            {confirm_by !== null && <span className="mark tone-degraded">{t('history.unconfirmed')}</span>}
+          </span>
         ),
       },
       {

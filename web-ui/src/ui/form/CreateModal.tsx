@@ -1,6 +1,7 @@
 /** Creates a resource. */
 import { useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
+import { canWait, creation, useTray } from '../../pending/useTray.ts'
 import type { Collection } from '../../api/collection.ts'
 import { showToast } from '../toasts.ts'
 import { created, type Field, type Values, valuesOf } from './fields.ts'
@@ -29,6 +30,11 @@ export function CreateModal<View extends { name: string }, Spec>(props: Props<Vi
     close()
     done?.(view)
   }
+  const collect = useTray()
+  const wait = async (values: Values) => {
+    await collect([creation(into, body(values) as object)])
+    close()
+  }
   return (
     <FormModal title={title} close={close}>
       {({ cancel, setDirty }) => (
@@ -36,6 +42,7 @@ export function CreateModal<View extends { name: string }, Spec>(props: Props<Vi
           fields={fields}
           initial={{ ...valuesOf(fields, {}), ...initial }}
           submit={submit}
+          wait={canWait(into) ? wait : undefined}
           label={t('form.create')}
           cancel={cancel}
           setDirty={setDirty}

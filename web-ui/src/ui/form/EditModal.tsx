@@ -6,6 +6,7 @@ import { Skeleton } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { canWait, update, useTray } from '../../pending/useTray.ts'
 import type { Collection } from '../../api/collection.ts'
 import { isProblem } from '../../api/problem.ts'
 import { ProblemNote } from '../ProblemNote.tsx'
@@ -89,6 +90,11 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
       setTheirs({ values: valuesOf(fields, view), etag })
     }
   }
+  const collect = useTray()
+  const wait = async (values: Values) => {
+    await collect([update(of, id, patched(fields, base.values, values))])
+    close()
+  }
   if (theirs !== null) {
     return (
       <Conflict
@@ -106,6 +112,7 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
       fields={fields}
       initial={base.values}
       submit={(values) => write(values, base)}
+      wait={canWait(of) ? wait : undefined}
       label={t('form.save')}
       cancel={cancel}
       setDirty={setDirty}

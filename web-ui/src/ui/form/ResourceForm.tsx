@@ -1,7 +1,7 @@
 /** A form from its fields. What the server finds wrong is shown at the field that it means. */
 import { Button } from '@mantine/core'
 import { useMutation } from '@tanstack/react-query'
-import { type ReactNode, useEffect, useMemo, useState } from 'react'
+import { type ReactNode, useEffect, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ApiProblem } from '../../api/problem.ts'
 import { useFaultText } from '../faults.ts'
@@ -16,6 +16,8 @@ export interface FormProps {
   submit: (values: Values) => Promise<unknown>
   /** On the button that sends it. */
   label: string
+  /** Puts it beside other changes that are applied together, instead. */
+  wait?: ((values: Values) => Promise<unknown>) | undefined
   cancel: () => void
   /** Told whether there is something to lose. */
   setDirty?: ((dirty: boolean) => void) | undefined
@@ -42,7 +44,7 @@ function linesOf(fields: readonly Field[]): Field[][] {
 }
 
 export function ResourceForm(props: FormProps) {
-  const { fields, initial, submit, label, cancel, setDirty, call, ready = false, check, children, note } = props
+  const { fields, initial, submit, label, wait, cancel, setDirty, call, ready = false, check, children, note } = props
   const { t } = useTranslation()
   const faultText = useFaultText()
   const [values, setValues] = useState(initial)
@@ -51,16 +53,16 @@ export function ResourceForm(props: FormProps) {
   const dirty = useMemo(() => changedFields(fields, initial, values).length > 0, [fields, initial, values])
   useEffect(() => setDirty?.(dirty), [dirty, setDirty])
 
-  const sending = useMutation({
-    mutationFn: submit,
-    onError: (error) => setFaults(placed(error, fields)),
-  })
-  const send = (event: React.FormEvent) => {
-    event.preventDefault()
+  const form = useRef<HTMLFormElement>(null)
+  const onError = (error: Error) => setFaults(placed(error, fields))
+  const sending = useMutation({ mutationFn: submit, onError })
+  const waiting = useMutation({ mutationFn: async (values: Values) => wait?.(values), onError })
+  const failure = sending.error ?? waiting.error
+  const send = (by: typeof sending) => {
     const found = { ...faultsOf(fields, values), ...check?.(values) }
     setFaults(found)
-    if (Object.keys(found).length === 0) sending.mutate(values)
-    else focusFirst(event.currentTarget as HTMLFormElement, there, found)
+    if (Object.keys(found).length === 0) by.mutate(values)
+    else if (form.current !== null) focusFirst(form.current, there, found)
   }
   const input = (field: Field) => (
     <div key={field.path} className={`field field-${field.kind}`}>
@@ -86,8 +88,16 @@ export function ResourceForm(props: FormProps) {
   const folded = !advanced.some((field) => faults[field.path] !== undefined)
 
   return (
-    <form className="fields" onSubmit={send} noValidate>
-      {sending.error !== null && <ProblemNote error={sending.error} unplaced={unplaced(sending.error, fields)} />}
+    <form
+      ref={form}
+      className="fields"
+      onSubmit={(event) => {
+        event.preventDefault()
+        send(sending)
+      }}
+      noValidate
+    >
+      {failure !== null && <ProblemNote error={failure} unplaced={unplaced(failure, fields)} />}
       {lines(plain)}
       {children?.(values)}
       {advanced.length > 0 && (
@@ -102,6 +112,16 @@ export function ResourceForm(props: FormProps) {
         <Button variant="default" onClick={cancel}>
           {t('common.cancel')}
         </Button>
+        {wait !== undefined && (
+          <Button
+            variant="default"
+            loading={waiting.isPending}
+            disabled={!dirty && !ready}
+            onClick={() => send(waiting)}
+          >
+            {t('pending.add')}
+          </Button>
+        )}
         <Button type="submit" loading={sending.isPending} disabled={!dirty && !ready}>
           {label}
         </Button>

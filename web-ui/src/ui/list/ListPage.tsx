@@ -4,6 +4,7 @@ import { IconDownload, IconPlus, IconSearch, IconX } from '@tabler/icons-react'
 import { type ReactNode, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Listed } from '../../api/useList.ts'
+import { download } from '../download.ts'
 import { Empty } from '../Empty.tsx'
 import { useKeys } from '../keys.ts'
 import { ProblemNote } from '../ProblemNote.tsx'
@@ -105,7 +106,8 @@ export function ListPage<Row>(props: ListPageProps<Row>) {
             aria-label={t('list.export')}
             title={t('list.export')}
             disabled={(shown?.length ?? 0) === 0}
-            onClick={() => download(`${title}.csv`, csv(steady ?? [], columns))}
+            // A byte order mark: without it spreadsheets take Chinese for something else.
+            onClick={() => download(`${title}.csv`, `\uFEFF${csv(steady ?? [], columns)}`, 'text/csv;charset=utf-8')}
           >
             <IconDownload size={16} />
           </ActionIcon>
@@ -172,13 +174,6 @@ function useSteadyOrder<Row>(
     const byId = new Map(rows.map((row) => [idOf(row), row]))
     return kept.order.flatMap((id) => byId.get(id) ?? [])
   }, [steady, rows, idOf, kept.order])
-}
-
-function download(name: string, text: string) {
-  // A byte order mark: without it spreadsheets take Chinese for something else.
-  const address = URL.createObjectURL(new Blob(['\uFEFF', text], { type: 'text/csv;charset=utf-8' }))
-  Object.assign(document.createElement('a'), { href: address, download: name }).click()
-  URL.revokeObjectURL(address)
 }
 
 function CreateButton({ label, open, reason }: { label: string; open: () => void; reason?: string | undefined }) {
