@@ -25,7 +25,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts the server of member `number` (1 is the first), which answers `/` with `member-<number>`.
+    /// Starts the server of member `number` (1 is the first), which answers `/` with `member-<number>`, and `/echo` with what
+    /// it was asked.
     pub(crate) fn start(slot: &Slot, number: usize, big: &Path) -> Result<Self> {
         let name = format!("member-{number}");
         let folder = slot.folder().join(&name);
@@ -84,6 +85,9 @@ http {{
     server {{
         listen 80;
         location = / {{ access_log {folder}/hits hit; return 200 '{name}\\n'; }}
+        location /echo {{
+            return 200 '{name} $request_method $http_host $request_uri x-shop=$http_x_shop cookie=$http_cookie\n';
+        }}
         location = /big {{ alias {big}; }}
     }}
 }}

@@ -8,6 +8,7 @@ mod direct;
 mod health;
 mod idle;
 mod owned;
+mod policies;
 mod proxy;
 mod restarts;
 mod scheduling;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use lb_model::desired::{DesiredState, Member, Pool, ProxiedService};
 use lb_model::l7::{L7Certificate, L7Member, L7Pool, L7Service};
+use lb_model::policy::L7Policy;
 use lb_model::snapshot::{Endpoint, L4Protocol, Standing};
 use lb_model::{Health, L7Snapshot, PoolId};
 
@@ -16,16 +17,16 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
     let mut services = Vec::new();
     let mut named = BTreeMap::new();
     for wanted in want.proxied_services.iter().filter(|service| service.enabled) {
-        let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, timeouts, tls, enabled: _ } =
-            wanted;
+        let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, .. } = wanted;
+        let ProxiedService { timeouts, tls, policies, enabled: _, .. } = wanted;
         let mut on = addresses(*id, virtual_ip_ids, &virtual_ips)?;
         if on.is_empty() {
             continue;
         }
         on.sort_unstable();
-        if let Some(pool) = default_pool_id {
-            let missing = CompileError::NoPool { service: *id, pool: *pool };
-            named.insert(*pool, *pools.get(pool).ok_or(missing)?);
+        for pool in default_pool_id.iter().copied().chain(policies.iter().flat_map(L7Policy::pools)) {
+            let missing = CompileError::NoPool { service: *id, pool };
+            named.insert(pool, *pools.get(&pool).ok_or(missing)?);
         }
         services.push(L7Service {
             id: *id,
@@ -35,6 +36,7 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
             pool: *default_pool_id,
             timeouts: *timeouts,
             tls: tls.clone(),
+            policies: policies.clone(),
         });
     }
     services.sort_unstable_by_key(|service| service.id);

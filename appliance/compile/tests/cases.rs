@@ -265,6 +265,7 @@ fn proxied(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Pro
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
         timeouts: L7Timeouts { idle_s: 60, request_s: 10, connect_s: 5, response_s: 60 },
         tls: None,
+        policies: vec![],
         enabled: true,
     }
 }

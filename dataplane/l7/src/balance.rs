@@ -224,7 +224,7 @@ fn seed() -> u64 {
 }
 
 /// Marsaglia, "Xorshift RNGs", 2003: good enough for drawing lots, and never waits.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     let mut state = RANDOM.get();
     state ^= state << 13;
     state ^= state >> 7;

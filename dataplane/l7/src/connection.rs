@@ -28,8 +28,8 @@ pub(crate) async fn serve(stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>)
     }
     let scheme = if service.tls.is_some() { "https" } else { "http" };
     if let Some(stream) = open(stream, &service).await {
+        let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
         let client = SharedClient::new(stream, &service.timeouts);
-        let origin = Origin::new(ends.client, ends.service, scheme);
         drop(service);
         while let Some(Next::Another) = serve_one(&client, &origin, &cell).await {}
         client.close().await;

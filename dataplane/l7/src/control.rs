@@ -13,8 +13,8 @@ use lb_model::{Generation, L7Snapshot, VirtualServiceId};
 use thiserror::Error;
 
 use crate::listen::{self, ListenError};
-use crate::service::State;
-use crate::tls::{TlsError, TlsMaker};
+use crate::service::{State, TakeError};
+use crate::tls::TlsMaker;
 use crate::worker::{Order, Worker};
 
 /// Why a publication was not taken.
@@ -23,9 +23,9 @@ pub(crate) enum PublishError {
     /// An address is taken by somebody else.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A certificate cannot be shown.
+    /// A certificate cannot be shown, or a policy not worked by.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Take(#[from] TakeError),
     /// A change of another generation than the one that is worked by.
     #[error("generation {0} is worked by, not {1}")]
     OtherGeneration(Generation, Generation),

@@ -17,7 +17,8 @@ use crate::h1::{Framing, Sender, write_request_head};
 use crate::origin::Origin;
 use crate::pool;
 use crate::record::Record;
-use crate::service::{Member, Service};
+use crate::route::{self, Refused, Whom};
+use crate::service::{Member, Pool, Service};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -69,13 +70,39 @@ pub(crate) async fn answer(
     body: Body,
     record: &mut Record,
 ) -> Answer {
-    let Some(pool) = &service.pool else { return no_member(record) };
+    let decision = service.policies.decide(&parts, origin);
     prepare(&mut parts.headers, origin);
+    let mut answer = match route::follow(&decision, service, origin, &mut parts) {
+        Ok(Whom::Pools(pools)) => ask(service, pools, origin, parts, body, record).await,
+        Ok(Whom::Nobody(answer)) => answer,
+        Err(Refused { status, ending }) => {
+            record.note(ending);
+            Answer::own(status)
+        }
+    };
+    decision.changes().for_each(|changes| changes.change_response(&mut answer.parts.headers));
+    answer
+}
+
+/// Asks members of the first of these pools that has one.
+async fn ask(
+    service: &Service,
+    pools: impl IntoIterator<Item = &Arc<Pool>>,
+    origin: &Origin,
+    parts: http::request::Parts,
+    body: Body,
+    record: &mut Record,
+) -> Answer {
+    let mut pools = pools.into_iter();
+    let Some((pool, first)) = pools.find_map(|pool| Some((pool, pool.balancer.pick(origin.ends, &[])?)))
+    else {
+        return no_member(record);
+    };
     let mut request = Request { service, parts, body: Some(body) };
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
-    while let Some(member) = (tried.len() < TRIES).then(|| pool.balancer.pick(origin.ends, &tried)).flatten()
-    {
+    let mut next = Some(first);
+    while let Some(member) = next {
         match request.ask(member).await {
             Ok(answer) => return answer,
             Err(failed) => {
@@ -87,6 +114,7 @@ pub(crate) async fn answer(
             }
         }
         tried.push(Arc::clone(member));
+        next = (tried.len() < TRIES).then(|| pool.balancer.pick(origin.ends, &tried)).flatten();
     }
     match failure {
         Some(failure) => Answer::failed(&failure, record),
@@ -243,7 +271,7 @@ mod tests {
 
     #[test]
     fn members_learn_who_asked() {
-        let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 80).into(), "http");
+        let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 80).into(), "http", None);
         let mut fields = headers(&[("x-forwarded-proto", "https")]);
         prepare(&mut fields, &origin);
         assert_eq!(fields, headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http")]));

@@ -15,12 +15,20 @@ pub(crate) struct Origin {
     pub(crate) ends: Ends,
     /// What it speaks.
     pub(crate) scheme: HeaderValue,
+    /// The name that it asked for when TLS began, in lower case.
+    pub(crate) sni: Option<Box<str>>,
 }
 
 impl Origin {
-    pub(crate) fn new(client: SocketAddr, service: SocketAddr, scheme: &'static str) -> Self {
+    pub(crate) fn new(
+        client: SocketAddr,
+        service: SocketAddr,
+        scheme: &'static str,
+        sni: Option<&str>,
+    ) -> Self {
         let address = text(client.ip().to_canonical());
-        Self { address, ends: Ends { client, service }, scheme: HeaderValue::from_static(scheme) }
+        let sni = sni.map(|name| name.to_ascii_lowercase().into());
+        Self { address, ends: Ends { client, service }, scheme: HeaderValue::from_static(scheme), sni }
     }
 }
 

@@ -8,20 +8,25 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
-use lb_model::l7::{L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts};
+use lb_model::l7::{L7Member, L7Pool, L7Service, L7Snapshot, L7Timeouts};
+use lb_model::policy::L7Policy;
 use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
+use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
 use crate::counters::{MemberCounters, ServiceCounters};
+use crate::policy::{Policies, PolicyError};
 use crate::tls::{TlsError, TlsMaker};
 
 /// A virtual service as of one snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) id: VirtualServiceId,
-    pub(crate) protocol: L7Protocol,
     pub(crate) pool: Option<Arc<Pool>>,
+    pub(crate) policies: Arc<Policies>,
+    /// The pools that the policies name, by their places there.
+    pub(crate) routed: Vec<Arc<Pool>>,
     pub(crate) timeouts: L7Timeouts,
     /// How TLS ends here, if it does.
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -107,11 +112,24 @@ impl Drop for OpenRequest {
     }
 }
 
+/// The policies of each service, and what was made of them.
+type MadePolicies = HashMap<VirtualServiceId, (Vec<L7Policy>, Arc<Policies>)>;
+
+/// Why a snapshot cannot be worked by.
+#[derive(Debug, Error)]
+pub(crate) enum TakeError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
 /// All that there is.
 #[derive(Debug)]
 pub(crate) struct State {
     workers: usize,
     tls: TlsMaker,
+    policies: MadePolicies,
     members_made: AtomicU64,
     members: HashMap<(PoolId, MemberId), Arc<Member>>,
     services: BTreeMap<VirtualServiceId, Arc<ServiceCell>>,
@@ -123,6 +141,7 @@ impl State {
         Self {
             workers,
             tls,
+            policies: HashMap::new(),
             members_made: AtomicU64::new(0),
             members: HashMap::new(),
             services: BTreeMap::new(),
@@ -131,9 +150,10 @@ impl State {
     }
 
     /// Brings all services to what the snapshot says. Those who hold a cell meet it with their next request.
-    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<(), TlsError> {
+    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<(), TakeError> {
         // What can fail goes first: a refused snapshot has changed nothing.
         let configs = self.tls.take(snapshot)?;
+        self.policies = self.made_policies(&snapshot.services)?;
         self.take_pools(&snapshot.pools);
         let mut services = BTreeMap::new();
         for of in &snapshot.services {
@@ -185,16 +205,31 @@ impl State {
         counters: Arc<ServiceCounters>,
         tls: Option<Arc<ServerConfig>>,
     ) -> Service {
-        let L7Service { id, addresses: _, port: _, protocol, pool, timeouts, tls: _ } = of;
+        let L7Service { id, addresses: _, port: _, protocol: _, pool, timeouts, tls: _, policies: _ } = of;
+        let policies = self.policies.get(id).map(|(_, made)| Arc::clone(made)).unwrap_or_default();
         Service {
             id: *id,
-            protocol: *protocol,
             pool: pool.and_then(|pool| self.pools.get(&pool).cloned()),
+            routed: policies.pools().iter().filter_map(|pool| self.pools.get(pool).cloned()).collect(),
+            policies,
             timeouts: *timeouts,
             tls,
             counters,
             removed: false,
         }
+    }
+
+    /// What did not change stays the same: patterns take their time.
+    fn made_policies(&self, services: &[L7Service]) -> Result<MadePolicies, PolicyError> {
+        let entry = |service: &L7Service| {
+            let known = self.policies.get(&service.id).filter(|(of, _)| *of == service.policies);
+            let made = match known {
+                Some(known) => known.clone(),
+                None => (service.policies.clone(), Arc::new(Policies::new(&service.policies)?)),
+            };
+            Ok((service.id, made))
+        };
+        services.iter().map(entry).collect()
     }
 
     fn take_pools(&mut self, pools: &[L7Pool]) {
@@ -240,15 +275,6 @@ impl State {
 
 /// Tells those who hold the cell that the service is offered no more.
 fn retire(cell: &ServiceCell) {
-    let last = cell.load();
-    let Service { id, protocol, pool, timeouts, tls, counters, removed: _ } = &**last;
-    cell.store(Arc::new(Service {
-        id: *id,
-        protocol: *protocol,
-        pool: pool.clone(),
-        timeouts: *timeouts,
-        tls: tls.clone(),
-        counters: Arc::clone(counters),
-        removed: true,
-    }));
+    let last = cell.load_full();
+    cell.store(Arc::new(Service { removed: true, ..(*last).clone() }));
 }

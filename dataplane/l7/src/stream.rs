@@ -24,6 +24,14 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// The name that the client asked for when TLS began.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.server_name(),
+        }
+    }
+
     /// Reads what has come into `buffer`: how many bytes, or 0 at the end.
     pub(crate) fn poll_fill(
         &mut self,

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
+use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
 use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 
@@ -77,6 +78,8 @@ pub struct ProxiedService {
     pub timeouts: L7Timeouts,
     /// How TLS ends here, for a protocol that has it.
     pub tls: Option<L7Tls>,
+    /// What decides about its requests, in this order.
+    pub policies: Vec<L7Policy>,
     /// A disabled service is not offered.
     pub enabled: bool,
 }

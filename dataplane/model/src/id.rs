@@ -50,4 +50,6 @@ ids! {
     MemberId,
     /// A certificate with its private key.
     CertificateId,
+    /// A policy of a virtual service.
+    PolicyId,
 }

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::L7Policy;
 use crate::snapshot::{Generation, Scheduler, Share, Weight};
 use crate::{CertificateId, L4Port, MemberId, PoolId, VirtualServiceId};
 
@@ -54,6 +55,8 @@ pub struct L7Service {
     pub timeouts: L7Timeouts,
     /// How TLS ends here, for a protocol that has it.
     pub tls: Option<L7Tls>,
+    /// What decides about its requests, in this order.
+    pub policies: Vec<L7Policy>,
 }
 
 /// How a service ends TLS.
@@ -207,6 +210,8 @@ endings! {
     TlsFailed => "tls_failed",
     /// The head of a request is larger than any may be.
     HeadTooLarge => "head_too_large",
+    /// A policy refused the request.
+    Rejected => "rejected",
     /// The client took too long to send its request.
     ClientTimeout => "client_timeout",
     /// The client went away before it had its answer.

@@ -11,11 +11,12 @@ pub mod desired;
 pub mod id;
 pub mod l7;
 pub mod observed;
+pub mod policy;
 pub mod snapshot;
 
 pub use addr::{L4Port, MacAddr, Prefix};
 pub use desired::DesiredState;
-pub use id::{CertificateId, MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
+pub use id::{CertificateId, MemberId, MonitorId, PolicyId, PoolId, VirtualIpId, VirtualServiceId};
 pub use l7::L7Snapshot;
 pub use observed::Health;
 pub use snapshot::{Generation, HealthDelta, HostPlan, L4Snapshot};

@@ -21,6 +21,7 @@ mod log;
 mod members;
 mod monitors;
 mod openapi;
+mod policies;
 mod pools;
 mod resource;
 mod revisions;
@@ -44,7 +45,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
-use crate::domain::{Certificate, Member, Monitor, Permission, Pool, VirtualIp, VirtualService};
+use crate::domain::{Certificate, Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
 use crate::probe::Board;
@@ -141,6 +142,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(session::routes());
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
+    routes.extend(resource::routes::<Policy>());
     routes.extend(resource::routes::<Certificate>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());

@@ -31,7 +31,7 @@ use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
 use crate::domain::{
-    Certificate, Changeset, Member, Meta, Monitor, Permission, Pool, Role, Token, User, VirtualIp,
+    Certificate, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token, User, VirtualIp,
     VirtualService,
 };
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
@@ -67,6 +67,7 @@ fn document() -> OpenApi {
             tag("sign-in", "Claiming the appliance, and access tokens."),
             tag("virtual-ips", "Addresses that the appliance answers for."),
             tag("virtual-services", "What is offered on them."),
+            tag("policies", "What is done with requests, by what they are."),
             tag("pools", "Who serves it: pools and their members."),
             tag("monitors", "How members are watched."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
@@ -122,6 +123,7 @@ fn schemas() -> Vec<Named> {
     let mut schemas = Vec::new();
     resource::<VirtualIp>(&mut schemas);
     resource::<VirtualService>(&mut schemas);
+    resource::<Policy>(&mut schemas);
     resource::<Certificate>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);

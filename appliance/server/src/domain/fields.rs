@@ -240,6 +240,48 @@ impl<'a> Fields<'a> {
         read
     }
 
+    /// An object inside this one, or null where nothing is meant.
+    #[expect(
+        clippy::option_option,
+        reason = "outside: whether it is right; inside: whether anything is meant"
+    )]
+    pub(crate) fn nullable_object<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.document.get(key).is_none_or(Value::is_null) {
+            self.known.push(key);
+            return Some(None);
+        }
+        self.object(key, read).map(Some)
+    }
+
+    /// A list of at most `most` different objects, empty where it is not given.
+    pub(crate) fn objects<T: PartialEq>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        read: impl Fn(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let object = |value: &Value| value.as_object().cloned().ok_or_else(|| Fault::wrong_type("an object"));
+        let documents = self.optional_list(key, most, object)?;
+        let at = self.at.field(key);
+        let mut items = Vec::with_capacity(documents.len());
+        let mut whole = true;
+        for (index, document) in documents.iter().enumerate() {
+            let at = at.field(&index.to_string());
+            let mut fields = Fields { document, at, known: Vec::new(), faults: Vec::new() };
+            let item = read(&mut fields);
+            self.faults.extend(fields.finish());
+            match item {
+                Some(item) => items.push(item),
+                None => whole = false,
+            }
+        }
+        whole.then_some(items)
+    }
+
     /// All that was wrong, unknown fields included.
     pub(crate) fn finish(mut self) -> Vec<FieldError> {
         for key in self.document.keys().filter(|key| !self.known.contains(&key.as_str())) {

@@ -16,6 +16,7 @@ mod merge;
 mod meta;
 mod monitor;
 mod permission;
+mod policy;
 mod pool;
 pub(crate) mod revision;
 pub(crate) mod schema;
@@ -48,6 +49,7 @@ pub(crate) use monitor::{
     RoleSettings, TcpSettings, TlsSettings, UdpSettings,
 };
 pub(crate) use permission::{Permission, ROLES, Role};
+pub(crate) use policy::Policy;
 pub(crate) use pool::{BelowMinHealthy, MonitorsNeeded, Pool};
 pub(crate) use revision::{Expected, Revision};
 pub(crate) use timestamp::Timestamp;

@@ -6,14 +6,17 @@ use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::{L7Certificate, L7Timeouts, L7Tls};
+use lb_model::policy::L7Policy;
 use lb_model::snapshot::{Admission, Weight};
-use lb_model::{L4Port, MemberId, PoolId};
+use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
-use crate::domain::{BelowMinHealthy, Certificate, Pool, Record, Spec, Tls, VirtualIp, VirtualService};
+use crate::domain::{
+    BelowMinHealthy, Certificate, Policy, Pool, Record, Spec, Tls, VirtualIp, VirtualService,
+};
 
 impl Store {
     /// Reads it all in one transaction, so that it is one generation, whole.
@@ -31,9 +34,11 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredSta
     let pools = all::<Pool>(connection).await?;
     let certificates = all::<Certificate>(connection).await?;
     let mut members = members_by_pool(connection).await?;
+    let mut policies = policies_by_service(all::<Policy>(connection).await?);
     let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
     for record in services {
-        match offered(record)? {
+        let policies = policies.remove(&record.id).unwrap_or_default();
+        match offered(record, policies)? {
             Offered::Packets(service) => virtual_services.push(service),
             Offered::Proxied(service) => proxied_services.push(service),
         }
@@ -65,7 +70,7 @@ enum Offered {
     Proxied(desired::ProxiedService),
 }
 
-fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
+fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
     let VirtualService { connection_limit, allowed_cidrs, denied_cidrs, tls, .. } = own;
@@ -97,6 +102,7 @@ fn offered(record: Record<VirtualService>) -> Result<Offered, StoreError> {
                     certificates: certificate_ids,
                     min_version,
                 }),
+                policies,
                 enabled,
             }))
         }
@@ -122,6 +128,21 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
     };
     let members = members.remove(&record.id).unwrap_or_default();
     desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members, min_healthy, below_min_healthy }
+}
+
+/// The enabled policies of each service, in the order in which they are asked.
+fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServiceId, Vec<L7Policy>> {
+    records.sort_by_key(|record| (record.spec.own.position, record.id));
+    let mut services: HashMap<VirtualServiceId, Vec<L7Policy>> = HashMap::new();
+    for Record { id, spec: Spec { meta, own }, .. } in records {
+        let Policy { virtual_service_id, position: _, rules, rewrite, pools, redirect, respond, reject } =
+            own;
+        if meta.enabled {
+            let policy = L7Policy { id, rules, rewrite, pools, redirect, respond, reject };
+            services.entry(virtual_service_id).or_default().push(policy);
+        }
+    }
+    services
 }
 
 fn certificate(record: Record<Certificate>) -> Option<L7Certificate> {

@@ -10,7 +10,7 @@ use super::edit::Edit;
 use super::table::{record, select, within as belongs};
 use super::{Place, StoreError, Table};
 use crate::domain::{
-    Certificate, Changeset, Expected, FieldError, Member, Monitor, Pool, Record, Spec, Token, User,
+    Certificate, Changeset, Expected, FieldError, Member, Monitor, Policy, Pool, Record, Spec, Token, User,
     VirtualIp, VirtualService,
 };
 
@@ -28,6 +28,7 @@ static KINDS: &[&dyn AnyTable] = &[
     &Any::<Member>::within("pools"),
     &Any::<Certificate>::alone(),
     &Any::<VirtualService>::alone(),
+    &Any::<Policy>::alone(),
     &Any::<User>::alone(),
     &Any::<Token>::within("users"),
     &Any::<Changeset>::alone(),

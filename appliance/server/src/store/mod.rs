@@ -21,6 +21,7 @@ mod list;
 mod log;
 mod members;
 mod monitors;
+mod policies;
 mod pools;
 mod revisions;
 mod rollback;

@@ -94,6 +94,11 @@ impl Table for Pool {
         if let Some(id) = self.backup_pool_id {
             self.check_backup(place.id, id, faults, connection).await?;
         }
+        if self.protocol == L4Protocol::Udp
+            && let Some(policy) = policy_to(place.id, connection).await?
+        {
+            faults.unfit("/protocol", format!("policy `{policy}` sends requests to it, which come by TCP"));
+        }
         for (index, id) in self.monitor_ids.iter().enumerate() {
             let found: i64 = sqlx::query_scalar("SELECT count(*) FROM monitors WHERE id = ?")
                 .bind(Text(*id))
@@ -139,10 +144,15 @@ impl Table for Pool {
         let before: Option<String> =
             sqlx::query_scalar("SELECT name FROM pools WHERE backup_pool_id = ? ORDER BY name LIMIT 1")
                 .bind(Text(record.id))
-                .fetch_optional(connection)
+                .fetch_optional(&mut *connection)
                 .await?;
-        before.map_or(Ok(()), |before| {
-            Err(StoreError::InUse(format!("pool `{name}` is still the backup pool of pool `{before}`")))
+        if let Some(before) = before {
+            let detail = format!("pool `{name}` is still the backup pool of pool `{before}`");
+            return Err(StoreError::InUse(detail));
+        }
+        let user = policy_to(record.id, connection).await?;
+        user.map_or(Ok(()), |user| {
+            Err(StoreError::InUse(format!("policy `{user}` still sends requests to pool `{name}`")))
         })
     }
 }
@@ -200,4 +210,14 @@ impl Pool {
         }
         Ok(())
     }
+}
+
+/// The name of a policy that sends requests to the pool.
+async fn policy_to(pool: PoolId, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+    let policy = sqlx::query_scalar(
+        "SELECT name FROM policies WHERE EXISTS (
+             SELECT 1 FROM json_each(pools) p WHERE p.value ->> 'pool_id' = ?)
+         ORDER BY name LIMIT 1",
+    );
+    Ok(policy.bind(Text(pool)).fetch_optional(connection).await?)
 }

@@ -12,7 +12,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Tls, VirtualService};
+use crate::domain::{Record, Tls, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -48,7 +48,8 @@ impl Table for VirtualService {
         WHEN NOT t.enabled OR NOT EXISTS (
             SELECT 1 FROM virtual_service_ips i JOIN virtual_ips v ON v.id = i.virtual_ip_id
             WHERE i.virtual_service_id = t.id AND v.enabled) THEN 'disabled'
-        WHEN t.default_pool_id IS NULL THEN 'no_pool'
+        WHEN t.default_pool_id IS NULL AND NOT EXISTS (
+            SELECT 1 FROM policies p WHERE p.virtual_service_id = t.id AND p.enabled) THEN 'no_pool'
         WHEN EXISTS (
             SELECT 1 FROM members m JOIN pools p ON p.id = m.pool_id
             WHERE p.enabled AND m.enabled AND m.state = 'enabled' AND m.weight > 0
@@ -56,6 +57,7 @@ impl Table for VirtualService {
                     SELECT 1 FROM pools b WHERE b.id = t.default_pool_id AND b.enabled
                     AND b.below_min_healthy = 'backup_pool' AND b.backup_pool_id = p.id)))
             THEN 'ready'
+        WHEN EXISTS (SELECT 1 FROM policies p WHERE p.virtual_service_id = t.id AND p.enabled) THEN 'ready'
         ELSE 'no_member' END";
     const SORTS: &'static [&'static str] = &["port"];
     const SEARCHED: &'static str = "(SELECT group_concat(v.address || ':' || t.port, ' ')
@@ -157,6 +159,12 @@ impl Table for VirtualService {
                 Some(_) => self.check_ports(id, faults, connection).await?,
             }
         }
+        if let ServiceProtocol::L4(_) = self.protocol
+            && let Some(policy) = policy_of(place.id, connection).await?
+        {
+            let detail = format!("policy `{policy}` decides about its requests: this protocol has none");
+            faults.unfit("/protocol", detail);
+        }
         let certificates = self.tls.iter().flat_map(|tls| &tls.certificate_ids).enumerate();
         for (index, id) in certificates {
             if !exists("certificates", Text(id), connection).await? {
@@ -165,6 +173,16 @@ impl Table for VirtualService {
             }
         }
         Ok(())
+    }
+
+    async fn check_unused(
+        record: &Record<Self>,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        policy_of(record.id, connection).await?.map_or(Ok(()), |policy| {
+            let name = &record.spec.meta.name;
+            Err(StoreError::InUse(format!("policy `{policy}` still decides about virtual service `{name}`")))
+        })
     }
 
     async fn relate(
@@ -244,6 +262,17 @@ impl VirtualService {
         .await?;
         Ok(other)
     }
+}
+
+/// The name of the service's first policy.
+async fn policy_of(
+    service: VirtualServiceId,
+    connection: &mut SqliteConnection,
+) -> Result<Option<String>, StoreError> {
+    let policy = sqlx::query_scalar(
+        "SELECT name FROM policies WHERE virtual_service_id = ? ORDER BY position, id LIMIT 1",
+    );
+    Ok(policy.bind(Text(service)).fetch_optional(connection).await?)
 }
 
 async fn exists<T: std::fmt::Display + Send>(

@@ -1,0 +1,197 @@
+//! Policies: what is accepted, and that every wrong field is named.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod support_api;
+
+use serde_json::{Value, json};
+use support_api::{Answer, Api, Server};
+
+const POLICIES: &str = "/api/v1/policies";
+
+struct Stage {
+    api: Api,
+    http: String,
+    tcp: String,
+    pool: String,
+    _server: Server,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let (server, api) = Server::claimed();
+        let ip = api.create("/api/v1/virtual-ips", &json!({ "name": "front", "address": "192.0.2.10" })).id;
+        let service = |name: &str, protocol: &str, port: u16| {
+            let document =
+                json!({ "name": name, "virtual_ip_ids": [ip], "protocol": protocol, "port": port });
+            api.create("/api/v1/virtual-services", &document).id
+        };
+        let (http, tcp) = (service("shop", "http", 80), service("mail", "tcp", 25));
+        let pool = api.create("/api/v1/pools", &json!({ "name": "web" })).id;
+        Self { api, http, tcp, pool, _server: server }
+    }
+
+    /// Posts a policy of the HTTP service with these fields.
+    fn post(&self, fields: &Value) -> Answer {
+        let mut document = json!({ "name": "policy", "virtual_service_id": self.http });
+        document.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        self.api.post(POLICIES, &document)
+    }
+
+    fn refused<const N: usize>(&self, fields: &Value, mut faults: [(&str, &str); N]) {
+        faults.sort_unstable();
+        self.post(fields).is_problem(422, "validation_failed", faults);
+    }
+}
+
+#[test]
+fn a_policy_is_shown_as_it_was_written() {
+    let stage = Stage::set();
+    let document = json!({
+        "name": "canary", "virtual_service_id": stage.http, "position": 7,
+        "rules": [
+            { "kind": "host", "values": ["Shop.Example"] },
+            { "kind": "header", "key": "X-Canary", "compare": "present", "invert": true },
+            { "kind": "source", "values": ["192.0.2.0/24"] },
+        ],
+        "rewrite": { "path": { "from": "/shop", "to": "/" } },
+        "pools": [{ "pool_id": stage.pool }],
+    });
+    let created = stage.api.create(POLICIES, &document);
+    assert_eq!(created.body["rules"][0]["values"], json!(["shop.example"]));
+    assert_eq!(created.body["rules"][1]["key"], "x-canary");
+    assert_eq!(created.body["rules"][2]["compare"], "network");
+    assert_eq!(created.body["rewrite"]["path"]["compare"], "prefix");
+    assert_eq!(created.body["pools"][0]["weight"], 1);
+    // What it does becomes something else by one patch.
+    let change = json!({ "pools": [], "redirect": { "scheme": "https" } });
+    let patched = stage.api.patch(&created.path, "*", &change);
+    assert_eq!((patched.status, &patched.body["redirect"]["code"]), (200, &json!(302)));
+
+    let exported = stage.api.get("/api/v1/config?ids=false").body;
+    assert_eq!(exported["policies"][0]["virtual_service_id"], "shop", "by name, to be carried elsewhere");
+    let revision = stage.api.get(&format!("/api/v1/revisions/{}", created.body["generation"])).body;
+    assert!(revision.to_string().contains("canary"), "{revision:#}");
+}
+
+#[test]
+fn every_wrong_field_is_named() {
+    let stage = Stage::set();
+    let nobody = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
+    let reject = json!({ "code": 403 });
+    stage.refused(&json!({}), [("/pools", "required")]);
+    stage.refused(&json!({ "pools": [{ "pool_id": nobody }] }), [("/pools/0/pool_id", "not_found")]);
+    stage.refused(&json!({ "pools": [{ "pool_id": stage.pool, "weight": 0 }] }), [("/pools", "invalid")]);
+    stage.refused(
+        &json!({ "pools": [{ "pool_id": stage.pool }], "reject": reject }),
+        [("/reject", "invalid")],
+    );
+    stage.refused(
+        &json!({ "reject": reject, "virtual_service_id": nobody }),
+        [("/virtual_service_id", "not_found")],
+    );
+    stage.refused(
+        &json!({ "reject": reject, "virtual_service_id": stage.tcp }),
+        [("/virtual_service_id", "invalid")],
+    );
+    let rules = json!([
+        { "kind": "path", "compare": "regex", "values": ["/ok", "("] },
+        { "kind": "path", "compare": "regex", "values": ["(\\w{500}){500}"] },
+        { "kind": "header", "values": ["x"] },
+        { "kind": "cookie", "key": "a b", "values": ["x"] },
+        { "kind": "host", "key": "x", "values": ["shop.example"] },
+        { "kind": "method", "compare": "prefix", "values": ["GET"] },
+        { "kind": "source", "values": ["192.0.2.1/24"] },
+        { "kind": "path", "values": [] },
+        { "kind": "path", "values": ["shop"] },
+        { "kind": "weather", "values": ["rain"], "color": "blue" },
+    ]);
+    stage.refused(
+        &json!({ "reject": reject, "rules": rules }),
+        [
+            ("/rules/0/values/1", "invalid"),
+            ("/rules/1/values/0", "out_of_range"),
+            ("/rules/2/key", "required"),
+            ("/rules/3/key", "invalid"),
+            ("/rules/4/key", "invalid"),
+            ("/rules/5/compare", "invalid"),
+            ("/rules/6/values/0", "invalid"),
+            ("/rules/7/values", "required"),
+            ("/rules/8/values/0", "invalid"),
+            ("/rules/9/kind", "invalid"),
+            ("/rules/9/color", "unknown_field"),
+        ],
+    );
+    let rewrite = json!({
+        "path": { "compare": "regex", "from": "[", "to": "/a b" },
+        "host": "shop.example:80",
+        "request_headers": [
+            { "change": "set", "name": "Content-Length", "value": "5" },
+            { "change": "set", "name": "x-a" },
+            { "change": "remove", "name": "x-a", "value": "1" },
+            { "change": "set", "name": "x-a", "value": "a\r\nb: c" },
+        ],
+    });
+    stage.refused(
+        &json!({ "rewrite": rewrite }),
+        [
+            ("/rewrite/path/from", "invalid"),
+            ("/rewrite/path/to", "invalid"),
+            ("/rewrite/host", "invalid"),
+            ("/rewrite/request_headers/0/name", "invalid"),
+            ("/rewrite/request_headers/1/value", "required"),
+            ("/rewrite/request_headers/2/value", "invalid"),
+            ("/rewrite/request_headers/3/value", "invalid"),
+        ],
+    );
+    stage.refused(
+        &json!({ "redirect": { "code": 304, "path": "new", "host": "a b" } }),
+        [("/redirect/code", "out_of_range"), ("/redirect/path", "invalid"), ("/redirect/host", "invalid")],
+    );
+    assert_eq!(stage.api.get(POLICIES).body["items"], json!([]), "nothing of it was kept");
+}
+
+#[test]
+fn what_a_policy_needs_stays() {
+    let stage = Stage::set();
+    let policy = stage.api.create(
+        POLICIES,
+        &json!({ "name": "p", "virtual_service_id": stage.http, "pools": [{ "pool_id": stage.pool }] }),
+    );
+    let service = format!("/api/v1/virtual-services/{}", stage.http);
+    let pool = format!("/api/v1/pools/{}", stage.pool);
+    stage.api.delete(&service, "*").is_problem(409, "in_use", []);
+    stage.api.delete(&pool, "*").is_problem(409, "in_use", []);
+    let to_tcp = stage.api.patch(&service, "*", &json!({ "protocol": "tcp", "forwarding": "nat" }));
+    to_tcp.is_problem(422, "validation_failed", [("/protocol", "invalid")]);
+    let to_udp = stage.api.patch(&pool, "*", &json!({ "protocol": "udp" }));
+    to_udp.is_problem(422, "validation_failed", [("/protocol", "invalid")]);
+    assert_eq!(stage.api.delete(&policy.path, "*").status, 204);
+    assert_eq!(stage.api.delete(&service, "*").status, 204);
+    assert_eq!(stage.api.delete(&pool, "*").status, 204);
+}
+
+#[test]
+fn a_document_brings_services_and_their_policies() {
+    let stage = Stage::set();
+    let document = json!({
+        "virtual_ips": [{ "name": "front", "address": "192.0.2.10" }],
+        "pools": [{ "name": "blue" }, { "name": "green" }],
+        "virtual_services":
+            [{ "name": "shop", "virtual_ip_ids": ["front"], "protocol": "http", "port": 80 }],
+        "policies": [{
+            "name": "split", "virtual_service_id": "shop",
+            "pools": [{ "pool_id": "blue", "weight": 9 }, { "pool_id": "green" }],
+        }],
+    });
+    assert_eq!(stage.api.put("/api/v1/config", "*", &document).status, 200);
+    let again = stage.api.put("/api/v1/config", "*", &document);
+    assert_eq!(again.body["changes"], json!([]), "the same document twice changes nothing");
+    let mut nowhere = document.clone();
+    nowhere["policies"][0]["pools"][1]["pool_id"] = json!("red");
+    stage.api.put("/api/v1/config", "*", &nowhere).is_problem(
+        422,
+        "validation_failed",
+        [("/policies/0/pools/1/pool_id", "not_found")],
+    );
+}

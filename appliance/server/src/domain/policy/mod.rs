@@ -1,0 +1,121 @@
+//! A policy: what is done with those requests to a virtual service that fit its rules.
+
+mod read;
+mod rewrite;
+mod rule;
+mod shape;
+
+use lb_model::policy::{Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::{PolicyId, VirtualServiceId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Kind;
+use super::fields::{self, Fault, Fields};
+
+/// The most rules that one policy has.
+const RULES_MAX: usize = 16;
+/// The most pools that share what one policy sends to them.
+const POOLS_MAX: usize = 16;
+
+/// What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
+/// their positions, of equal ones the older first; the first that fits and has `pools`, `redirect`, `respond` or `reject` is the last.
+/// Where none is, the service's pool serves the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Policy {
+    /// The service, of protocol `http` or `https`, whose requests it decides about.
+    #[schema(value_type = super::schema::Identifier)]
+    pub(crate) virtual_service_id: VirtualServiceId,
+    /// Its place among the service's policies: lower ones are asked first.
+    #[schema(minimum = 0, maximum = 1_000_000, default = 100, example = 100)]
+    pub(crate) position: u32,
+    /// What a request must fit: all of them. Without any, every request fits.
+    #[schema(value_type = Vec<shape::PolicyRule>, max_items = 16, default = json!([]))]
+    pub(crate) rules: Vec<Rule>,
+    /// What is changed about the request and its answer, also when the search goes on.
+    #[schema(value_type = Option<shape::Rewrite>)]
+    pub(crate) rewrite: Option<Rewrite>,
+    /// The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
+    #[schema(value_type = Vec<shape::WeightedPool>, max_items = 16, default = json!([]))]
+    pub(crate) pools: Vec<WeightedPool>,
+    /// Sends the client elsewhere. What is null stays as in the request, rewritten.
+    #[schema(value_type = Option<shape::Redirect>)]
+    pub(crate) redirect: Option<Redirect>,
+    /// Answers without asking anybody: a maintenance page, a word for a robot.
+    #[schema(value_type = Option<shape::Respond>)]
+    pub(crate) respond: Option<Respond>,
+    /// Refuses the request.
+    #[schema(value_type = Option<shape::Reject>)]
+    pub(crate) reject: Option<Reject>,
+}
+
+impl Kind for Policy {
+    type Id = PolicyId;
+    type Parent = ();
+
+    const NOUN: &'static str = "policy";
+    const REFERENCES: &'static [(&'static str, &'static str)] =
+        &[("/virtual_service_id", "virtual_services"), ("/pools/*/pool_id", "pools")];
+    const EXAMPLE: &'static str = r#"{
+        "name": "shop-api",
+        "virtual_service_id": "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f",
+        "position": 100,
+        "rules": [{ "kind": "path", "compare": "prefix", "values": ["/api"] }],
+        "pools": [{ "pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a", "weight": 1 }]
+    }"#;
+
+    fn new_id() -> PolicyId {
+        PolicyId::generate()
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let virtual_service_id = fields.required("virtual_service_id", fields::id);
+        let position = fields.optional("position", 100, fields::number(0, 1_000_000));
+        let rules = fields.objects("rules", RULES_MAX, rule::read);
+        let rewrite = fields.nullable_object("rewrite", rewrite::read);
+        let pools = fields.objects("pools", POOLS_MAX, read::pool);
+        let redirect = fields.nullable_object("redirect", read::redirect);
+        let respond = fields.nullable_object("respond", read::respond);
+        let reject = fields.nullable_object("reject", read::reject);
+        let policy = Self {
+            virtual_service_id: virtual_service_id?,
+            position: position?,
+            rules: rules?,
+            rewrite: rewrite?,
+            pools: pools?,
+            redirect: redirect?,
+            respond: respond?,
+            reject: reject?,
+        };
+        policy.is_one_thing(fields).then_some(policy)
+    }
+}
+
+impl Policy {
+    /// Whether it does something, and does not end the search in two ways.
+    fn is_one_thing(&self, fields: &mut Fields<'_>) -> bool {
+        let ends = [
+            ("pools", !self.pools.is_empty()),
+            ("redirect", self.redirect.is_some()),
+            ("respond", self.respond.is_some()),
+            ("reject", self.reject.is_some()),
+        ];
+        let mut given = ends.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
+        match (given.next(), given.next()) {
+            (None, _) if self.rewrite.is_none() => {
+                let detail = "nothing to do: want pools, redirect, respond, reject or rewrite";
+                fields.fault("pools", Fault::new("required", detail));
+                false
+            }
+            (Some(one), Some(other)) => {
+                fields.fault(other, Fault::new("invalid", format!("not beside `{one}`")));
+                false
+            }
+            _ if !self.pools.is_empty() && self.pools.iter().all(|pool| pool.weight.get() == 0) => {
+                fields.fault("pools", Fault::new("invalid", "want a pool whose weight is not 0"));
+                false
+            }
+            _ => true,
+        }
+    }
+}

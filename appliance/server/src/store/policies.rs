@@ -1,0 +1,126 @@
+//! The table of policies.
+
+use lb_model::VirtualServiceId;
+use lb_model::desired::ServiceProtocol;
+use lb_model::policy::{Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::snapshot::L4Protocol;
+use sqlx::types::Json;
+use sqlx::{FromRow, SqliteConnection};
+
+use super::StoreError;
+use super::columns::{Text, Word};
+use super::list::{Filter, FilterKind};
+use super::table::{Faults, Place, Table, Values};
+use crate::domain::Policy;
+
+/// The most policies that one service has.
+const POLICIES_MAX: i64 = 1000;
+
+#[derive(FromRow)]
+pub(crate) struct PolicyRow {
+    virtual_service_id: Text<VirtualServiceId>,
+    position: u32,
+    #[sqlx(json)]
+    rules: Vec<Rule>,
+    #[sqlx(json(nullable))]
+    rewrite: Option<Rewrite>,
+    #[sqlx(json)]
+    pools: Vec<WeightedPool>,
+    #[sqlx(json(nullable))]
+    redirect: Option<Redirect>,
+    #[sqlx(json(nullable))]
+    respond: Option<Respond>,
+    #[sqlx(json(nullable))]
+    reject: Option<Reject>,
+}
+
+impl Table for Policy {
+    const TABLE: &'static str = "policies";
+    const COLUMNS: &'static str =
+        "virtual_service_id, position, rules, rewrite, pools, redirect, respond, reject";
+    const SELECT: &'static str = "t.virtual_service_id, t.position, t.rules, t.rewrite, t.pools, t.redirect,
+        t.respond, t.reject";
+    const READINESS: &'static str = "iif(t.enabled, 'ready', 'disabled')";
+    const SORTS: &'static [&'static str] = &["position"];
+    const FILTERS: &'static [Filter] = &[
+        Filter { key: "virtual_service_id", kind: FilterKind::Text, sql: "t.virtual_service_id = ?" },
+        Filter {
+            key: "pool_id",
+            kind: FilterKind::Text,
+            sql: "EXISTS (SELECT 1 FROM json_each(t.pools) p WHERE p.value ->> 'pool_id' = ?)",
+        },
+    ];
+
+    type Row = PolicyRow;
+
+    fn from_row(row: PolicyRow) -> Self {
+        let PolicyRow { virtual_service_id: Text(virtual_service_id), position, rules, rewrite, .. } = row;
+        let PolicyRow { pools, redirect, respond, reject, .. } = row;
+        Self { virtual_service_id, position, rules, rewrite, pools, redirect, respond, reject }
+    }
+
+    fn bind(&self, values: &mut Values<'_>) {
+        let Self { virtual_service_id, position, rules, rewrite, pools, redirect, respond, reject } = self;
+        values.push_bind(Text(*virtual_service_id)).push_bind(*position).push_bind(Json(rules.clone()));
+        values.push_bind(rewrite.clone().map(Json)).push_bind(Json(pools.clone()));
+        values.push_bind(redirect.clone().map(Json)).push_bind(respond.clone().map(Json));
+        values.push_bind(reject.map(Json));
+    }
+
+    async fn check(
+        &self,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let service = self.virtual_service_id;
+        let spoken: Option<Word<ServiceProtocol>> =
+            sqlx::query_scalar("SELECT protocol FROM virtual_services WHERE id = ?")
+                .bind(Text(service))
+                .fetch_optional(&mut *connection)
+                .await?;
+        let pointer = "/virtual_service_id";
+        match spoken {
+            None => faults.missing(pointer, format!("there is no virtual service {service}")),
+            Some(Word(ServiceProtocol::L4(_))) => {
+                faults.unfit(pointer, "only services of protocol http and https understand requests");
+            }
+            Some(Word(ServiceProtocol::L7(_))) => self.check_count(place, faults, connection).await?,
+        }
+        for (index, pool) in self.pools.iter().enumerate() {
+            let id = pool.pool_id;
+            let pointer = format!("/pools/{index}/pool_id");
+            let spoken: Option<Word<L4Protocol>> =
+                sqlx::query_scalar("SELECT protocol FROM pools WHERE id = ?")
+                    .bind(Text(id))
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            match spoken {
+                None => faults.missing(pointer, format!("there is no pool {id}")),
+                Some(Word(L4Protocol::Udp)) => faults.unfit(pointer, "the pool's members speak UDP"),
+                Some(Word(L4Protocol::Tcp)) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Policy {
+    async fn check_count(
+        &self,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let others: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM policies WHERE virtual_service_id = ? AND id <> ?")
+                .bind(Text(self.virtual_service_id))
+                .bind(Text(place.id))
+                .fetch_one(connection)
+                .await?;
+        if others >= POLICIES_MAX {
+            faults.unfit("/virtual_service_id", format!("a service has {POLICIES_MAX} policies at most"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What comes of a decision: pools that may serve the request, or an answer that nobody needs to be asked for.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, StatusCode, request::Parts};
+use lb_model::l7::Ending;
+use lb_model::policy::Redirect;
+
+use crate::balance::random;
+use crate::body::Body;
+use crate::forward::Answer;
+use crate::origin::Origin;
+use crate::policy::{Decision, End, authority, without_port};
+use crate::service::{Pool, Service};
+
+/// Who answers.
+pub(crate) enum Whom<'s> {
+    /// Members of the first of these pools that has one.
+    Pools(Vec<&'s Arc<Pool>>),
+    /// The configuration itself.
+    Nobody(Answer),
+}
+
+/// A request that is not served.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) ending: Ending,
+}
+
+impl Refused {
+    /// The request as it was rewritten is none.
+    fn malformed() -> Self {
+        Self { status: StatusCode::BAD_REQUEST, ending: Ending::BadRequest }
+    }
+}
+
+/// Changes the request as the policies say, and finds who answers it.
+pub(crate) fn follow<'s>(
+    decision: &Decision<'s>,
+    service: &'s Service,
+    origin: &Origin,
+    parts: &mut Parts,
+) -> Result<Whom<'s>, Refused> {
+    for changes in decision.changes() {
+        changes.change_request(parts).map_err(|_| Refused::malformed())?;
+    }
+    match decision.end() {
+        None => Ok(Whom::Pools(service.pool.iter().collect())),
+        Some(End::Pools(split)) => {
+            let pools = split.drawn(random()).filter_map(|place| service.routed.get(place));
+            Ok(Whom::Pools(pools.collect()))
+        }
+        Some(End::Redirect(redirect)) => {
+            let location = HeaderValue::try_from(location(redirect, origin, parts));
+            let location = location.map_err(|_| Refused::malformed())?;
+            let status = StatusCode::from_u16(redirect.code).unwrap_or(StatusCode::FOUND);
+            let mut answer = Answer::own(status);
+            answer.parts.headers.insert(LOCATION, location);
+            Ok(Whom::Nobody(answer))
+        }
+        Some(End::Respond { status, content_type, body }) => {
+            let mut answer = Answer::own(*status);
+            answer.parts.headers.insert(CONTENT_TYPE, content_type.clone());
+            answer.body = Body::Whole(body.clone());
+            Ok(Whom::Nobody(answer))
+        }
+        Some(End::Reject(status)) => {
+            let policy = decision.last();
+            tracing::debug!(service = %service.id, ?policy, "a policy refused a request");
+            Err(Refused { status: *status, ending: Ending::Rejected })
+        }
+    }
+}
+
+/// Where the client is sent: always whole, so that no path can be taken for a host.
+pub(crate) fn location(redirect: &Redirect, origin: &Origin, parts: &Parts) -> String {
+    let asked = authority(parts);
+    let here = origin.ends.service.to_string();
+    let asked = if asked.is_empty() { &here } else { asked };
+    let host = redirect.host.as_deref().unwrap_or_else(|| without_port(asked));
+    let own = origin.scheme.to_str().unwrap_or("http");
+    let scheme = redirect.scheme.map_or(own, |scheme| scheme.as_str());
+    let port = match (redirect.port, redirect.scheme) {
+        (Some(port), _) => Some(port.to_string()),
+        (None, Some(_)) => None,
+        (None, None) => {
+            asked.strip_prefix(without_port(asked)).and_then(|port| port.strip_prefix(':')).map(str::to_owned)
+        }
+    };
+    let usual = if scheme == "https" { "443" } else { "80" };
+    let port = port.filter(|port| port != usual && !port.is_empty());
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    let path = redirect.path.as_deref().unwrap_or_else(|| parts.uri.path());
+    let query = parts.uri.query().filter(|_| redirect.keep_query);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{path}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_model::policy::UriScheme;
+
+    use super::*;
+
+    fn sent(redirect: &Redirect, host: &str, target: &str) -> String {
+        let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 8080).into(), "http", None);
+        let (parts, ()) = http::Request::get(target).header("host", host).body(()).unwrap().into_parts();
+        location(redirect, &origin, &parts)
+    }
+
+    #[test]
+    fn what_a_redirect_does_not_say_stays_as_in_the_request() {
+        let same = Redirect { scheme: None, host: None, port: None, path: None, keep_query: true, code: 302 };
+        assert_eq!(sent(&same, "Shop.example:8080", "/a?b=c"), "http://Shop.example:8080/a?b=c");
+        assert_eq!(sent(&same, "[2001:db8::1]:8080", "/"), "http://[2001:db8::1]:8080/");
+        assert_eq!(sent(&same, "", "/"), "http://192.0.2.100:8080/");
+        let secure = Redirect { scheme: Some(UriScheme::Https), ..same.clone() };
+        assert_eq!(sent(&secure, "shop.example:8080", "/a?b"), "https://shop.example/a?b");
+        let elsewhere = Redirect {
+            host: Some("www.example".into()),
+            port: lb_model::L4Port::new(8443).ok(),
+            path: Some("/new".into()),
+            keep_query: false,
+            ..secure
+        };
+        assert_eq!(sent(&elsewhere, "shop.example", "/a?b"), "https://www.example:8443/new");
+        // Whoever follows it stays at the host that was asked for.
+        assert_eq!(sent(&same, "shop.example", "//evil.example/"), "http://shop.example//evil.example/");
+    }
+}

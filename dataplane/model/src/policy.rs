@@ -1,0 +1,215 @@
+//! What decides about a request at layer 7: policies, in their order, each with rules that it must fit and what is
+//! done with it then. They stand here as the operator wrote them, in the database and in the snapshot alike; the plane
+//! makes of them what it can decide by quickly.
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::Weight;
+use crate::{L4Port, PolicyId, PoolId};
+
+/// How large the program of a pattern may become, in bytes. Patterns match in linear time; this bounds the factor.
+pub const PATTERN_SIZE: usize = 256 << 10;
+
+/// What is done with requests that fit all rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Policy {
+    /// The policy.
+    pub id: PolicyId,
+    /// All of them must fit; without any, every request does.
+    pub rules: Vec<Rule>,
+    /// What is changed about the request and its answer.
+    pub rewrite: Option<Rewrite>,
+    /// Who may serve it instead of the service's pool. Of these four at most one is there, and with it the search ends;
+    /// without one it goes on with the next policy.
+    pub pools: Vec<WeightedPool>,
+    /// The client is sent elsewhere.
+    pub redirect: Option<Redirect>,
+    /// The client is answered without asking anybody.
+    pub respond: Option<Respond>,
+    /// The client is refused.
+    pub reject: Option<Reject>,
+}
+
+/// A question about a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What is looked at.
+    pub kind: Subject,
+    /// Which header, cookie or query parameter.
+    pub key: Option<String>,
+    /// How it is compared.
+    pub compare: Compare,
+    /// With what: one of them must fit.
+    pub values: Vec<String>,
+    /// Whether it fits where none of them does.
+    pub invert: bool,
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The name in the `Host` field, without a port, in lower case.
+    Host,
+    /// The path, with what can be written in several ways written in one.
+    Path,
+    /// A header field; of several lines each counts.
+    Header,
+    /// A cookie.
+    Cookie,
+    /// A parameter of the query, decoded.
+    Query,
+    /// The method.
+    Method,
+    /// The client's address.
+    Source,
+    /// The name that the client asked for when it began TLS.
+    Sni,
+}
+
+/// How a rule compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// It is the value.
+    Exact,
+    /// It begins with the value; of a path, with whole segments.
+    Prefix,
+    /// It ends with the value.
+    Suffix,
+    /// The value stands somewhere in it.
+    Contains,
+    /// The value is a pattern that matches somewhere in it.
+    Regex,
+    /// It is there, whatever it is.
+    Present,
+    /// The value is a network that it belongs to.
+    Network,
+}
+
+/// A pool, and its share beside the others'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedPool {
+    /// The pool.
+    pub pool_id: PoolId,
+    /// Its share.
+    pub weight: Weight,
+}
+
+/// What is changed about a request before a member sees it, and about the answer before the client does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    /// Another path.
+    pub path: Option<PathRewrite>,
+    /// Another `Host`.
+    pub host: Option<String>,
+    /// Changes of the request's header.
+    pub request_headers: Vec<HeaderChange>,
+    /// Changes of the answer's header, also of one that no member gave.
+    pub response_headers: Vec<HeaderChange>,
+}
+
+/// How a path becomes another; one that does not fit stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathRewrite {
+    /// `prefix` or `regex`.
+    pub compare: Compare,
+    /// What is replaced.
+    pub from: String,
+    /// By what; of a pattern, `$1` is its first group.
+    pub to: String,
+}
+
+/// A change of one header field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderChange {
+    /// What is done.
+    pub change: HeaderVerb,
+    /// The field's name, in lower case.
+    pub name: String,
+    /// The value, unless it is removed.
+    pub value: Option<String>,
+}
+
+/// What is done to a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderVerb {
+    /// It has this value and no other.
+    Set,
+    /// It has this value beside others.
+    Add,
+    /// It is not there.
+    Remove,
+}
+
+/// Where a client is sent. What is not given stays as the request, rewritten, has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    /// `http` or `https`.
+    pub scheme: Option<UriScheme>,
+    /// A name or address.
+    pub host: Option<String>,
+    /// A port; without one, the scheme's own where the scheme is given.
+    pub port: Option<L4Port>,
+    /// A path.
+    pub path: Option<String>,
+    /// Whether the query goes along.
+    pub keep_query: bool,
+    /// 301, 302, 303, 307 or 308.
+    pub code: u16,
+}
+
+/// What stands before `://`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UriScheme {
+    /// Without TLS.
+    Http,
+    /// With it.
+    Https,
+}
+
+impl UriScheme {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// An answer that stands in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The status.
+    pub code: u16,
+    /// What the body is.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reject {
+    /// The status.
+    pub code: u16,
+}
+
+impl L7Policy {
+    /// The pools that it names.
+    pub fn pools(&self) -> impl Iterator<Item = PoolId> {
+        self.pools.iter().map(|pool| pool.pool_id)
+    }
+}
