@@ -402,6 +402,56 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List policys
+         * @description Filters but `q` are exact, and all are joined by AND.
+         */
+        get: operations["listPolicies"];
+        put?: never;
+        /**
+         * Create a policy
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a policy */
+        get: operations["readPolicy"];
+        /**
+         * Replace a policy
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replacePolicy"];
+        post?: never;
+        /** Delete a policy */
+        delete: operations["deletePolicy"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a policy
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchPolicy"];
+        trace?: never;
+    };
     "/api/v1/pools": {
         parameters: {
             query?: never;
@@ -1601,6 +1651,13 @@ export interface components {
          * @example 200-399
          */
         CodeRange: string;
+        /**
+         * @description How a rule compares: `prefix` of a path means whole segments (`/api` fits `/api/v1` and not `/apix`); `regex` matches anywhere
+         *     unless `^` and `$` say otherwise, in linear time; `present` is for `header`, `cookie` and `query`, `network` for `source`.
+         * @example prefix
+         * @enum {string}
+         */
+        Compare: "exact" | "prefix" | "suffix" | "contains" | "regex" | "present" | "network";
         /** @description How far the last change has come at one process. */
         Condition: {
             /**
@@ -1848,11 +1905,32 @@ export interface components {
              */
             service?: string;
         };
+        /** @description A change of one header field. */
+        HeaderChange: {
+            /** @description `set` gives it this value and no other, `add` one more, `remove` takes it off. */
+            change: components["schemas"]["HeaderVerb"];
+            /**
+             * @description The field. Not those by which the proxy frames and passes on messages.
+             * @example x-shop
+             */
+            name: string;
+            /**
+             * @description The value; null for `remove`.
+             * @example yes
+             */
+            value?: string | null;
+        };
         /**
          * @description A header: `Name: value`.
          * @example X-Probe: penstock
          */
         HeaderLine: string;
+        /**
+         * @description What is done to a header field.
+         * @example set
+         * @enum {string}
+         */
+        HeaderVerb: "set" | "add" | "remove";
         /** @description Whether the management answers. */
         Health: {
             /**
@@ -2657,10 +2735,263 @@ export interface components {
             new_password: string;
         };
         /**
+         * @description How a path is compared that is rewritten.
+         * @example prefix
+         * @enum {string}
+         */
+        PathCompare: "prefix" | "regex";
+        /** @description How a path becomes another; one that does not fit stays as it is. */
+        PathRewrite: {
+            /**
+             * @description `prefix` replaces whole segments at the beginning, `regex` what the pattern matches first.
+             * @default prefix
+             */
+            compare: components["schemas"]["PathCompare"];
+            /**
+             * @description What is replaced.
+             * @example /api
+             */
+            from: string;
+            /**
+             * @description By what; for `regex`, `$1` is the first group.
+             * @example /v2
+             */
+            to: string;
+        };
+        /**
          * @description What a route needs.
          * @enum {string}
          */
         Permission: "balancing:read" | "balancing:write" | "accounts:read" | "accounts:write" | "audit:read" | "system:read" | "system:write";
+        PolicyList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["PolicyView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /**
+         * @description What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
+         *     their positions, of equal ones the older first; the first that fits and has `pools`, `redirect`, `respond` or `reject` is the last.
+         *     Where none is, the service's pool serves the request.
+         */
+        PolicyPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            virtual_service_id?: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Its place among the service's policies: lower ones are asked first.
+             * @default 100
+             * @example 100
+             */
+            position?: number;
+            /**
+             * @description What a request must fit: all of them. Without any, every request fits.
+             * @default []
+             */
+            rules?: components["schemas"]["PolicyRule"][];
+            rewrite?: components["schemas"]["Rewrite"] | null;
+            /**
+             * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
+             * @default []
+             */
+            pools?: components["schemas"]["WeightedPool"][];
+            redirect?: components["schemas"]["Redirect"] | null;
+            respond?: components["schemas"]["Respond"] | null;
+            reject?: components["schemas"]["Reject"] | null;
+        };
+        /** @description A question about a request. */
+        PolicyRule: {
+            /** @description What is looked at. */
+            kind: components["schemas"]["Subject"];
+            /**
+             * @description Which header, cookie or query parameter; null for the others.
+             * @example x-version
+             */
+            key?: string | null;
+            compare?: components["schemas"]["Compare"] | null;
+            /**
+             * @description With what: one of them must fit.
+             * @default []
+             */
+            values: components["schemas"]["RuleValue"][];
+            /**
+             * @description Whether it fits where none of them does.
+             * @default false
+             */
+            invert: boolean;
+        };
+        /**
+         * @description What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
+         *     their positions, of equal ones the older first; the first that fits and has `pools`, `redirect`, `respond` or `reject` is the last.
+         *     Where none is, the service's pool serves the request.
+         */
+        PolicySpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            virtual_service_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Its place among the service's policies: lower ones are asked first.
+             * @default 100
+             * @example 100
+             */
+            position?: number;
+            /**
+             * @description What a request must fit: all of them. Without any, every request fits.
+             * @default []
+             */
+            rules?: components["schemas"]["PolicyRule"][];
+            rewrite?: components["schemas"]["Rewrite"] | null;
+            /**
+             * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
+             * @default []
+             */
+            pools?: components["schemas"]["WeightedPool"][];
+            redirect?: components["schemas"]["Redirect"] | null;
+            respond?: components["schemas"]["Respond"] | null;
+            reject?: components["schemas"]["Reject"] | null;
+        };
+        /** @description What is shown of a kind that has nothing of its own to show. */
+        PolicyView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            virtual_service_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Its place among the service's policies: lower ones are asked first.
+             * @default 100
+             * @example 100
+             */
+            position: number;
+            /**
+             * @description What a request must fit: all of them. Without any, every request fits.
+             * @default []
+             */
+            rules: components["schemas"]["PolicyRule"][];
+            rewrite: components["schemas"]["Rewrite"] | null;
+            /**
+             * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
+             * @default []
+             */
+            pools: components["schemas"]["WeightedPool"][];
+            redirect: components["schemas"]["Redirect"] | null;
+            respond: components["schemas"]["Respond"] | null;
+            reject: components["schemas"]["Reject"] | null;
+        };
         PoolList: {
             /** @description What is on this page. */
             items: components["schemas"]["PoolView"][];
@@ -3079,6 +3410,38 @@ export interface components {
             /** @description What each member was given. */
             members: components["schemas"]["ProxyMemberStats"][];
         };
+        /** @description Where a client is sent. */
+        Redirect: {
+            scheme?: components["schemas"]["UriScheme"] | null;
+            /**
+             * @description A name or address.
+             * @example www.shop.example
+             */
+            host?: string | null;
+            /**
+             * Format: int32
+             * @description A port; with a scheme and without a port it is the scheme's own.
+             * @example 8443
+             */
+            port?: number | null;
+            /**
+             * @description A path.
+             * @example /new
+             */
+            path?: string | null;
+            /**
+             * @description Whether the query goes along.
+             * @default true
+             */
+            keep_query: boolean;
+            /**
+             * Format: int32
+             * @description 301, 302, 303, 307 or 308.
+             * @default 302
+             * @example 308
+             */
+            code: number;
+        };
         /** @description What exchanges for other tokens. */
         Refresh: {
             /**
@@ -3087,12 +3450,44 @@ export interface components {
              */
             refresh_token: string;
         };
+        /** @description A refusal. */
+        Reject: {
+            /**
+             * Format: int32
+             * @description The status.
+             * @default 403
+             * @example 403
+             */
+            code: number;
+        };
         /**
          * @description A role in a replication.
          * @example primary
          * @enum {string}
          */
         ReplicationRole: "any" | "primary" | "replica";
+        /** @description An answer that stands here. */
+        Respond: {
+            /**
+             * Format: int32
+             * @description The status.
+             * @default 200
+             * @example 503
+             */
+            code: number;
+            /**
+             * @description What the body is.
+             * @default text/plain
+             * @example text/html; charset=utf-8
+             */
+            content_type: string;
+            /**
+             * @description The body, at most 64 KiB.
+             * @default
+             * @example <h1>Back at noon</h1>
+             */
+            body: string;
+        };
         /** @description A revision with what it changed. */
         Revision: {
             /**
@@ -3184,6 +3579,25 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
+        /** @description What is changed about a request before a member sees it, and about the answer before the client does. */
+        Rewrite: {
+            path?: components["schemas"]["PathRewrite"] | null;
+            /**
+             * @description Another name in `Host`.
+             * @example inner.example
+             */
+            host?: string | null;
+            /**
+             * @description Changes of the request's header.
+             * @default []
+             */
+            request_headers: components["schemas"]["HeaderChange"][];
+            /**
+             * @description Changes of the answer's header, also of one that no member gave.
+             * @default []
+             */
+            response_headers: components["schemas"]["HeaderChange"][];
+        };
         /**
          * @description What a user may do.
          * @enum {string}
@@ -3213,6 +3627,11 @@ export interface components {
              */
             lag_max_s?: number | null;
         };
+        /**
+         * @description What a rule compares with: a text, a regular expression, a network. Names are compared in lower case.
+         * @example /api
+         */
+        RuleValue: string;
         /** @description How a service ends TLS. */
         ServiceTls: {
             /** @description The certificates to show: by the name that the client asks for, and the first one where no name fits. */
@@ -3366,6 +3785,14 @@ export interface components {
             /** @description The other processes. */
             processes: components["schemas"]["Processes"];
         };
+        /**
+         * @description What a rule looks at: `host` is the name that the client asks for, without a port; `path` is compared as if what can be written in
+         *     several ways (`%61`, `//`, `/./`, `/../`) was written in one; of a `header` with several lines each counts; `query` is a parameter,
+         *     decoded; `source` is the client's address; `sni` the name that it asked for when it began TLS.
+         * @example path
+         * @enum {string}
+         */
+        Subject: "host" | "path" | "header" | "cookie" | "query" | "method" | "source" | "sni";
         /** @description The machine's slots, and what becomes of an update. */
         System: {
             /** @description The two places for a release; none if the appliance was not started from its image. */
@@ -3628,6 +4055,12 @@ export interface components {
          * @enum {string}
          */
         UpdateState: "none" | "installing" | "installed" | "failed";
+        /**
+         * @description What stands before `://`.
+         * @example https
+         * @enum {string}
+         */
+        UriScheme: "http" | "https";
         UserList: {
             /** @description What is on this page. */
             items: components["schemas"]["UserView"][];
@@ -4164,6 +4597,18 @@ export interface components {
              */
             denied_cidrs: components["schemas"]["Cidr"][];
             tls: components["schemas"]["ServiceTls"] | null;
+        };
+        /** @description A pool, and its share beside the others'. */
+        WeightedPool: {
+            /** @description The pool. */
+            pool_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Its share of the requests.
+             * @default 1
+             * @example 9
+             */
+            weight: number;
         };
     };
     responses: {
@@ -5760,6 +6205,341 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    listPolicies: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, `position`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
+                /** @description Those with this `virtual_service_id`. */
+                virtual_service_id?: string;
+                /** @description Those with this `pool_id`. */
+                pool_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    createPolicy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop-api",
+                 *       "pools": [
+                 *         {
+                 *           "pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a",
+                 *           "weight": 1
+                 *         }
+                 *       ],
+                 *       "position": 100,
+                 *       "rules": [
+                 *         {
+                 *           "compare": "prefix",
+                 *           "kind": "path",
+                 *           "values": [
+                 *             "/api"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "virtual_service_id": "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicySpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readPolicy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    replacePolicy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop-api",
+                 *       "pools": [
+                 *         {
+                 *           "pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a",
+                 *           "weight": 1
+                 *         }
+                 *       ],
+                 *       "position": 100,
+                 *       "rules": [
+                 *         {
+                 *           "compare": "prefix",
+                 *           "kind": "path",
+                 *           "values": [
+                 *             "/api"
+                 *           ]
+                 *         }
+                 *       ],
+                 *       "virtual_service_id": "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicySpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    deletePolicy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    patchPolicy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["PolicyPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
         };
     };
