@@ -155,3 +155,9 @@ impl Reply {
         Ok(self)
     }
 }
+
+/// The first of the month a year after `now` (RFC 3339): ahead by 11 to 12 months.
+pub fn in_a_year(now: &str) -> String {
+    let year: u32 = now.get(..4).and_then(|year| year.parse().ok()).unwrap_or_default();
+    format!("{}{}-01T00:00:00Z", year + 1, now.get(4..7).unwrap_or("-01"))
+}

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-pub use api::{Api, Reply};
+pub use api::{Api, Reply, in_a_year};
 pub use appliance::Appliance;
 pub use certificate::Certificate;
 pub use members::{BIG_BYTES, Member};

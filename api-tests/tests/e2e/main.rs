@@ -13,6 +13,7 @@ mod proxy;
 mod restarts;
 mod scheduling;
 mod stage;
+mod stats;
 mod tls;
 mod udp;
 mod workers;

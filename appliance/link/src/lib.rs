@@ -22,8 +22,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// Messages are small; what is not goes into a memory file.
-const MAX_MESSAGE: usize = 16 << 20;
+/// Messages are small; what is not goes into a memory file. The largest is a plane's status: some 200 bytes for each
+/// member of each service.
+const MAX_MESSAGE: usize = 64 << 20;
 
 /// Why a message could not be passed.
 #[derive(Debug, Error)]
@@ -113,6 +114,12 @@ impl Link {
         let socket = UnixStream::connect(path)
             .map_err(|source| LinkError::Connect { path: path.to_owned(), source })?;
         Ok(Self { socket })
+    }
+
+    /// The number of the peer's process on this machine (`SO_PEERCRED`): of a server, of whoever began to listen.
+    pub fn peer(&self) -> Option<u32> {
+        let credentials = rustix::net::sockopt::socket_peercred(&self.socket).ok()?;
+        u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
     }
 
     /// Gives up on a peer that is silent for longer than `limit`.

@@ -14,6 +14,7 @@ mod probe;
 mod reconcile;
 mod serve;
 mod signin;
+mod stats;
 mod store;
 mod tls;
 mod unconfirmed;
@@ -36,6 +37,7 @@ use api::App;
 use peer::{Peer, Unwatched};
 use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
+use stats::{History, Sampler};
 use store::Store;
 
 /// The management process of a Penstock appliance.
@@ -118,8 +120,17 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
     let health = probe::start(store.clone(), events.clone()).await?;
     let reconciler = Reconciler::start(store.clone(), wake, events, health.health(), &sockets)?;
+    let history = History::open(&config.state_dir.join("stats.db")).await;
+    let sampler = Sampler::new(
+        history.clone(),
+        reconciler.l4(),
+        reconciler.l7(),
+        reconciler.observation(),
+        health.clone(),
+    );
     let app = App {
         store: store.clone(),
+        history: history.clone(),
         sign_in: Arc::new(sign_in),
         observed: reconciler.observation(),
         l4: reconciler.l4(),
@@ -130,6 +141,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         health,
     };
     let reconciling = tokio::spawn(reconciler.run());
+    let measuring = tokio::spawn(sampler.run());
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
 
     // Who starts this process waits for this line.
@@ -144,6 +156,8 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     .await;
     reconciling.abort();
     unconfirmed.abort();
+    measuring.abort();
+    history.close().await;
     writing.abort();
     store.close().await;
     Ok(())

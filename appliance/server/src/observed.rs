@@ -65,6 +65,8 @@ pub(crate) struct Failure {
 pub(crate) struct ProcessState {
     /// Its version, while it is connected.
     pub(crate) version: Option<String>,
+    /// Its number on this machine, while it is connected.
+    pub(crate) pid: Option<u32>,
     /// What it acknowledged since it was connected.
     pub(crate) acknowledged: Option<Generation>,
     /// What it says it works by.
@@ -92,8 +94,8 @@ impl ProcessState {
     }
 
     /// It answers, and has acknowledged nothing yet.
-    pub(crate) fn connected(&mut self, version: String) {
-        *self = Self { version: Some(version), generation: self.generation, ..Self::default() };
+    pub(crate) fn connected(&mut self, version: String, pid: Option<u32>) {
+        *self = Self { version: Some(version), pid, generation: self.generation, ..Self::default() };
     }
 
     /// It does not answer.

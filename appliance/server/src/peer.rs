@@ -131,7 +131,7 @@ pub(crate) enum PeerError {
 /// Who is told what becomes of the connection. Called on the connection's thread.
 pub(crate) trait Watcher<C: Contract>: Send + 'static {
     /// The peer is there, and knows nothing of what an earlier one was told.
-    fn connected(&self, version: String);
+    fn connected(&self, version: String, pid: Option<u32>);
     /// The peer is gone, or still not there.
     fn lost(&self, error: &PeerError);
     /// The peer answered the question for its status.
@@ -143,7 +143,7 @@ pub(crate) trait Watcher<C: Contract>: Send + 'static {
 pub(crate) struct Unwatched;
 
 impl<C: Contract> Watcher<C> for Unwatched {
-    fn connected(&self, _version: String) {}
+    fn connected(&self, _version: String, _pid: Option<u32>) {}
     fn lost(&self, _error: &PeerError) {}
     fn status(&self, _answer: C::Answer) {}
 }
@@ -205,7 +205,7 @@ impl<C: Contract, W: Watcher<C>> Keeper<C, W> {
             let lost = match self.connect() {
                 Ok((link, hello)) => {
                     pause = shortest;
-                    self.watcher.connected(hello.version);
+                    self.watcher.connected(hello.version, link.peer());
                     self.serve(link)
                 }
                 Err(error) => Ok(error),

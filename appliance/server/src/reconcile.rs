@@ -282,9 +282,14 @@ struct Watch {
 }
 
 impl Watch {
-    fn connected<C: Contract>(&self, version: String, process: impl Fn(&mut Observed) -> &mut ProcessState) {
+    fn connected<C: Contract>(
+        &self,
+        version: String,
+        pid: Option<u32>,
+        process: impl Fn(&mut Observed) -> &mut ProcessState,
+    ) {
         let event = NewEvent::info("process.connected", format!("{} {version} is connected", C::PROCESS));
-        self.observed.send_modify(|observed| process(observed).connected(version));
+        self.observed.send_modify(|observed| process(observed).connected(version, pid));
         self.events.append(event);
         self.wake.notify_one();
     }
@@ -331,8 +336,8 @@ impl Observable for L7 {
 }
 
 impl<P: Observable> Watcher<P> for Watch {
-    fn connected(&self, version: String) {
-        self.connected::<P>(version, |observed| &mut P::state_mut(observed).process);
+    fn connected(&self, version: String, pid: Option<u32>) {
+        self.connected::<P>(version, pid, |observed| &mut P::state_mut(observed).process);
     }
 
     fn lost(&self, error: &PeerError) {
@@ -354,8 +359,8 @@ impl<P: Observable> Watcher<P> for Watch {
 }
 
 impl Watcher<Host> for Watch {
-    fn connected(&self, version: String) {
-        self.connected::<Host>(version, |observed| &mut observed.host);
+    fn connected(&self, version: String, pid: Option<u32>) {
+        self.connected::<Host>(version, pid, |observed| &mut observed.host);
     }
 
     fn lost(&self, error: &PeerError) {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use lb_engine::counters::{Counter, WorkerCounters};
 use lb_engine::network::Network;
 use lb_engine::tables::{Planner, TablesError};
 use lb_model::MemberId;
-use lb_model::contract::{BackendStatus, L4Status, PortStatus};
+use lb_model::contract::{BackendStatus, L4Status, PortStatus, WorkerStatus};
 use lb_model::counters::{Accounting, BackendCounters};
 use lb_model::snapshot::{Generation, HealthDelta, L4Service, L4Snapshot, Standing};
 use serde::Serialize;
@@ -195,11 +196,12 @@ impl Control {
     pub(crate) fn status(&self) -> L4Status {
         let state = self.state();
         let mut accounting = Accounting::default();
-        let mut flows = 0;
         for worker in &self.shared.workers {
             worker.counters.add_to(&mut accounting);
-            flows += worker.counters.flows.get();
         }
+        let workers: Vec<_> =
+            self.shared.workers.iter().map(|worker| worker_status(&worker.counters)).collect();
+        let flows = workers.iter().map(|worker| worker.flows).sum();
         let ports =
             state.ports.iter().enumerate().map(|(at, port)| self.port_status(&state, at, port)).collect();
         let backends = state.slots.iter().map(|(at, slot)| self.backend_status(*at, slot)).collect();
@@ -207,6 +209,7 @@ impl Control {
             generation: state.snapshot.generation,
             ports,
             accounting,
+            workers,
             flows,
             flows_attached: self.flows_attached,
             backends,
@@ -282,6 +285,17 @@ impl State {
     /// All changes since the publication, as one.
     fn health_since(&self) -> HealthDelta {
         HealthDelta { generation: self.snapshot.generation, members: self.health.values().copied().collect() }
+    }
+}
+
+/// What one worker counted.
+fn worker_status(counters: &WorkerCounters) -> WorkerStatus {
+    let dropped = counters.drops.iter().map(Counter::get).sum();
+    WorkerStatus {
+        received: counters.received.get(),
+        sent: counters.sent.get(),
+        dropped,
+        flows: counters.flows.get(),
     }
 }
 

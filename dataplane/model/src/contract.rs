@@ -102,12 +102,28 @@ pub struct L4Status {
     pub ports: Vec<PortStatus>,
     /// Where every frame went, summed over the workers.
     pub accounting: Accounting,
+    /// What each worker counted, in the order of the cores.
+    #[serde(default)]
+    pub workers: Vec<WorkerStatus>,
     /// Flows that are held now.
     pub flows: u64,
     /// Flows that were found in the flow file when the process started.
     pub flows_attached: u64,
     /// What each backend was given, summed over the workers.
     pub backends: Vec<BackendStatus>,
+}
+
+/// What one worker counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Frames taken from the ports.
+    pub received: u64,
+    /// Frames given to the ports.
+    pub sent: u64,
+    /// Frames dropped, for whatever reason.
+    pub dropped: u64,
+    /// Flows that it holds now.
+    pub flows: u64,
 }
 
 /// The state of the layer-7 plane.

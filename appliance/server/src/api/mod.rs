@@ -15,10 +15,12 @@ mod docs;
 mod error;
 mod etag;
 mod events;
+mod history;
 mod json;
 mod list;
 mod log;
 mod members;
+mod metrics;
 mod monitors;
 mod openapi;
 mod policies;
@@ -50,6 +52,7 @@ use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
 use crate::probe::Board;
 use crate::signin::SignIn;
+use crate::stats::History;
 use crate::store::Store;
 use describe::Description;
 use error::Problem;
@@ -72,6 +75,7 @@ pub(crate) struct App {
     pub(crate) update_file: Arc<Path>,
     pub(crate) updating: Arc<Mutex<()>>,
     pub(crate) health: Board,
+    pub(crate) history: History,
 }
 
 /// Who may call a route.
@@ -154,6 +158,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(events::routes());
     routes.extend(audit::routes());
     routes.extend(status::routes());
+    routes.extend(history::routes());
+    routes.extend(metrics::routes());
     routes.extend(system::routes());
     routes.extend(docs::routes());
     routes

@@ -20,6 +20,7 @@ use super::auth::{Claim, Credentials, Refresh, Session};
 use super::config::{AppliedView, Configuration};
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
+use super::history::StatsHistory;
 use super::resource::Resource;
 use super::revisions::RevisionView;
 use super::session::{CurrentSession, PasswordChange, SessionEntryList};
@@ -152,6 +153,7 @@ fn schemas() -> Vec<Named> {
     with_parts::<CurrentSession>(&mut schemas);
     with_parts::<Status>(&mut schemas);
     with_parts::<Stats>(&mut schemas);
+    with_parts::<StatsHistory>(&mut schemas);
     with_parts::<Health>(&mut schemas);
     with_parts::<System>(&mut schemas);
     schemas

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lb_model::contract::{BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus};
+use lb_model::contract::{
+    BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus, WorkerStatus,
+};
 use lb_model::counters::{Accounting, BackendCounters};
 use lb_model::l7::{L7MemberCounters, L7ServiceCounters};
 use serde::Serialize;
@@ -20,6 +22,9 @@ pub(super) struct Stats {
     #[schema(max_items = 256)]
     ports: Vec<PortStats>,
     accounting: FrameStats,
+    /// What each of its workers counted.
+    #[schema(max_items = 1024)]
+    workers: Vec<WorkerStats>,
     /// Connections that are held now.
     #[schema(minimum = 0)]
     flows: u64,
@@ -142,6 +147,23 @@ pub(super) struct FrameStats {
     drops: BTreeMap<String, u64>,
 }
 
+/// What a worker of the layer-4 plane counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WorkerStats {
+    /// Frames taken from the ports.
+    #[schema(minimum = 0)]
+    received: u64,
+    /// Frames given to the ports.
+    #[schema(minimum = 0)]
+    sent: u64,
+    /// Frames dropped, for whatever reason.
+    #[schema(minimum = 0)]
+    dropped: u64,
+    /// Connections that it holds now.
+    #[schema(minimum = 0)]
+    flows: u64,
+}
+
 /// What a member was given by a service, and gave back.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MemberStats {
@@ -174,11 +196,12 @@ pub(super) struct MemberStats {
 impl Stats {
     /// What both planes say.
     pub(super) fn new(l4: L4Status, l7: Option<L7Status>) -> Self {
-        let L4Status { generation, ports, accounting, flows, flows_attached, backends } = l4;
+        let L4Status { generation, ports, accounting, workers, flows, flows_attached, backends } = l4;
         Self {
             generation: generation.0,
             ports: ports.into_iter().map(PortStats::from).collect(),
             accounting: accounting.into(),
+            workers: workers.into_iter().map(WorkerStats::from).collect(),
             flows,
             flows_attached,
             backends: backends.into_iter().map(MemberStats::from).collect(),
@@ -250,6 +273,12 @@ impl From<Accounting> for FrameStats {
     fn from(accounting: Accounting) -> Self {
         let Accounting { received, from_twin, originated, sent, punted, consumed, held, drops } = accounting;
         Self { received, from_twin, originated, sent, punted, consumed, held, drops }
+    }
+}
+
+impl From<WorkerStatus> for WorkerStats {
+    fn from(WorkerStatus { received, sent, dropped, flows }: WorkerStatus) -> Self {
+        Self { received, sent, dropped, flows }
     }
 }
 

@@ -21,7 +21,7 @@ use crate::peer::{Peer, Plane};
 const TAG: &str = "status";
 
 /// Numbers younger than this are shown again instead of asking for new ones.
-const FRESH: Duration = Duration::from_millis(200);
+pub(super) const FRESH: Duration = Duration::from_millis(200);
 
 /// How the appliance is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,7 +80,7 @@ pub(super) struct Process {
 impl From<&ProcessState> for Process {
     fn from(state: &ProcessState) -> Self {
         let connected = state.is_connected();
-        let ProcessState { version, acknowledged: _, generation, error } = state.clone();
+        let ProcessState { version, pid: _, acknowledged: _, generation, error } = state.clone();
         Self { connected, version, generation: generation.0, error }
     }
 }
@@ -113,7 +113,10 @@ async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
 }
 
 /// A plane's status, asked for unless there is a recent one.
-async fn numbers<P: Plane>(peer: &Peer<P>, recent: Option<P::Status>) -> Result<P::Status, Problem> {
+pub(super) async fn numbers<P: Plane>(
+    peer: &Peer<P>,
+    recent: Option<P::Status>,
+) -> Result<P::Status, Problem> {
     if let Some(status) = recent {
         return Ok(status);
     }

@@ -119,6 +119,26 @@ pub(super) struct Turn {
     pub(super) reason: Option<String>,
 }
 
+/// How everything is at one moment, for the statistics.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// The pool that serves each service.
+    pub(crate) pool_of_service: HashMap<VirtualServiceId, PoolId>,
+    /// The pool of each member that would take connections.
+    pub(crate) pool_of_member: HashMap<MemberId, PoolId>,
+    /// How many members of each pool are how.
+    pub(crate) pools: Vec<(PoolId, Tally)>,
+    /// How each member that is watched is, and how long its last check took.
+    pub(crate) members: HashMap<MemberId, (Liveness, Option<u32>)>,
+}
+
+impl Survey {
+    /// The pool whose member serves a service: another one than the service's own where that has too few.
+    pub(crate) fn pool_of(&self, service: VirtualServiceId, member: MemberId) -> Option<PoolId> {
+        self.pool_of_member.get(&member).or_else(|| self.pool_of_service.get(&service)).copied()
+    }
+}
+
 impl Board {
     /// Nothing was seen yet.
     pub(crate) fn new() -> Self {
@@ -153,6 +173,25 @@ impl Board {
     /// Which resources are better or worse than when this was asked last.
     pub(super) fn turns(&self) -> Vec<Turn> {
         self.write().turns()
+    }
+
+    /// How everything is now.
+    pub(crate) fn survey(&self) -> Survey {
+        let seen = self.read();
+        let topology = &seen.topology;
+        let pools = topology.pools.keys().map(|pool| (*pool, seen.tally(*pool))).collect();
+        let services = topology.services.iter();
+        let takers = topology.pools.iter();
+        let took = |member: &MemberSeen| member.last().map(|result| result.took_ms);
+        let members = seen.members.iter().map(|(id, member)| (*id, (member.liveness, took(member))));
+        Survey {
+            pool_of_service: services.filter_map(|(service, pool)| Some((*service, (*pool)?))).collect(),
+            pool_of_member: takers
+                .flat_map(|(id, pool)| pool.takers.iter().map(move |member| (*member, *id)))
+                .collect(),
+            pools,
+            members: members.collect(),
+        }
     }
 
     /// Begins with what another process saw before.

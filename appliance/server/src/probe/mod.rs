@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use board::{Board, CheckResult, MemberSeen};
+pub(crate) use board::{Board, CheckResult, MemberSeen, Survey};
 use board::{CheckSeen, Resource, Turn};
 use judgement::{Judgement, Rule, warming_step, warmth};
 use kinds::Outcome;

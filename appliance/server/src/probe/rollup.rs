@@ -54,7 +54,8 @@ impl Default for PoolSeen {
 }
 
 impl Tally {
-    fn all(self) -> usize {
+    /// All of them.
+    pub(crate) fn all(self) -> usize {
         self.up + self.down + self.unknown + self.unwatched + self.draining
     }
 

@@ -21,6 +21,7 @@ mod list;
 mod log;
 mod members;
 mod monitors;
+mod names;
 mod policies;
 mod pools;
 mod revisions;
@@ -56,6 +57,7 @@ pub(crate) use list::{
     COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,
 };
 pub(crate) use log::{Log, LogQuery};
+pub(crate) use names::Names;
 pub(crate) use revisions::RevisionEntry;
 pub(crate) use sessions::{NewSession, Refreshed, SessionRow};
 pub(crate) use table::{Place, Table};
