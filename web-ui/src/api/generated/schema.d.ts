@@ -794,6 +794,39 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/stats/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was measured until now
+         * @description Values for a chart: one for each step of time, for each metric of each resource that is asked for. Counters are told as rates per second (or, with `aggregation=sum`, by how much they rose in the step), gauges as they were. Everything is measured every second and kept so for an hour, and in tens of seconds for a day; of a gauge that is the greatest of the ten. A range that begins more than an hour ago is told in steps of ten seconds or multiples. Members are measured of pools of which one is down and of the busiest, a thousand members at most. A restart of penstockd leaves a gap, whose values are null; a crash loses at most the last 30 seconds.
+         *
+         *     The metrics are:
+         *
+         *     - `virtual-services`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `answers_1xx`, `answers_2xx`, `answers_3xx`, `answers_4xx`, `answers_5xx`
+         *     - `pools`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `requests_open`, `members_up`, `members_down`
+         *     - `members`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `requests_open`, `up`, `check_ms`
+         *     - `ports`: `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `missed`, `errors`, `up`
+         *     - `workers`: `received`, `sent`, `dropped`, `flows`
+         *     - `drops`: `dropped`
+         *     - `processes`: `cpu_ms`, `memory_bytes`, `connected`
+         *     - `appliance`: `received`, `sent`, `punted`, `dropped`, `held`, `flows`
+         *
+         *     For a line that goes on, ask again with a short `range_s`; the values of whole steps do not change any more.
+         */
+        get: operations["readStatsHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/status": {
         parameters: {
             query?: never;
@@ -1148,6 +1181,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is collected by Prometheus and its like
+         * @description OpenMetrics text. What was counted since each process was started, by virtual service, pool, member, worker, port, drop reason and process; units are in the names. A plane that does not answer is left out, and `penstock_process_connected` says so. Collect it with an API token that has `balancing:read`.
+         */
+        get: operations["readMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -1182,6 +1235,11 @@ export interface components {
          * @example 192.0.2.10
          */
         Address: string;
+        /**
+         * @description What becomes of the samples between two points of a chart.
+         * @enum {string}
+         */
+        Aggregation: "avg" | "min" | "max" | "sum" | "last";
         /**
          * @description How a member is chosen for a new connection.
          *
@@ -2073,6 +2131,12 @@ export interface components {
              */
             duration_ms: number;
         };
+        /**
+         * Format: double
+         * @description A value of a chart; null where nothing was measured.
+         * @example 12.5
+         */
+        Measured: number | null;
         MemberList: {
             /** @description What is on this page. */
             items: components["schemas"]["MemberView"][];
@@ -2389,6 +2453,11 @@ export interface components {
             /** @description What each monitor of its pool saw. */
             checks: components["schemas"]["MonitorResults"][];
         };
+        /**
+         * @description Whether a number only rises.
+         * @enum {string}
+         */
+        MetricKind: "counter" | "gauge";
         MonitorList: {
             /** @description What is on this page. */
             items: components["schemas"]["MonitorView"][];
@@ -3745,6 +3814,8 @@ export interface components {
             /** @description Its network ports. */
             ports: components["schemas"]["PortStats"][];
             accounting: components["schemas"]["FrameStats"];
+            /** @description What each of its workers counted. */
+            workers: components["schemas"]["WorkerStats"][];
             /**
              * Format: int64
              * @description Connections that are held now.
@@ -3758,6 +3829,57 @@ export interface components {
             /** @description What each member was given, service by service. */
             backends: components["schemas"]["MemberStats"][];
             l7: components["schemas"]["ProxyStats"] | null;
+        };
+        /** @description What was measured in a part of time. */
+        StatsHistory: {
+            /**
+             * Format: date-time
+             * @description Where the first value begins.
+             * @example 2026-01-02T03:04:00Z
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description Where the last value ends.
+             * @example 2026-01-02T03:14:00Z
+             */
+            to: string;
+            /**
+             * Format: int64
+             * @description Seconds from each value to the next.
+             * @example 10
+             */
+            step_s: number;
+            /**
+             * Format: int64
+             * @description Seconds from each measurement to the next: 1 within the last hour, 10 before.
+             * @example 1
+             */
+            resolution_s: number;
+            aggregation: components["schemas"]["Aggregation"];
+            /** @description One for each metric of each one that was asked for. */
+            series: components["schemas"]["StatsSeries"][];
+        };
+        /** @description One metric of one resource. */
+        StatsSeries: {
+            /**
+             * @description Of which one: an identifier, or the name of a port, worker, drop reason or process; empty for the appliance.
+             * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            id: string;
+            /**
+             * @description What was measured.
+             * @example connections
+             */
+            metric: string;
+            kind: components["schemas"]["MetricKind"];
+            /**
+             * @description What one of it is. The values of a counter are so many per second, unless `aggregation` is `sum`.
+             * @example connections
+             */
+            unit: string;
+            /** @description The value at index i is of the step that begins at `from + i × step_s`; null where nothing was measured. */
+            values: components["schemas"]["Measured"][];
         };
         /** @description How the appliance is. */
         Status: {
@@ -4609,6 +4731,29 @@ export interface components {
              * @example 9
              */
             weight: number;
+        };
+        /** @description What a worker of the layer-4 plane counted. */
+        WorkerStats: {
+            /**
+             * Format: int64
+             * @description Frames taken from the ports.
+             */
+            received: number;
+            /**
+             * Format: int64
+             * @description Frames given to the ports.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description Frames dropped, for whatever reason.
+             */
+            dropped: number;
+            /**
+             * Format: int64
+             * @description Connections that it holds now.
+             */
+            flows: number;
         };
     };
     responses: {
@@ -7595,6 +7740,48 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    readStatsHistory: {
+        parameters: {
+            query: {
+                /**
+                 * @description What was measured.
+                 * @example virtual-services
+                 */
+                resource: "virtual-services" | "pools" | "members" | "ports" | "workers" | "drops" | "processes" | "appliance";
+                /** @description Which ones: give it several times for several. Required for virtual services, pools and members; of the others all come without it. */
+                id?: string[];
+                /** @description Which metrics: give it several times for several. All come without it. */
+                metric?: string[];
+                /** @description Where the range ends (RFC 3339); now without it. */
+                to?: string;
+                /** @description How long the range is, in seconds. */
+                range_s?: number;
+                /** @description Seconds from each value to the next. Without it there are about 300 values. */
+                step_s?: number;
+                /** @description What becomes of the measurements in a step. */
+                aggregation?: "avg" | "min" | "max" | "sum" | "last";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what was measured. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsHistory"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     readStatus: {
         parameters: {
             query?: never;
@@ -9042,6 +9229,29 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+            500: components["responses"]["Problem500"];
+        };
+    };
+    readMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The metrics. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
         };
     };
