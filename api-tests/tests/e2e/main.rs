@@ -15,6 +15,7 @@ mod scheduling;
 mod stage;
 mod stats;
 mod tls;
+mod tunnel;
 mod udp;
 mod workers;
 

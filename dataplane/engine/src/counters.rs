@@ -65,6 +65,8 @@ pub struct WorkerCounters {
     pub received: Counter,
     /// Frames taken from twins.
     pub from_twin: Counter,
+    /// Frames that were made here.
+    pub originated: Counter,
     /// Frames given to ports.
     pub sent: Counter,
     /// Frames given to the kernel.
@@ -88,6 +90,7 @@ impl Default for WorkerCounters {
         Self {
             received: Counter::default(),
             from_twin: Counter::default(),
+            originated: Counter::default(),
             sent: Counter::default(),
             punted: Counter::default(),
             held: Counter::default(),
@@ -111,6 +114,7 @@ impl WorkerCounters {
     pub fn add_to(&self, sum: &mut Accounting) {
         sum.received += self.received.get();
         sum.from_twin += self.from_twin.get();
+        sum.originated += self.originated.get();
         sum.sent += self.sent.get();
         sum.punted += self.punted.get();
         sum.held = (sum.held + self.held.get() + self.handed_over.get()).wrapping_sub(self.taken_over.get());

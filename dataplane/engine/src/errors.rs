@@ -103,7 +103,7 @@ fn store_address(frame: &mut [u8], at: usize, address: IpAddr) {
 }
 
 /// Makes the checksum at `at` right for the bytes from `begin` to `end`.
-fn sum_at(frame: &mut [u8], begin: usize, end: usize, at: usize) {
+pub(crate) fn sum_at(frame: &mut [u8], begin: usize, end: usize, at: usize) {
     store(frame, at, [0, 0]);
     let sum = frame.get(begin..end).map_or(0, |bytes| !checksum::fold(checksum::sum(bytes)));
     store(frame, at, sum.to_ne_bytes());
@@ -111,7 +111,7 @@ fn sum_at(frame: &mut [u8], begin: usize, end: usize, at: usize) {
 }
 
 /// Makes the checksum of the ICMP message right that begins at `payload` and ends with the packet.
-fn sum_message_v6(packet: &mut [u8], payload: usize) {
+pub(crate) fn sum_message_v6(packet: &mut [u8], payload: usize) {
     store(packet, payload + icmpv6::CHECKSUM, [0, 0]);
     let head = packet.get(eth::LEN..).and_then(<[u8]>::first_chunk);
     let (Some(head), Some(message)) = (head, packet.get(payload..)) else { return };

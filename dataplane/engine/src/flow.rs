@@ -85,6 +85,14 @@ pub struct Place {
     signature: u32,
 }
 
+impl Place {
+    /// Bits that are the same for all packets from one end of a flow, and that nobody outside can choose.
+    #[inline]
+    pub(crate) fn entropy(self) -> u32 {
+        self.signature
+    }
+}
+
 /// An entry and the direction it was found by; or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found(u32);

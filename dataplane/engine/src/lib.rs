@@ -14,6 +14,8 @@ mod ends;
 mod errors;
 pub mod flow;
 mod loads;
+mod mss;
+mod mtu;
 pub mod network;
 mod pick;
 pub mod pipeline;
@@ -22,6 +24,7 @@ mod rewrite;
 mod schedule;
 mod state;
 pub mod tables;
+mod tunnel;
 pub mod verdict;
 pub mod wire;
 

@@ -17,6 +17,10 @@ use crate::verdict::{Awaited, PortIndex};
 pub struct PortView {
     /// Its Ethernet address: what is sent to another one is not ours.
     pub mac: MacAddr,
+    /// The most bytes that an IP packet may have there.
+    pub mtu: u16,
+    /// The host's own addresses there, virtual IPs aside; packets that the plane wraps come from the first one.
+    pub addresses: Vec<IpAddr>,
     /// How checksums of packets received here are made right.
     pub checksum: ChecksumMode,
     /// What becomes of frames that are not ours.
@@ -67,6 +71,8 @@ pub struct NextHop {
     pub port: PortIndex,
     /// Whether the neighbour answered; if not, `address` is awaited.
     pub resolved: bool,
+    /// The most bytes that an IP packet may have there.
+    pub mtu: u16,
     /// The neighbour.
     pub address: IpAddr,
 }

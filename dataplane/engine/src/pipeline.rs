@@ -4,7 +4,9 @@
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
 mod ipv6;
+mod room;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lb_mem::{NOBODY, Wide};
@@ -25,7 +27,7 @@ use crate::state;
 use crate::tables::{Backend, Endpoint, Tables, digest};
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::ipv4::{self, Ipv4};
-use crate::wire::tcp::{self, Tcp};
+use crate::wire::tcp::{self, SYN, Tcp};
 use crate::wire::{ICMP, TCP, UDP, eth, icmp, udp};
 
 /// The most frames that are looked at together.
@@ -57,6 +59,19 @@ pub trait Burst {
     fn has_bad_checksum(&self, index: usize) -> bool;
     /// Brings the beginning of a frame near.
     fn prefetch(&self, index: usize);
+    /// Puts `count` bytes, whatever they are, before a frame. Says whether there was space for them.
+    fn prepend(&mut self, index: usize, count: usize) -> bool;
+    /// Takes away at the end what is longer than `len`.
+    fn truncate(&mut self, index: usize, len: usize);
+    /// Makes another frame, which leaves through a port when the burst is done: of `front` bytes, whatever they are, and a part of
+    /// one of the burst's. Nothing if there is no buffer.
+    fn originate(
+        &mut self,
+        index: usize,
+        part: Range<usize>,
+        front: usize,
+        to: PortIndex,
+    ) -> Option<&mut [u8]>;
 }
 
 /// One worker's engine: its flows and what its schedulers remember.
@@ -108,6 +123,7 @@ const NEVER_PLAIN: u8 = u8::MAX;
 struct Scene<'tables> {
     tables: &'tables Tables,
     now: u32,
+    port: PortIndex,
     mac: MacAddr,
     /// The same, as the first eight bytes of a frame are read.
     mac_word: u64,
@@ -202,7 +218,7 @@ impl Engine {
             if let Some(verdict) = verdicts[..count].get_mut(done) {
                 // Met on the way: a packet that begins, changes or misses a flow.
                 let packet = self.packets[done];
-                let forwarded = self.forward_slowly(&scene, burst.frame(done), &packet);
+                let forwarded = self.forward_slowly(&scene, burst, done, &packet);
                 *verdict = forwarded.map_or_else(|other| other, Verdict::Send);
                 done += 1;
             }
@@ -268,9 +284,8 @@ impl Engine {
                     if flow.conn.epoch == scene.tables.epoch
                         && state::is_plain(flow.conn.state, packet.flags) =>
                 {
-                    let from = packet.found.direction();
                     // Written in two ways on purpose: a verdict copied as a whole stalls on its own narrow stores.
-                    match pass(&self.counters, scene, burst.frame(index), packet, &mut flow, from) {
+                    match pass(&self.counters, scene, burst, index, packet, &mut flow) {
                         Ok(to) => *verdict = Verdict::Send(to),
                         Err(other) => *verdict = other,
                     }
@@ -284,15 +299,16 @@ impl Engine {
     /// For packets that begin, change or miss a flow.
     #[cold]
     #[inline(never)]
-    fn forward_slowly(
+    fn forward_slowly<B: Burst>(
         &mut self,
         scene: &Scene,
-        frame: &mut [u8],
+        burst: &mut B,
+        index: usize,
         packet: &Packet,
     ) -> Result<PortIndex, Verdict> {
-        let wide = packet.key.is_wide().then(|| ipv6::addresses(frame, packet));
+        let wide = packet.key.is_wide().then(|| ipv6::addresses(burst.frame(index), packet));
         if packet.stage == Stage::Error {
-            return self.forward_error(scene.tables, frame, packet, wide);
+            return self.forward_error(scene, burst, index, packet, wide);
         }
         let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
@@ -316,17 +332,22 @@ impl Engine {
                 self.loads.end(flow.conn.backend);
             }
         }
-        pass(&self.counters, scene, frame, packet, &mut flow, from)
+        if packet.flags & SYN != 0 && packet.key.transport() == TCP {
+            room::clamp_segments(scene, burst.frame(index), packet, &mut flow, from);
+        }
+        pass(&self.counters, scene, burst, index, &Packet { found, ..*packet }, &mut flow)
     }
 
     /// For ICMP errors about packets of flows.
-    fn forward_error(
+    fn forward_error<B: Burst>(
         &mut self,
-        tables: &Tables,
-        frame: &mut [u8],
+        scene: &Scene,
+        burst: &mut B,
+        index: usize,
         packet: &Packet,
         wide: Option<WideAddresses>,
     ) -> Result<PortIndex, Verdict> {
+        let tables = scene.tables;
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
         let Some(mut flow) = self.flows.flow(found) else {
             let Ends { source, destination } = packet.ends(wide.as_ref());
@@ -335,11 +356,19 @@ impl Engine {
         };
         backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         let from = found.direction();
-        if Mode::of(flow.conn) == Mode::Translated {
-            errors::translate(frame, usize::from(packet.payload), usize::from(packet.end), &flow, from);
+        let hop = next_hop(tables, &mut flow, from);
+        match Mode::of(flow.conn) {
+            Mode::Wrapped if from == Direction::FromClient => {
+                return room::wrap(scene, burst, index, packet, flow.conn.backend, hop);
+            }
+            Mode::Direct | Mode::Wrapped => {}
+            Mode::Translated => {
+                let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
+                errors::translate(burst.frame(index), payload, end, &flow, from);
+            }
         }
-        let hop = next_hop(tables, &mut flow, from)?;
-        hop.address_frame(frame);
+        let hop = hop?;
+        hop.address_frame(burst.frame(index));
         Ok(hop.port)
     }
 
@@ -443,7 +472,7 @@ impl<'tables> Scene<'tables> {
         let [a, b, c, d, e, f] = view.mac.0;
         let mac_word = u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]);
         let sums = view.checksum == ChecksumMode::Full;
-        Some(Self { tables, now, mac: view.mac, mac_word, sums, strangers })
+        Some(Self { tables, now, port, mac: view.mac, mac_word, sums, strangers })
     }
 }
 
@@ -628,14 +657,16 @@ fn is_orphan(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>) -> bool {
 
 /// Rewrites a packet of a flow and finds its next hop.
 #[inline]
-fn pass(
+fn pass<B: Burst>(
     counters: &WorkerCounters,
     scene: &Scene,
-    frame: &mut [u8],
+    burst: &mut B,
+    index: usize,
     packet: &Packet,
     flow: &mut Flow<'_>,
-    from: Direction,
 ) -> Result<PortIndex, Verdict> {
+    let from = packet.found.direction();
+    let hop = next_hop(scene.tables, flow, from);
     let (conn, way) = (&mut *flow.conn, from as usize);
     if conn.last_seen != scene.now {
         conn.last_seen = scene.now;
@@ -644,9 +675,18 @@ fn pass(
         cell.packets[way].add(1);
         cell.bytes[way].add(packet.bytes());
     }
+    let mode = Mode::of(conn);
+    if mode == Mode::Wrapped && from == Direction::FromClient {
+        return room::wrap(scene, burst, index, packet, conn.backend, hop);
+    }
+    let too_big = hop.is_ok_and(|hop| packet.bytes() > u64::from(hop.mtu));
+    let frame = burst.frame(index);
+    if too_big && room::may_not_be_cut(packet, frame) {
+        return Err(room::too_big_for(scene, burst, index, packet, hop?.mtu.into()));
+    }
     let onward = Onward::of(conn, from);
     match frame.first_chunk_mut::<USUAL_LEN>() {
-        _ if Mode::of(conn) == Mode::Direct => {}
+        _ if !mode.replies_return() => {}
         _ if let Some(wide) = flow.wide => {
             OnwardV6::of(conn, wide, from).write(frame, usize::from(packet.payload), packet.key.transport());
         }
@@ -657,8 +697,11 @@ fn pass(
     if scene.sums {
         sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), packet.key);
     }
-    let hop = next_hop(scene.tables, flow, from)?;
+    let hop = hop?;
     hop.address_frame(frame);
+    if too_big {
+        room::cut(burst, index, packet, hop)?;
+    }
     Ok(hop.port)
 }
 

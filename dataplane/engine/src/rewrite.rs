@@ -20,13 +20,25 @@ pub enum Mode {
     Translated = 0,
     /// They stay as they are: only where the frame goes is decided.
     Direct = 1,
+    /// From the client they are wrapped in others, and stay as they are within.
+    Wrapped = 2,
 }
 
 impl Mode {
     /// The mode of a flow.
     #[inline]
     pub(crate) fn of(conn: &Conn) -> Self {
-        if conn.mode == Self::Translated as u8 { Self::Translated } else { Self::Direct }
+        match conn.mode {
+            0 => Self::Translated,
+            1 => Self::Direct,
+            _ => Self::Wrapped,
+        }
+    }
+
+    /// Whether what members answer comes back through the appliance.
+    #[inline]
+    pub(crate) fn replies_return(self) -> bool {
+        self == Self::Translated
     }
 }
 
@@ -35,6 +47,7 @@ impl From<Forwarding> for Mode {
         match forwarding {
             Forwarding::Nat => Self::Translated,
             Forwarding::Dr => Self::Direct,
+            Forwarding::Tunnel => Self::Wrapped,
         }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Pa
         conn.flags |= if from == Direction::FromClient { FIN_OF_CLIENT } else { FIN_OF_MEMBER };
     }
     // Of a flow whose replies take another way only the client's half is seen.
-    let alone = Mode::of(conn) == Mode::Direct;
+    let alone = !Mode::of(conn).replies_return();
     let enough = if alone { FIN_OF_CLIENT } else { FIN_OF_BOTH };
     if conn.flags & enough == enough {
         return enter(conn, CLOSING, patience.closing);

@@ -10,8 +10,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lb_mem::NOBODY;
-use lb_model::snapshot::{Admission, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share};
-use lb_model::{MemberId, VirtualServiceId};
+use lb_model::snapshot::{
+    Admission, Forwarding, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share,
+};
+use lb_model::{MemberId, Tunnel, VirtualServiceId};
 use thiserror::Error;
 
 use crate::admission::Gate;
@@ -19,6 +21,7 @@ use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
+use crate::tunnel::{Family, Outer};
 use crate::verdict::{Awaited, PortIndex};
 
 /// How many virtual services the plane has room for.
@@ -43,6 +46,8 @@ pub struct Tables {
     pub(crate) schedules: Arc<Vec<Arc<Schedule>>>,
     configured: Arc<Configured>,
     pub(crate) next_hops: Vec<NextHop>,
+    /// What packets to a backend are wrapped in, by its slot.
+    outers: Vec<Option<Outer>>,
     locals: FastSet<IpAddr>,
     by_neighbour: FastMap<Awaited, u32>,
     routes: RouteTable,
@@ -58,6 +63,15 @@ pub struct Backend {
     pub(crate) mode: Mode,
     /// Where `limits` has its member's, or [`NOBODY`].
     limit: u32,
+}
+
+/// A backend that is reached by a tunnel.
+#[derive(Clone, Copy, Debug)]
+struct TunnelTo {
+    slot: u32,
+    member: IpAddr,
+    tunnel: Tunnel,
+    inner: Family,
 }
 
 /// How many connections a member or a service may have.
@@ -128,6 +142,9 @@ pub enum TablesError {
     /// Too many backends.
     #[error("{0} members are more than the {MAX_BACKENDS} that the plane has room for")]
     TooManyBackends(usize),
+    /// A tunnel of which it is not said what it is.
+    #[error("virtual service {0} is forwarded by a tunnel, and has none")]
+    NoTunnel(VirtualServiceId),
     /// Two services on one address and port.
     #[error("two virtual services on {address} port {port}")]
     Conflict {
@@ -154,6 +171,12 @@ impl Tables {
     #[inline]
     pub(crate) fn backend(&self, slot: u32) -> Option<&Backend> {
         self.configured.backends.get(slot as usize)
+    }
+
+    /// What packets to a backend are wrapped in; nothing without a way to it.
+    #[inline]
+    pub(crate) fn outer(&self, backend: u32) -> Option<&Outer> {
+        self.outers.get(backend as usize)?.as_ref()
     }
 
     /// The limit of a backend's member, if it has one.
@@ -194,6 +217,11 @@ impl Tables {
         Some(self.by_neighbour.get(&awaited).copied().ok_or(awaited))
     }
 
+    /// The most bytes that an IP packet may have at a port.
+    pub(crate) fn mtu(&self, port: PortIndex) -> u16 {
+        self.ports.get(usize::from(port.0)).map_or(u16::MAX, |view| view.mtu)
+    }
+
     /// Whether a next hop is the destination itself, and no router.
     pub(crate) fn is_neighbour(&self, next_hop: u32, destination: IpAddr) -> bool {
         self.next_hops.get(next_hop as usize).is_some_and(|hop| hop.address == destination)
@@ -224,6 +252,7 @@ pub struct Planner {
 struct Configured {
     generation: Generation,
     backends: Vec<Backend>,
+    tunnels: Vec<TunnelTo>,
     limits: Vec<Limit>,
     limit_of: FastMap<Limited, u32>,
     /// By slot of the service; none where everybody may and no limit is set.
@@ -324,6 +353,10 @@ impl Planner {
             .map_or(NOBODY, |most| next.limit(Limited::Member(backend.member), most, &[slot]));
         put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
+        if let Some(tunnel) = service.tunnel.filter(|_| mode == Mode::Wrapped) {
+            let inner = Family::of(service.address);
+            next.tunnels.push(TunnelTo { slot, member: backend.address, tunnel, inner });
+        }
         next.targets.insert(member.address);
         if service.forwarding.replies_return() {
             next.members.insert(member);
@@ -346,6 +379,7 @@ impl Planner {
             epoch: self.epoch,
             backends_since: self.backends_since,
             schedules: Arc::clone(&self.schedules),
+            outers: self.configured.outers(network, &routes),
             configured: Arc::clone(&self.configured),
             next_hops,
             locals: network.locals.iter().copied().collect(),
@@ -380,7 +414,8 @@ impl Planner {
             let mut macs = [0; 12];
             macs[..6].copy_from_slice(&mac.copied().unwrap_or_default().0);
             macs[6..].copy_from_slice(&view.mac.0);
-            let hop = NextHop { macs, port, resolved: mac.is_some(), address: awaited.address };
+            let (resolved, mtu) = (mac.is_some(), view.mtu);
+            let hop = NextHop { macs, port, resolved, mtu, address: awaited.address };
             put(&mut hops, slot, hop, NextHop::nobody);
         }
         if self.next_hops.end() {
@@ -400,6 +435,20 @@ impl Configured {
         });
         self.limits[at as usize].backends.extend(backends);
         at
+    }
+
+    /// What packets to each backend are wrapped in, as the network is now.
+    fn outers(&self, network: &Network, routes: &RouteTable) -> Vec<Option<Outer>> {
+        let mut outers = Vec::new();
+        for TunnelTo { slot, member, tunnel, inner } in &self.tunnels {
+            let port = routes.neighbour(*member).and_then(|(port, _)| network.ports.get(usize::from(port.0)));
+            let outer = port.and_then(|port| {
+                let mut own = port.addresses.iter().filter(|own| own.is_ipv4() == member.is_ipv4());
+                Outer::new(*tunnel, *own.next()?, *member, *inner, port.mac)
+            });
+            put(&mut outers, *slot, outer, || None);
+        }
+        outers
     }
 
     /// What a service with these backends asks of its clients.
@@ -462,7 +511,7 @@ fn seed(backend: &L4Backend) -> u64 {
 
 impl NextHop {
     fn nobody() -> Self {
-        Self { macs: [0; 12], port: PortIndex(0), resolved: false, address: NOWHERE }
+        Self { macs: [0; 12], port: PortIndex(0), resolved: false, mtu: 0, address: NOWHERE }
     }
 }
 
@@ -479,6 +528,9 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
         let (address, port) = (service.address, service.port.get());
         if !offered.insert(endpoint(address, port, service.protocol.number())) {
             return Err(TablesError::Conflict { address, port });
+        }
+        if service.forwarding == Forwarding::Tunnel && service.tunnel.is_none() {
+            return Err(TablesError::NoTunnel(service.id));
         }
         let other = |backend: &&L4Backend| backend.address.is_ipv4() != address.is_ipv4();
         if let Some(backend) = service.backends.iter().find(other) {

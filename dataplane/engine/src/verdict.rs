@@ -22,6 +22,8 @@ pub struct Awaited {
 pub enum Verdict {
     /// It is rewritten and leaves through this port.
     Send(PortIndex),
+    /// It has become an answer to its sender, and leaves through this port.
+    Reply(PortIndex),
     /// It is the kernel's: through the twin of an owned port, or the reinjection TAP of a shared one.
     Punt,
     /// It is rewritten but for its Ethernet addresses, and waits for a neighbour.

@@ -18,7 +18,7 @@ use lb_engine::wire::{icmp, icmpv6, udp};
 use lb_engine::{PortIndex, Verdict};
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{Forwarding, L4Snapshot, Scheduler};
-use lb_model::{L4Port, VirtualServiceId};
+use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni};
 use support::v6::*;
 use support::*;
 
@@ -63,7 +63,7 @@ impl Random {
     }
 }
 
-/// A service of each kind: TCP and UDP, translated and direct, IPv4 and IPv6.
+/// A service of each kind: TCP and UDP, translated, direct and by tunnel, IPv4 and IPv6.
 fn snapshot(random: &mut Random) -> L4Snapshot {
     let mut all = L4Snapshot::default();
     all.generation.0 = 1;
@@ -72,8 +72,10 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         (53, true, Forwarding::Nat),
         (81, false, Forwarding::Dr),
         (54, true, Forwarding::Dr),
+        (82, false, Forwarding::Tunnel),
+        (55, true, Forwarding::Tunnel),
     ] {
-        let behind = if forwarding == Forwarding::Dr { port } else { 8080 };
+        let behind = if forwarding.keeps_port() { port } else { 8080 };
         let members = 1 + random.below(4) as u8;
         let backends = (1..=members).map(|number| {
             let mut backend = backend(u128::from(number), Ipv4Addr::new(198, 18, 2, number), behind);
@@ -87,6 +89,7 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         service.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port)));
         service.port = L4Port::new(port).unwrap();
         service.forwarding = forwarding;
+        service.tunnel = (forwarding == Forwarding::Tunnel).then(|| random.pick(&tunnels()));
         service.scheduler = random.pick(&SCHEDULERS);
         let mut six = service.clone();
         six.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port) + 1000));
@@ -99,13 +102,53 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
     all
 }
 
+fn tunnels() -> [Tunnel; 5] {
+    let (port, vni) = (L4Port::new(4789).unwrap(), Vni::new(7).unwrap());
+    [
+        Tunnel::Ipip {},
+        Tunnel::Gre {},
+        Tunnel::Gue { port },
+        Tunnel::Vxlan { port, vni },
+        Tunnel::Geneve { port, vni },
+    ]
+}
+
+/// By how many bytes a frame to a member grows.
+fn growth(frame: &Frame) -> usize {
+    if frame.0[12] == 0x86 {
+        return growth_v6(frame);
+    }
+    match (frame.0.get(23), frame.0.get(36..38), frame.0.get(44..46)) {
+        (Some(4), ..) => 20,
+        (Some(47), ..) => 24,
+        (Some(17), Some([0x12, 0xb5]), Some([0, 0])) if frame.0.get(42..44) == Some(&[0, 4]) => 32,
+        (Some(17), Some([0x12, 0xb5]), _) => 50,
+        _ => 0,
+    }
+}
+
+/// The same by IPv6.
+fn growth_v6(frame: &Frame) -> usize {
+    match (frame.0.get(20), frame.0.get(56..58), frame.0.get(62..66)) {
+        (Some(41), ..) => 40,
+        (Some(47), ..) => 44,
+        (Some(17), Some([0x12, 0xb5]), Some([0, 41, 0, 0])) => 52,
+        (Some(17), Some([0x12, 0xb5]), Some(_)) => 70,
+        _ => 0,
+    }
+}
+
+fn inner(frame: &Frame, growth: usize) -> Frame {
+    Frame([&frame.0[..14], &frame.0[14 + growth..]].concat())
+}
+
 /// A frame as somebody could send it, to a service (`inbound`) or from a member, or about either.
 fn frame(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv4Addr::new(198, 18, 1, random.pick(&[9, 10, 11])), 1 + random.below(40) as u16);
-    let member = (Ipv4Addr::new(198, 18, 2, 1 + random.below(5) as u8), random.pick(&[8080, 81, 54]));
-    let service = (VIP, random.pick(&[80, 53, 81, 54, 22]));
+    let member = (Ipv4Addr::new(198, 18, 2, 1 + random.below(5) as u8), random.pick(&[8080, 81, 54, 82, 55]));
+    let service = (VIP, random.pick(&[80, 53, 81, 54, 82, 55, 22]));
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
-    let len = random.below(40);
+    let len = if random.below(16) == 0 { 1400 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);
     let (from, to) = if inbound { (client, service) } else { (member, client) };
     let packet = match random.below(2) {
@@ -129,6 +172,14 @@ fn frame(random: &mut Random, inbound: bool) -> Frame {
     } else {
         packet
     };
+    // "Don't fragment", or not.
+    let flags = random.pick(&[0, 0x40]);
+    let mut frame = frame.with(20, flags);
+    if frame.0[23] == 1 {
+        frame.0[20] = 0;
+    } else {
+        frame.fix_checksums();
+    }
     if inbound { frame } else { frame.arriving_at(BACK_MAC) }
 }
 
@@ -140,10 +191,10 @@ fn member6(number: u16) -> Ipv6Addr {
 /// The same in IPv6.
 fn frame6(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv6Addr::from(CLIENT_6.to_bits() + random.below(3) as u128), 1 + random.below(40) as u16);
-    let member = (member6(1 + random.below(5) as u16), random.pick(&[8080, 81, 54]));
-    let service = (VIP_6, random.pick(&[80, 53, 81, 54, 22]));
+    let member = (member6(1 + random.below(5) as u16), random.pick(&[8080, 81, 54, 82, 55]));
+    let service = (VIP_6, random.pick(&[80, 53, 81, 54, 82, 55, 22]));
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
-    let len = random.below(40);
+    let len = if random.below(16) == 0 { 1380 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);
     let (from, to) = if inbound { (client, service) } else { (member, client) };
     let packet = |random: &mut Random, from, to, flags| {
@@ -203,6 +254,9 @@ fn fuzz(seed: u64, bursts: u64) {
     let mut passed = 0;
     for number in 0..bursts {
         if number % CHANGE_EVERY == 0 {
+            for port in &mut lb.network.ports {
+                port.mtu = random.pick(&[1280, 1400, 1500, 9000]);
+            }
             lb.network.ports[0].checksum = random.pick(&[ChecksumMode::Full, ChecksumMode::Incremental]);
             lb.publish(&snapshot(&mut random));
         }
@@ -228,11 +282,23 @@ fn fuzz(seed: u64, bursts: u64) {
         let lengths: Vec<usize> = frames.iter().map(|frame| frame.0.len()).collect();
         for (at, verdict) in lb.burst(port, &mut frames).into_iter().enumerate() {
             let frame = &frames[at];
-            assert_eq!(frame.0.len(), lengths[at], "seed {seed}, burst {number}");
             match verdict {
                 Verdict::Send(to) => {
                     passed += u64::from(whole[at]);
                     assert!(to == FRONT || to == BACK, "seed {seed}, burst {number}");
+                    if whole[at] {
+                        let growth = growth(frame);
+                        let is_piece = frame.0[12] == 8 && frame.0[20 + growth] & 0x20 != 0;
+                        let fits = frame.0.len() <= 14 + usize::from(lb.network.ports[usize::from(to.0)].mtu);
+                        assert!(frame.0.len() == lengths[at] + growth || is_piece);
+                        assert!(
+                            fits && (is_piece || inner(frame, growth).is_right()),
+                            "seed {seed}, burst {number}: {frame:02x?}"
+                        );
+                    }
+                }
+                Verdict::Reply(to) => {
+                    assert_eq!(to, port, "seed {seed}, burst {number}");
                     assert!(!whole[at] || frame.is_right(), "seed {seed}, burst {number}: {frame:02x?}");
                 }
                 Verdict::Handoff(worker) => panic!("seed {seed}, burst {number}: to worker {worker} of one"),

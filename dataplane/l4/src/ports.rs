@@ -154,7 +154,8 @@ fn view(port: &PortConfig, mac: MacAddr) -> PortView {
         PortDriver::AfPacket { .. } => Strangers::Drop,
         _ => Strangers::Punt,
     };
-    PortView { mac, checksum: port.checksum, strangers }
+    // What the kernel knows of it is read later, and again and again.
+    PortView { mac, mtu: u16::MAX, addresses: Vec::new(), checksum: port.checksum, strangers }
 }
 
 fn describe(port: &PortConfig, opened: &Port) -> String {

@@ -1,5 +1,6 @@
 //! One worker: it takes frames from its queues, lets the engine decide, and carries the verdicts out, burst by burst.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lb_dpdk::{Burst, Mbuf, Mempool, cycles};
@@ -17,6 +18,8 @@ use crate::ways::{KernelSide, PortWays, Punted};
 const SWEEP_SECONDS: u64 = 4;
 /// The most entries that one turn looks at.
 const SWEEP_STEP: u64 = 64;
+/// The most frames that one burst can make.
+const MADE: usize = 256;
 /// Frames of the kernel that one turn relays.
 const RELAY_STEP: usize = 32;
 
@@ -35,6 +38,8 @@ pub(crate) struct Worker {
     tables: Arc<Tables>,
     seen: u64,
     hold: Hold,
+    /// Frames that a burst has made; kept, so that none allocates.
+    made: Vec<(PortIndex, Mbuf)>,
     reviewed_at: u32,
     swept_at: u64,
 }
@@ -65,6 +70,7 @@ impl Worker {
             tables: Arc::default(),
             seen: 0,
             hold: Hold::new(),
+            made: Vec::with_capacity(MADE),
             reviewed_at: 0,
             swept_at: now,
         }
@@ -132,16 +138,21 @@ impl Worker {
     fn process(&mut self, port: usize, now: u32, burst: &mut Burst) {
         let mut verdicts = [Verdict::Punt; MAX_BURST];
         let index = PortIndex(u8::try_from(port).unwrap_or(u8::MAX));
-        self.engine.process(&self.tables, now, index, &mut Received(burst), &mut verdicts);
+        let mut received = Received { burst, pool: &self.pool, made: &mut self.made };
+        self.engine.process(&self.tables, now, index, &mut received, &mut verdicts);
         for (frame, verdict) in burst.drain().zip(verdicts) {
             self.carry_out(port, now, frame, verdict);
+        }
+        while let Some((to, frame)) = self.made.pop() {
+            self.counters.originated.add(1);
+            self.leave(usize::from(to.0), frame);
         }
     }
 
     #[inline]
     fn carry_out(&mut self, port: usize, now: u32, frame: Mbuf, verdict: Verdict) {
         match verdict {
-            Verdict::Send(to) => self.leave(usize::from(to.0), frame),
+            Verdict::Send(to) | Verdict::Reply(to) => self.leave(usize::from(to.0), frame),
             Verdict::Drop(reason) => self.counters.dropped(reason),
             Verdict::Punt => self.punt(port, frame),
             Verdict::Hold(awaited) => self.wait(frame, awaited, now),
@@ -320,28 +331,60 @@ impl Worker {
 }
 
 /// A burst of DPDK's, as the engine sees it.
-struct Received<'burst>(&'burst mut Burst);
+struct Received<'burst> {
+    burst: &'burst mut Burst,
+    pool: &'burst Mempool,
+    made: &'burst mut Vec<(PortIndex, Mbuf)>,
+}
 
 impl lb_engine::Burst for Received<'_> {
     #[inline]
     fn len(&self) -> usize {
-        self.0.len()
+        self.burst.len()
     }
 
     #[inline]
     fn frame(&mut self, index: usize) -> &mut [u8] {
-        self.0[index].frame_mut()
+        self.burst[index].frame_mut()
     }
 
     #[inline]
     fn has_bad_checksum(&self, index: usize) -> bool {
-        self.0[index].has_bad_checksum()
+        self.burst[index].has_bad_checksum()
     }
 
     #[inline]
     fn prefetch(&self, index: usize) {
-        if let Some(frame) = self.0.get(index) {
+        if let Some(frame) = self.burst.get(index) {
             frame.prefetch();
         }
+    }
+
+    #[inline]
+    fn prepend(&mut self, index: usize, count: usize) -> bool {
+        self.burst[index].prepend(count).is_ok()
+    }
+
+    #[inline]
+    fn truncate(&mut self, index: usize, len: usize) {
+        self.burst[index].truncate(len);
+    }
+
+    #[cold]
+    fn originate(
+        &mut self,
+        index: usize,
+        part: Range<usize>,
+        front: usize,
+        to: PortIndex,
+    ) -> Option<&mut [u8]> {
+        if self.made.len() == MADE {
+            return None;
+        }
+        let part = self.burst[index].frame().get(part)?;
+        let mut frame = self.pool.alloc()?;
+        frame.set_len(front + part.len()).ok()?.get_mut(front..)?.copy_from_slice(part);
+        self.made.push((to, frame));
+        self.made.last_mut().map(|(_, frame)| frame.frame_mut())
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
 use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
-use crate::{L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
+use crate::{L4Port, MemberId, PoolId, Tunnel, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct VirtualService {
     pub port: L4Port,
     /// How packets reach the members.
     pub forwarding: Forwarding,
+    /// What they are wrapped in; for [`Forwarding::Tunnel`].
+    pub tunnel: Option<Tunnel>,
     /// The pool that serves it; without one every connection is refused.
     pub default_pool_id: Option<PoolId>,
     /// After how much silence a connection is forgotten.

@@ -13,6 +13,7 @@ pub mod l7;
 pub mod observed;
 pub mod policy;
 pub mod snapshot;
+pub mod tunnel;
 
 pub use addr::{L4Port, MacAddr, Prefix};
 pub use desired::DesiredState;
@@ -20,3 +21,4 @@ pub use id::{CertificateId, MemberId, MonitorId, PolicyId, PoolId, VirtualIpId, 
 pub use l7::L7Snapshot;
 pub use observed::Health;
 pub use snapshot::{Generation, HealthDelta, HostPlan, L4Snapshot};
+pub use tunnel::{Tunnel, Vni};

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{L4Port, MemberId, Prefix, VirtualServiceId};
+use crate::{L4Port, MemberId, Prefix, Tunnel, VirtualServiceId};
 
 /// The number of an accepted configuration. It only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub enum Forwarding {
     Nat,
     /// Direct return: packets reach the member as they came, and it answers the client itself, from the virtual IP that it holds.
     Dr,
+    /// The same from further away: packets reach the member as they came, wrapped in others.
+    Tunnel,
 }
 
 impl Forwarding {
@@ -56,7 +58,7 @@ impl Forwarding {
     pub fn replies_return(self) -> bool {
         match self {
             Self::Nat => true,
-            Self::Dr => false,
+            Self::Dr | Self::Tunnel => false,
         }
     }
 
@@ -64,7 +66,7 @@ impl Forwarding {
     pub fn keeps_port(self) -> bool {
         match self {
             Self::Nat => false,
-            Self::Dr => true,
+            Self::Dr | Self::Tunnel => true,
         }
     }
 }
@@ -243,6 +245,9 @@ pub struct L4Service {
     pub protocol: L4Protocol,
     /// How packets reach the backends.
     pub forwarding: Forwarding,
+    /// What they are wrapped in; for [`Forwarding::Tunnel`].
+    #[serde(default)]
+    pub tunnel: Option<Tunnel>,
     /// How one is chosen.
     pub scheduler: Scheduler,
     /// After how much silence a flow is forgotten.

@@ -53,13 +53,15 @@ pub(crate) enum MemberProtocol {
 /// How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
 /// replies come back through the appliance. With `dr` (direct return) packets reach the member as they came, port
 /// included, and it answers the client itself: it must hold the virtual IP on an interface that does not announce it, and be
-/// on a network of the appliance's; connections are counted by what clients send. With `proxy` the appliance answers itself, over connections of its own.
+/// on a network of the appliance's; connections are counted by what clients send. `tunnel` is the
+/// same for members further away, to whom packets are sent wrapped in others, as `tunnel` says. With `proxy` the appliance answers itself, over connections of its own.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "nat")]
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Forwarding {
     Nat,
     Dr,
+    Tunnel,
     Proxy,
 }
 

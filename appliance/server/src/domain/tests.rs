@@ -38,7 +38,7 @@ fn what_is_not_given_has_its_default() {
         "name": "shop", "description": "", "tags": [], "enabled": true,
         "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
         "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
-        "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null,
+        "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null,
     });
     assert_eq!(Value::Object(spec.document()), expected);
     let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();
@@ -155,6 +155,36 @@ fn what_is_understood_is_always_proxied() {
         faults::<VirtualService>(&with(service(), "forwarding", json!("proxy"))),
         pairs([("/forwarding", "unsupported")])
     );
+}
+
+#[test]
+fn a_tunnel_says_what_it_is_and_only_where_there_is_one() {
+    let tunnel = |tunnel: Value| with(with(service(), "forwarding", json!("tunnel")), "tunnel", tunnel);
+    for (written, kept) in [
+        (json!({ "kind": "ipip" }), json!({ "kind": "ipip", "port": null, "vni": null })),
+        (json!({ "kind": "gre", "port": null }), json!({ "kind": "gre", "port": null, "vni": null })),
+        (json!({ "kind": "gue" }), json!({ "kind": "gue", "port": 6080, "vni": null })),
+        (json!({ "kind": "vxlan", "vni": 7 }), json!({ "kind": "vxlan", "port": 4789, "vni": 7 })),
+        (json!({ "kind": "geneve", "vni": 0, "port": 9 }), json!({ "kind": "geneve", "port": 9, "vni": 0 })),
+    ] {
+        let document = read::<VirtualService>(&tunnel(written)).unwrap().document();
+        assert_eq!(document["tunnel"], kept);
+        assert_eq!(read::<VirtualService>(&Value::Object(document.clone())).unwrap().document(), document);
+    }
+    for (written, pointer, code) in [
+        (json!({}), "/tunnel/kind", "required"),
+        (json!({ "kind": "wormhole", "vni": 7 }), "/tunnel/kind", "invalid"),
+        (json!({ "kind": "vxlan" }), "/tunnel/vni", "required"),
+        (json!({ "kind": "vxlan", "vni": 1 << 24 }), "/tunnel/vni", "out_of_range"),
+        (json!({ "kind": "gre", "vni": 7 }), "/tunnel/vni", "unsupported"),
+        (json!({ "kind": "gue", "port": 0 }), "/tunnel/port", "out_of_range"),
+    ] {
+        assert_eq!(faults::<VirtualService>(&tunnel(written)), pairs([(pointer, code)]));
+    }
+    let missing = with(service(), "forwarding", json!("tunnel"));
+    assert_eq!(faults::<VirtualService>(&missing), pairs([("/tunnel/kind", "required")]));
+    let idle = with(service(), "tunnel", json!({ "kind": "ipip" }));
+    assert_eq!(faults::<VirtualService>(&idle), pairs([("/tunnel", "unsupported")]));
 }
 
 #[test]

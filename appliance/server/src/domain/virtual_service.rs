@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Kind;
 use super::fields::{self, Fault, Fields};
+use super::tunnel::{self, Tunnel};
 
 /// The protocols that are balanced.
 const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
@@ -25,6 +26,7 @@ const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
 const PACKETS: &[(&str, ServiceForwarding)] = &[
     ("nat", ServiceForwarding::Packets(Forwarding::Nat)),
     ("dr", ServiceForwarding::Packets(Forwarding::Dr)),
+    ("tunnel", ServiceForwarding::Packets(Forwarding::Tunnel)),
 ];
 
 /// How what the appliance answers itself reaches the members.
@@ -51,6 +53,9 @@ pub(crate) struct VirtualService {
     /// How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`.
     #[schema(value_type = super::schema::Forwarding, required = false)]
     pub(crate) forwarding: ServiceForwarding,
+    /// What packets are wrapped in, for forwarding `tunnel`; null for the others.
+    #[schema(value_type = Option<super::tunnel::Shape>)]
+    pub(crate) tunnel: Option<Tunnel>,
     /// The pool that serves it; with null, new connections are dropped.
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
@@ -162,6 +167,7 @@ impl Kind for VirtualService {
         let protocol = fields.required("protocol", fields::supported(PROTOCOLS));
         let port = fields.required("port", fields::port);
         let forwarding = read_forwarding(protocol, fields);
+        let tunnel = tunnel::read_for(forwarding, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         let tls = Tls::read_for(protocol, fields);
@@ -175,6 +181,7 @@ impl Kind for VirtualService {
             protocol: protocol?,
             port: port?,
             forwarding: forwarding?,
+            tunnel: tunnel?,
             default_pool_id: default_pool_id?,
             timeouts: timeouts?,
             tls: tls?,

@@ -15,7 +15,7 @@ use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
 use crate::domain::{
-    BelowMinHealthy, Certificate, Policy, Pool, Record, Spec, Tls, VirtualIp, VirtualService,
+    BelowMinHealthy, Certificate, Policy, Pool, Record, Spec, Tls, Tunnel, VirtualIp, VirtualService,
 };
 
 impl Store {
@@ -73,7 +73,7 @@ enum Offered {
 fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
-    let VirtualService { connection_limit, allowed_cidrs, denied_cidrs, tls, .. } = own;
+    let VirtualService { connection_limit, allowed_cidrs, denied_cidrs, tls, tunnel, .. } = own;
     let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
@@ -84,6 +84,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 protocol,
                 port,
                 forwarding,
+                tunnel: tunnel.map(|Tunnel(tunnel)| tunnel),
                 default_pool_id,
                 timeouts,
                 admission,

@@ -93,7 +93,8 @@ impl Table for Member {
         }
         let fixed: Option<(String, u16)> = sqlx::query_as(
             "SELECT s.name, s.port FROM virtual_services s JOIN pools p ON p.id = s.default_pool_id
-             WHERE ? IN (p.id, p.backup_pool_id) AND s.forwarding = 'dr' AND s.port <> ? ORDER BY s.name LIMIT 1",
+             WHERE ? IN (p.id, p.backup_pool_id) AND s.forwarding IN ('dr', 'tunnel') AND s.port <> ?
+             ORDER BY s.name LIMIT 1",
         )
         .bind(Text(place.parent))
         .bind(self.port.get())

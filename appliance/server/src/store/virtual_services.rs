@@ -12,7 +12,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Record, Tls, VirtualService};
+use crate::domain::{Record, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -22,6 +22,8 @@ pub(crate) struct VirtualServiceRow {
     #[sqlx(try_from = "u16")]
     port: L4Port,
     forwarding: Word<ServiceForwarding>,
+    #[sqlx(json(nullable))]
+    tunnel: Option<Tunnel>,
     default_pool_id: Option<Text<PoolId>>,
     opening_timeout_s: u32,
     idle_timeout_s: u32,
@@ -38,10 +40,11 @@ pub(crate) struct VirtualServiceRow {
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
-        closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls";
+        closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
+        tunnel";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
-        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls,
+        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -82,6 +85,7 @@ impl Table for VirtualService {
             protocol: Word(protocol),
             port,
             forwarding: Word(forwarding),
+            tunnel,
             default_pool_id,
             opening_timeout_s,
             idle_timeout_s,
@@ -96,6 +100,7 @@ impl Table for VirtualService {
             protocol,
             port,
             forwarding,
+            tunnel,
             default_pool_id: default_pool_id.map(|Text(id)| id),
             timeouts: Timeouts {
                 opening_s: opening_timeout_s,
@@ -115,6 +120,7 @@ impl Table for VirtualService {
             protocol,
             port,
             forwarding,
+            tunnel,
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
             tls,
@@ -127,7 +133,7 @@ impl Table for VirtualService {
         values.push_bind(*idle_s).push_bind(*closing_s);
         values.push_bind(connection_limit.map(NonZeroU32::get));
         values.push_bind(Json(allowed_cidrs.clone())).push_bind(Json(denied_cidrs.clone()));
-        values.push_bind(tls.clone().map(sqlx::types::Json));
+        values.push_bind(tls.clone().map(Json)).push_bind(tunnel.map(Json));
     }
 
     async fn check(

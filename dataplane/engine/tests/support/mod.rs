@@ -12,6 +12,7 @@ pub mod v6;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use lb_engine::network::{Network, PortView, Route, Strangers};
@@ -31,6 +32,7 @@ use uuid::Uuid;
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 9);
 pub const VIP: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 100);
 pub const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+pub const BACK_HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 1);
 pub const MEMBER_1: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 11);
 pub const MEMBER_2: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 12);
 pub const FRONT: PortIndex = PortIndex(0);
@@ -169,7 +171,8 @@ fn address(bytes: &[u8]) -> Ipv4Addr {
     Ipv4Addr::from(octets)
 }
 
-pub struct Frames<'frames>(pub &'frames mut [Frame]);
+/// Frames that came together, and those that were made of them.
+pub struct Frames<'frames>(pub &'frames mut [Frame], pub Vec<(PortIndex, Frame)>);
 
 impl Burst for Frames<'_> {
     fn len(&self) -> usize {
@@ -185,6 +188,28 @@ impl Burst for Frames<'_> {
     }
 
     fn prefetch(&self, _index: usize) {}
+
+    fn prepend(&mut self, index: usize, count: usize) -> bool {
+        let bytes = &mut self.0[index].0;
+        bytes.splice(..0, std::iter::repeat_n(0xee, count));
+        count <= 128
+    }
+
+    fn truncate(&mut self, index: usize, len: usize) {
+        self.0[index].0.truncate(len);
+    }
+
+    fn originate(
+        &mut self,
+        index: usize,
+        part: Range<usize>,
+        front: usize,
+        to: PortIndex,
+    ) -> Option<&mut [u8]> {
+        let bytes = [vec![0xee; front], self.0[index].0[part].to_vec()].concat();
+        self.1.push((to, Frame(bytes)));
+        self.1.last_mut().map(|(_, frame)| &mut frame.0[..])
+    }
 }
 
 /// The appliance of a test: an engine and what it forwards by.
@@ -195,6 +220,8 @@ pub struct Lb {
     pub engine: Engine,
     pub counters: Arc<WorkerCounters>,
     pub now: u32,
+    /// What the last burst made.
+    pub made: Vec<(PortIndex, Frame)>,
 }
 
 impl Lb {
@@ -221,8 +248,15 @@ impl Lb {
         let counters = Arc::clone(&all[usize::from(worker)]);
         let engine = Engine::new(FlowTable::attach(file), all, worker);
         let tables = Tables::default();
-        let mut lb =
-            Self { planner: Planner::new(1), network: network(), tables, engine, counters, now: 1000 };
+        let mut lb = Self {
+            planner: Planner::new(1),
+            network: network(),
+            tables,
+            engine,
+            counters,
+            now: 1000,
+            made: Vec::new(),
+        };
         lb.publish(snapshot);
         lb
     }
@@ -253,7 +287,9 @@ impl Lb {
     pub fn burst(&mut self, port: PortIndex, frames: &mut [Frame]) -> Vec<Verdict> {
         let mut verdicts = [Verdict::Punt; MAX_BURST];
         let count = frames.len();
-        self.engine.process(&self.tables, self.now, port, &mut Frames(frames), &mut verdicts);
+        let mut burst = Frames(frames, Vec::new());
+        self.engine.process(&self.tables, self.now, port, &mut burst, &mut verdicts);
+        self.made = burst.1;
         verdicts[..count].to_vec()
     }
 
@@ -287,13 +323,19 @@ pub fn from_member(member: (Ipv4Addr, u16), client_port: u16, flags: u8, payload
 }
 
 pub fn network() -> Network {
-    let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
+    let port = |mac, address: Ipv4Addr| PortView {
+        mac,
+        mtu: 1500,
+        addresses: vec![address.into()],
+        checksum: ChecksumMode::Incremental,
+        strangers: Strangers::Punt,
+    };
     let route = |to: &str, port, gateway: Option<Ipv4Addr>| {
         let gateway = gateway.map(IpAddr::V4);
         Route { to: to.parse().unwrap(), port, gateway, metric: 0 }
     };
     let mut network = Network {
-        ports: vec![port(FRONT_MAC), port(BACK_MAC)],
+        ports: vec![port(FRONT_MAC, HOST), port(BACK_MAC, BACK_HOST)],
         routes: vec![
             route("198.18.1.0/24", FRONT, None),
             route("198.18.2.0/24", BACK, None),
@@ -338,6 +380,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         port: L4Port::new(80).unwrap(),
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
+        tunnel: None,
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),

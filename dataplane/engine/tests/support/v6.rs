@@ -12,6 +12,7 @@ use super::*;
 pub const CLIENT_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 9);
 pub const VIP_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 0x100);
 pub const HOST_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1);
+pub const BACK_HOST_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1);
 pub const MEMBER_1_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 0x11);
 pub const MEMBER_2_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 0x12);
 /// A router of the kind that IPv6 has: known by an address of its link alone.
@@ -161,6 +162,9 @@ fn address6(bytes: &[u8]) -> Ipv6Addr {
 
 /// What IPv6 adds to the network.
 pub fn add_network6(network: &mut Network) {
+    for (port, own) in network.ports.iter_mut().zip([HOST_6, BACK_HOST_6]) {
+        port.addresses.push(own.into());
+    }
     let route = |to: &str, port, gateway: Option<Ipv6Addr>| {
         let gateway = gateway.map(IpAddr::V6);
         Route { to: to.parse().unwrap(), port, gateway, metric: 0 }

@@ -31,6 +31,7 @@ const MEMBERS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(198, 18, 2, 13),
     Ipv4Addr::new(198, 18, 2, 14),
 ];
+const HOST: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 1, 1), Ipv4Addr::new(198, 18, 2, 1)];
 const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
 const FRONT: usize = 0;
 const BACK: usize = 1;
@@ -193,6 +194,7 @@ fn snapshot() -> L4Snapshot {
         port,
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
+        tunnel: None,
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
@@ -203,7 +205,13 @@ fn snapshot() -> L4Snapshot {
 
 /// Clients behind a router on the first port, members on the second.
 fn network() -> Network {
-    let port = |mac| PortView { mac, checksum: ChecksumMode::Incremental, strangers: Strangers::Punt };
+    let port = |(mac, address): (MacAddr, Ipv4Addr)| PortView {
+        mac,
+        mtu: 1500,
+        addresses: vec![address.into()],
+        checksum: ChecksumMode::Incremental,
+        strangers: Strangers::Punt,
+    };
     let (front, back) = (PortIndex(0), PortIndex(1));
     let route = |to: &str, port, gateway: Option<Ipv4Addr>| {
         let gateway = gateway.map(IpAddr::V4);
@@ -222,7 +230,7 @@ fn network() -> Network {
             .map(|(address, last)| ((back, (*address).into()), MacAddr([2, 0, 0, 0, 2, last]))),
     );
     Network {
-        ports: MACS.map(port).to_vec(),
+        ports: MACS.into_iter().zip(HOST).map(port).collect(),
         routes: routes.into_iter().flatten().collect(),
         neighbours,
         locals: HashSet::from([VIP.into()]),

@@ -7,7 +7,7 @@ use lb_engine::network::{Network, PortView, Route};
 use lb_engine::verdict::PortIndex;
 use lb_model::{MacAddr, Prefix};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol, AddressScope};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -21,12 +21,15 @@ use super::netlink::{Netlink, NetlinkError};
 
 /// The main routing table.
 const MAIN: u32 = 254;
+/// The origin of the addresses that penstock-host adds (`IFA_PROTO`): they may leave for another appliance.
+const VIRTUAL: AddressProtocol = AddressProtocol::Other(112);
 
 /// The kernel's interface of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) mac: MacAddr,
+    pub(crate) mtu: u16,
     pub(crate) up: bool,
 }
 
@@ -71,9 +74,12 @@ pub(crate) fn read(
     reading.network.ports = views
         .iter()
         .zip(&links)
-        .map(|(view, link)| PortView { mac: link.map_or(view.mac, |link| link.mac), ..view.clone() })
+        .map(|(view, link)| match link {
+            Some(Link { mac, mtu, .. }) => PortView { mac: *mac, mtu: *mtu, ..view.clone() },
+            None => view.clone(),
+        })
         .collect();
-    reading.network.locals = locals(netlink)?;
+    addresses(netlink, &by_index, &mut reading.network)?;
     reading.network.routes = routes(netlink, &by_index)?;
     neighbours(netlink, &by_index, &mut reading)?;
     reading.links = links;
@@ -96,25 +102,41 @@ fn links(netlink: &mut Netlink, interfaces: &[String]) -> Result<Vec<Option<Link
             LinkAttribute::Address(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr),
             _ => None,
         });
+        let mtu = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Mtu(mtu) => Some(u16::try_from(*mtu).unwrap_or(u16::MAX)),
+            _ => None,
+        });
+        let mtu = mtu.unwrap_or(u16::MAX);
         let up = link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
-        found[port] = mac.map(|mac| Link { index: link.header.index, mac, up });
+        found[port] = mac.map(|mac| Link { index: link.header.index, mac, mtu, up });
     })?;
     Ok(found)
 }
 
-fn locals(netlink: &mut Netlink) -> Result<HashSet<IpAddr>, NetlinkError> {
-    let mut found = HashSet::new();
+/// Those of this host, and of each port those that are its own.
+fn addresses(
+    netlink: &mut Netlink,
+    ports: &HashMap<u32, PortIndex>,
+    network: &mut Network,
+) -> Result<(), NetlinkError> {
     netlink.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
-        let RouteNetlinkMessage::NewAddress(address) = message else { return };
+        let RouteNetlinkMessage::NewAddress(message) = message else { return };
         // Without a peer's address IPv6 has its own in the other attribute.
-        let has_local = address.attributes.iter().any(|it| matches!(it, AddressAttribute::Local(_)));
-        found.extend(address.attributes.iter().filter_map(|attribute| match attribute {
+        let has_local = message.attributes.iter().any(|it| matches!(it, AddressAttribute::Local(_)));
+        let local = message.attributes.iter().find_map(|attribute| match attribute {
             AddressAttribute::Local(local) => Some(*local),
             AddressAttribute::Address(own) if !has_local => Some(*own),
             _ => None,
-        }));
-    })?;
-    Ok(found)
+        });
+        let Some(local) = local else { return };
+        network.locals.insert(local);
+        let is_virtual = message.attributes.contains(&AddressAttribute::Protocol(VIRTUAL));
+        let port =
+            ports.get(&message.header.index).and_then(|port| network.ports.get_mut(usize::from(port.0)));
+        if let Some(port) = port.filter(|_| !is_virtual && message.header.scope == AddressScope::Universe) {
+            port.addresses.push(local);
+        }
+    })
 }
 
 fn routes(netlink: &mut Netlink, ports: &HashMap<u32, PortIndex>) -> Result<Vec<Route>, NetlinkError> {
