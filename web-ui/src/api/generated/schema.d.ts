@@ -1904,11 +1904,12 @@ export interface components {
          * @description How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
          *     replies come back through the appliance. With `dr` (direct return) packets reach the member as they came, port
          *     included, and it answers the client itself: it must hold the virtual IP on an interface that does not announce it, and be
-         *     on a network of the appliance's; connections are counted by what clients send. With `proxy` the appliance answers itself, over connections of its own.
+         *     on a network of the appliance's; connections are counted by what clients send. `tunnel` is the
+         *     same for members further away, to whom packets are sent wrapped in others, as `tunnel` says. With `proxy` the appliance answers itself, over connections of its own.
          * @example nat
          * @enum {string}
          */
-        Forwarding: "nat" | "dr" | "proxy";
+        Forwarding: "nat" | "dr" | "tunnel" | "proxy";
         /**
          * @description Where every frame came from and went. Each is counted once on each side: `received + from_twin + originated =
          *     sent + punted + consumed + held + the sum of drops`.
@@ -3711,6 +3712,30 @@ export interface components {
              */
             min_version: components["schemas"]["TlsVersion"];
         };
+        /**
+         * @description What packets are wrapped in on their way to the members, which must take them out again and hold the virtual IP on an
+         *     interface that does not announce it. `vxlan` and `geneve` carry frames: on each member the interface in the virtual
+         *     network has the Ethernet address 02:00 and the last four bytes of the member's address.
+         */
+        ServiceTunnel: {
+            /**
+             * @description `ipip`: IP in IP. `gre`: GRE without key. `gue`: generic UDP encapsulation. In the three that are UDP the source port tells
+             *     flows apart.
+             */
+            kind: components["schemas"]["TunnelKind"];
+            /**
+             * Format: int32
+             * @description The port that members listen on, for `gue` (6080 if it is not said), `vxlan` (4789) and `geneve` (6081); null for the others.
+             * @example 4789
+             */
+            port?: number | null;
+            /**
+             * Format: int32
+             * @description The number of the virtual network, for `vxlan` and `geneve`; null for the others.
+             * @example 7
+             */
+            vni?: number | null;
+        };
         /** @description Tokens. */
         Session: {
             /** @description To be sent as `Authorization: Bearer …`. */
@@ -4153,6 +4178,12 @@ export interface components {
              */
             expires_at: string;
         };
+        /**
+         * @description The kinds of tunnels.
+         * @example vxlan
+         * @enum {string}
+         */
+        TunnelKind: "ipip" | "gre" | "gue" | "vxlan" | "geneve";
         /** @description What is sent to a member over UDP, and what it must answer. */
         UdpSettings: {
             /**
@@ -4535,6 +4566,7 @@ export interface components {
             port?: number;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
+            tunnel?: components["schemas"]["ServiceTunnel"] | null;
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
@@ -4596,6 +4628,7 @@ export interface components {
             port: number;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
+            tunnel?: components["schemas"]["ServiceTunnel"] | null;
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
@@ -4698,6 +4731,7 @@ export interface components {
             port: number;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
+            tunnel: components["schemas"]["ServiceTunnel"] | null;
             default_pool_id: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
