@@ -65,7 +65,12 @@ impl Namespace {
 
     /// Starts a download of so many bytes a second at most, and returns when the first have come.
     pub fn download(&self, url: &str, bytes_a_second: u64) -> Result<Download> {
-        Download::start(self, url, bytes_a_second)
+        Download::start(self, url, bytes_a_second, &[])
+    }
+
+    /// The same, with more arguments for `curl`.
+    pub fn download_with(&self, url: &str, bytes_a_second: u64, arguments: &[&str]) -> Result<Download> {
+        Download::start(self, url, bytes_a_second, arguments)
     }
 }
 
@@ -78,7 +83,7 @@ pub struct Download {
 }
 
 impl Download {
-    fn start(from: &Namespace, url: &str, bytes_a_second: u64) -> Result<Self> {
+    fn start(from: &Namespace, url: &str, bytes_a_second: u64, arguments: &[&str]) -> Result<Self> {
         let mut command = from.command("curl");
         command.args([
             "--silent",
@@ -90,7 +95,7 @@ impl Download {
             "/dev/stderr",
         ]);
         command.args(["--max-time", "120", "--connect-timeout", "5"]);
-        command.args(["--limit-rate", &bytes_a_second.to_string(), url]);
+        command.args(["--limit-rate", &bytes_a_second.to_string()]).args(arguments).arg(url);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut curl = command.spawn().context("cannot run curl")?;
         let (Some(mut body), Some(messages)) = (curl.stdout.take(), curl.stderr.take()) else {

@@ -66,6 +66,12 @@ fn a_client_sees_the_certificate_of_the_name_it_asks_for() -> Result<()> {
     let shop = Shop::open()?;
     assert_eq!(shop.get("shop.example", &shop.exact, &[])?, "member-1\n");
     assert_eq!(shop.get("a.shops.example", &shop.wildcard, &[])?, "member-2\n");
+    let version = ["--write-out", "%{http_version}"];
+    assert_eq!(shop.get("shop.example", &shop.exact, &version)?, "member-1\n2");
+    assert_eq!(
+        shop.get("shop.example", &shop.exact, &[&version[..], &["--http1.1"]].concat())?,
+        "member-2\n1.1"
+    );
     // The first one, where no name fits: the client knows it, but not under this name.
     let other = shop.get("b.a.shops.example", &shop.exact, &[]).unwrap_err().to_string();
     ensure!(other.contains("does not match") || other.contains("no alternative"), "{other}");

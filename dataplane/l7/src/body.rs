@@ -37,6 +37,8 @@ pub(crate) enum Body {
     Whole(Bytes),
     /// From a client.
     Client(ClientBody),
+    /// From a client that speaks HTTP/2.
+    H2Client(Box<crate::h2::ClientBody>),
     /// From a member.
     Member(Box<MemberBody>),
 }
@@ -48,6 +50,7 @@ impl Body {
             Self::Empty => Some(0),
             Self::Whole(data) => Some(data.len() as u64),
             Self::Client(body) => body.length(),
+            Self::H2Client(body) => body.length(),
             Self::Member(body) => body.length(),
         }
     }
@@ -70,6 +73,7 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Self::Client(body) => body.poll_frame(cx),
+            Self::H2Client(body) => body.poll_frame(cx),
             Self::Member(body) => body.poll_frame(cx),
         }
     }

@@ -12,14 +12,16 @@ use lb_model::l7::L7Timeouts;
 
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
+use crate::drain::Presence;
 use crate::h1::{Decoded, Decoder, Found, Framing, Refusal, Scan, SendError, Sender};
+use crate::service::ServiceCell;
 use crate::stream::Stream;
 
 /// What a client hears that waits for a word before it sends the body (RFC 9110, 10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How much of a body that nobody wanted is read before the connection is closed, so that the client hears the answer.
-const LINGER_BYTES: usize = 1 << 20;
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_BYTES: usize = 1 << 20;
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// A client's connection.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Client {
     owed: &'static [u8],
     deadline: Deadline,
     idle: Duration,
+    presence: Presence,
+    cell: Arc<ServiceCell>,
     /// Bytes that came since they were last taken account of.
     received: u64,
 }
@@ -55,8 +59,10 @@ pub(crate) enum NoHead {
 pub(crate) struct SharedClient(Arc<Mutex<Client>>);
 
 impl SharedClient {
-    pub(crate) fn new(stream: Stream, timeouts: &L7Timeouts) -> Self {
-        let idle = seconds(timeouts.idle_s);
+    pub(crate) fn new(stream: Stream, cell: Arc<ServiceCell>) -> Self {
+        let service = cell.load();
+        let (idle, presence) = (seconds(service.timeouts.idle_s), Presence::enter(service.id));
+        drop(service);
         Self(Arc::new(Mutex::new(Client {
             stream,
             buffer: BytesMut::new(),
@@ -65,8 +71,16 @@ impl SharedClient {
             owed: b"",
             deadline: Deadline::after(idle),
             idle,
+            presence,
+            cell,
             received: 0,
         })))
+    }
+
+    /// The connection for another protocol, with what was read of it; only while no body is with anybody.
+    pub(crate) fn into_stream(self) -> Option<(Stream, BytesMut)> {
+        let client = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Some((client.stream, client.buffer))
     }
 
     fn lock(&self) -> MutexGuard<'_, Client> {
@@ -157,6 +171,10 @@ impl Client {
                 Poll::Ready(Ok(_)) if !begun => self.deadline.set(request),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
+                    // Nobody is kept waiting at a service that is gone.
+                    if !begun && self.presence.poll_leave(&self.cell, cx).is_ready() {
+                        return Poll::Ready(Err(NoHead::Finished));
+                    }
                     ready!(self.deadline.poll(cx));
                     return Poll::Ready(Err(if begun { NoHead::Slow } else { NoHead::Finished }));
                 }

@@ -1,7 +1,8 @@
-//! A client's HTTP/1 connection from its first request to its last.
+//! A client's connection: TLS, if the service has it; then HTTP/1 from the first request to the last, or HTTP/2.
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use http::{StatusCode, Version};
 use lb_model::l7::Ending;
 use tokio::net::TcpStream;
@@ -11,11 +12,11 @@ use crate::balance::Ends;
 use crate::body::BodyError;
 use crate::client::{NoHead, SharedClient, seconds};
 use crate::forward::{self, Answer};
-use crate::h1::{
-    Framing, Refusal, RequestHead, SendError, Sender, is_bodiless, read_request, write_response_head,
-};
+use crate::h1::{Framing, RequestHead, SendError, Sender, is_bodiless, read_request, write_response_head};
+use crate::h2::{self, Wire};
 use crate::origin::Origin;
 use crate::record::Record;
+use crate::refusal;
 use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
 
@@ -29,12 +30,32 @@ pub(crate) async fn serve(stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>)
     let scheme = if service.tls.is_some() { "https" } else { "http" };
     if let Some(stream) = open(stream, &service).await {
         let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
-        let client = SharedClient::new(stream, &service.timeouts);
         drop(service);
-        while let Some(Next::Another) = serve_one(&client, &origin, &cell).await {}
-        client.close().await;
+        if stream.chose_h2() {
+            // Boxed, as all that few connections need: the others are smaller for it.
+            Box::pin(h2::serve(Wire::new(stream, BytesMut::new()), origin, Arc::clone(&cell))).await;
+        } else {
+            serve_h1(stream, origin, &cell).await;
+        }
     }
     cell.load().counters.closed();
+}
+
+async fn serve_h1(stream: Stream, origin: Origin, cell: &Arc<ServiceCell>) {
+    let mut may_be_h2 = matches!(stream, Stream::Plain(_));
+    let client = SharedClient::new(stream, Arc::clone(cell));
+    loop {
+        match serve_one(&client, &origin, cell, may_be_h2).await {
+            Next::Another => may_be_h2 = false,
+            Next::None => return client.close().await,
+            Next::H2(preface) => {
+                let Some((stream, rest)) = client.into_stream() else { return };
+                let mut before = preface;
+                before.unsplit(rest);
+                return Box::pin(h2::serve(Wire::new(stream, before), origin, Arc::clone(cell))).await;
+            }
+        }
+    }
 }
 
 /// What requests come on: inside of TLS, where the service has it.
@@ -58,32 +79,36 @@ async fn open(stream: TcpStream, service: &Service) -> Option<Stream> {
 
 /// What comes after a request.
 enum Next {
+    /// Perhaps another one.
     Another,
+    /// Nothing: the connection ends.
+    None,
+    /// It was none, but this beginning of an HTTP/2 connection.
+    H2(BytesMut),
 }
 
-/// Serves the next request; `None` once there will be no other.
-async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell) -> Option<Next> {
+/// Serves the next request.
+async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell, may_be_h2: bool) -> Next {
     let timeouts = cell.load().timeouts;
     let head = client.next_head(&timeouts).await;
     // From here to the end of the answer it is one state of the service, whatever is published meanwhile.
     let service = cell.load_full();
-    let head = match head.and_then(|head| read_request(head).map_err(NoHead::Refused)) {
+    let head = match head {
+        Ok(head) if may_be_h2 && head == h2::PREFACE => return Next::H2(head),
+        head => head.and_then(|head| read_request(head).map_err(NoHead::Refused)),
+    };
+    let head = match head {
         Ok(head) => head,
         Err(reason) => {
             refuse(client, &service, reason).await;
-            return None;
+            return Next::None;
         }
     };
     // Boxed, so that a connection without a request is small.
     Box::pin(answer(client, origin, &service, head)).await
 }
 
-async fn answer(
-    client: &SharedClient,
-    origin: &Origin,
-    service: &Service,
-    head: RequestHead,
-) -> Option<Next> {
+async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head: RequestHead) -> Next {
     let RequestHead { parts, framing, keep_alive, expects_continue } = head;
     let (method, version) = (parts.method.clone(), parts.version);
     let body = client.body(framing, expects_continue);
@@ -108,8 +133,8 @@ async fn answer(
     if let Err(error) = &done {
         record.note(ending_of(error));
     }
-    record.finish(service, parts.status, client.take_received(), sent);
-    (done.is_ok() && stays).then_some(Next::Another)
+    record.finish(service, Some(parts.status), client.take_received(), sent);
+    if done.is_ok() && stays { Next::Another } else { Next::None }
 }
 
 fn ending_of(error: &SendError) -> Ending {
@@ -126,13 +151,7 @@ async fn refuse(client: &SharedClient, service: &Service, reason: NoHead) {
         NoHead::Finished => return,
         NoHead::Gone => return service.counters.ended(Ending::ClientGone),
         NoHead::Slow => (StatusCode::REQUEST_TIMEOUT, Ending::ClientTimeout),
-        NoHead::Refused(Refusal::HeadTooLarge | Refusal::TooManyFields) => {
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Ending::HeadTooLarge)
-        }
-        NoHead::Refused(Refusal::TargetTooLong) => (StatusCode::URI_TOO_LONG, Ending::HeadTooLarge),
-        NoHead::Refused(Refusal::Method) => (StatusCode::NOT_IMPLEMENTED, Ending::BadRequest),
-        NoHead::Refused(Refusal::Expectation) => (StatusCode::EXPECTATION_FAILED, Ending::BadRequest),
-        NoHead::Refused(_) => (StatusCode::BAD_REQUEST, Ending::BadRequest),
+        NoHead::Refused(refusal) => refusal::answer_to(refusal),
     };
     if let NoHead::Refused(refusal) = reason {
         tracing::debug!(service = %service.id, "refused a request: {refusal}");

@@ -117,7 +117,7 @@ impl Control {
         let opened = fresh
             .map(|(address, service)| Ok((*address, *service, listen::open(*address, self.workers.len())?)))
             .collect::<Result<Vec<_>, ListenError>>()?;
-        inner.state.take(&snapshot)?;
+        let retired = inner.state.take(&snapshot)?;
         for (address, service, sockets) in opened {
             let Some(cell) = inner.state.cell(service) else { continue };
             for (worker, socket) in self.workers.iter().zip(sockets) {
@@ -126,6 +126,9 @@ impl Control {
         }
         for address in inner.listening.keys().filter(|address| !wanted.contains_key(address)) {
             self.workers.iter().for_each(|worker| worker.tell(Order::Leave { address: *address }));
+        }
+        for service in retired {
+            self.workers.iter().for_each(|worker| worker.tell(Order::Retire { service }));
         }
         inner.listening = wanted;
         inner.snapshot = snapshot;

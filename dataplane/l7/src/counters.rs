@@ -73,6 +73,13 @@ impl ServiceCounters {
             if let Some(class) = line.answers.get(usize::from(status.as_u16() / 100).wrapping_sub(1)) {
                 add(class, 1);
             }
+        });
+        self.passed(bytes_in, bytes_out);
+    }
+
+    /// So many bytes passed.
+    pub(crate) fn passed(&self, bytes_in: u64, bytes_out: u64) {
+        self.own(|line| {
             add(&line.bytes_in, bytes_in);
             add(&line.bytes_out, bytes_out);
         });

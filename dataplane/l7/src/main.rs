@@ -11,14 +11,17 @@ mod connection;
 mod control;
 mod counters;
 mod deadline;
+mod drain;
 mod exchange;
 mod forward;
 mod h1;
+mod h2;
 mod listen;
 mod origin;
 mod policy;
 mod pool;
 mod record;
+mod refusal;
 mod route;
 mod serve;
 mod service;
@@ -52,7 +55,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("PENSTOCK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,h2=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match read_config(&arguments.config).and_then(|config| run(&config)) {
         Ok(()) => ExitCode::SUCCESS,

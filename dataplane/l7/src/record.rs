@@ -23,9 +23,12 @@ impl Record {
         self.ending.get_or_insert(ending);
     }
 
-    /// It was answered, or as far as it could be.
-    pub(crate) fn finish(self, service: &Service, status: StatusCode, bytes_in: u64, bytes_out: u64) {
-        service.counters.answered(status, bytes_in, bytes_out);
+    /// It was answered with this, or as far as it could be.
+    pub(crate) fn finish(self, service: &Service, status: Option<StatusCode>, bytes_in: u64, bytes_out: u64) {
+        match status {
+            Some(status) => service.counters.answered(status, bytes_in, bytes_out),
+            None => service.counters.passed(bytes_in, bytes_out),
+        }
         if let Some(ending) = self.ending {
             service.counters.ended(ending);
         }

@@ -149,8 +149,8 @@ impl State {
         }
     }
 
-    /// Brings all services to what the snapshot says. Those who hold a cell meet it with their next request.
-    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<(), TakeError> {
+    /// Brings all services to what the snapshot says. Those who hold a cell meet it with their next request. Which are offered no more.
+    pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<Vec<VirtualServiceId>, TakeError> {
         // What can fail goes first: a refused snapshot has changed nothing.
         let configs = self.tls.take(snapshot)?;
         self.policies = self.made_policies(&snapshot.services)?;
@@ -170,10 +170,11 @@ impl State {
             };
             services.insert(of.id, cell);
         }
-        for cell in std::mem::replace(&mut self.services, services).into_values() {
-            retire(&cell);
+        let retired = std::mem::replace(&mut self.services, services);
+        for cell in retired.values() {
+            retire(cell);
         }
-        Ok(())
+        Ok(retired.into_keys().collect())
     }
 
     pub(crate) fn cell(&self, service: VirtualServiceId) -> Option<Arc<ServiceCell>> {

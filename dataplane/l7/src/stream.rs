@@ -32,6 +32,14 @@ impl Stream {
         }
     }
 
+    /// Whether both sides settled for HTTP/2 (ALPN).
+    pub(crate) fn chose_h2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Reads what has come into `buffer`: how many bytes, or 0 at the end.
     pub(crate) fn poll_fill(
         &mut self,

@@ -109,7 +109,7 @@ impl TlsMaker {
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Resolver::new(shown)));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Sealed by one key for all services: a change of the configuration ends no session.
         config.ticketer = self.tickets()?;
         config.send_tls13_tickets = 1;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 
+use lb_model::VirtualServiceId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::balance::Ends;
 use crate::connection;
 use crate::counters::be_worker;
+use crate::drain;
 use crate::pool;
 use crate::service::ServiceCell;
 
@@ -24,6 +26,8 @@ pub(crate) enum Order {
     Listen { address: SocketAddr, socket: Socket, cell: Arc<ServiceCell> },
     /// Accept nothing more there.
     Leave { address: SocketAddr },
+    /// The service is offered no more: connections end as soon as nothing is asked on them.
+    Retire { service: VirtualServiceId },
 }
 
 /// The end of a worker that others hold.
@@ -64,6 +68,7 @@ async fn work(mut told: UnboundedReceiver<Order>) {
                 Err(error) => tracing::error!(%error, "cannot accept connections to {address}"),
             },
             Order::Leave { address } => drop(listeners.remove(&address)),
+            Order::Retire { service } => drain::wake(service),
         }
     }
 }

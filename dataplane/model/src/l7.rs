@@ -214,6 +214,8 @@ endings! {
     Rejected => "rejected",
     /// The client took too long to send its request.
     ClientTimeout => "client_timeout",
+    /// The client took its requests back again and again before they were answered.
+    TakenBack => "taken_back",
     /// The client went away before it had its answer.
     ClientGone => "client_gone",
     /// No pool, or no member that takes new requests.

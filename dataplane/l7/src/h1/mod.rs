@@ -11,7 +11,9 @@ mod scan;
 mod send;
 
 pub(crate) use framing::{Decoded, Decoder, Framing};
-pub(crate) use request::{Refusal, RequestHead, read_request};
+pub(crate) use request::{
+    Refusal, RequestHead, check_target, is_host, read_expectation, read_length, read_request,
+};
 pub(crate) use response::{ResponseHead, read_response};
 pub(crate) use scan::{Found, Scan};
 pub(crate) use send::{SendError, Sender, is_bodiless, write_request_head, write_response_head};

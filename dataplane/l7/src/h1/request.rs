@@ -103,7 +103,8 @@ pub(super) fn read_fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Opti
     Some(headers)
 }
 
-fn read_target(head: &Bytes, target: &str, method: &Method) -> Result<Uri, Refusal> {
+/// Whether anybody may be asked for this.
+pub(crate) fn check_target(target: &str, method: &Method) -> Result<(), Refusal> {
     if target.len() > MAX_TARGET {
         return Err(Refusal::TargetTooLong);
     }
@@ -114,6 +115,11 @@ fn read_target(head: &Bytes, target: &str, method: &Method) -> Result<Uri, Refus
     if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err(Refusal::Target);
     }
+    Ok(())
+}
+
+fn read_target(head: &Bytes, target: &str, method: &Method) -> Result<Uri, Refusal> {
+    check_target(target, method)?;
     let asterisk = target == "*";
     if asterisk && *method != Method::OPTIONS {
         return Err(Refusal::Target);
@@ -172,7 +178,7 @@ fn read_framing(headers: &HeaderMap, version: Version) -> Result<Framing, Refusa
 }
 
 /// The length that the fields give; `Err` if they give two, or none that is a number.
-pub(super) fn read_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
+pub(crate) fn read_length(headers: &HeaderMap) -> Result<Option<u64>, ()> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let Some(length) = lengths.next() else { return Ok(None) };
     if lengths.next().is_some() || length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit) {
@@ -189,7 +195,7 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     one && codings.next().is_none()
 }
 
-fn read_expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
+pub(crate) fn read_expectation(headers: &HeaderMap) -> Result<bool, Refusal> {
     match headers.get(EXPECT) {
         None => Ok(false),
         Some(expected) if expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
