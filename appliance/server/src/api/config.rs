@@ -139,9 +139,9 @@ async fn revert(State(app): State<App>, author: Author, uri: Uri, path: Number) 
     Ok(view(undone.applied, mode, undone.kept))
 }
 
-async fn confirm(State(app): State<App>, path: Number) -> Result<StatusCode, Problem> {
+async fn confirm(State(app): State<App>, author: Author, path: Number) -> Result<StatusCode, Problem> {
     let Path(generation) = path.map_err(|_| Problem::no_route())?;
-    if app.store.confirm(generation).await? {
+    if app.store.confirm(&author, generation).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     let detail = "this revision does not wait to be confirmed";

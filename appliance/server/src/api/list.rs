@@ -12,6 +12,8 @@ use crate::store::{
 
 /// How many items come on a page where nobody says.
 pub(crate) const LIMIT_DEFAULT: u32 = 50;
+/// The greatest number that a list can be filtered by.
+pub(crate) const NUMBER_MAX: i64 = 65535;
 /// How many come at most.
 pub(crate) const LIMIT_MAX: u32 = 500;
 
@@ -126,8 +128,11 @@ fn filter<K: Table>(key: &str, value: String) -> Result<(Filter, FilterValue), F
             _ => return Err(("wrong_type", "want true or false".to_owned())),
         },
         FilterKind::Number => {
-            let number = value.parse();
-            FilterValue::Number(number.map_err(|_| ("wrong_type", "want a whole number".to_owned()))?)
+            let number: i64 = value.parse().map_err(|_| ("wrong_type", "want a whole number".to_owned()))?;
+            if !(0..=NUMBER_MAX).contains(&number) {
+                return Err(("out_of_range", format!("want a whole number from 0 to {NUMBER_MAX}")));
+            }
+            FilterValue::Number(number)
         }
     };
     Ok((filter, value))

@@ -3,8 +3,10 @@
 //! `openapi.json` beside `src/` is what it was when somebody last looked: a test fails when it drifts, and
 //! `penstockd openapi > appliance/server/openapi.json` renews it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use serde_json::Value;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{
@@ -111,11 +113,13 @@ fn components() -> Components {
         let response = ResponseBuilder::new().description(*text).content("application/problem+json", content);
         components.response(problem_name(*status), response.build())
     });
+    let schemas = schemas();
+    let parts = parts_of_written(&schemas);
     let named = |components: ComponentsBuilder, (name, schema): Named| {
-        let schema = if is_settings(&name) { written(schema) } else { schema };
+        let schema = if parts.contains(&name) { written(schema) } else { schema };
         components.schema(name, bounded(schema))
     };
-    schemas().into_iter().fold(components, named).build()
+    schemas.into_iter().fold(components, named).build()
 }
 
 type Named = (String, RefOr<Schema>);
@@ -167,7 +171,11 @@ fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
 
 /// What is written, patched, read and listed of a resource.
 fn resource<R: Resource>(schemas: &mut Vec<Named>) {
-    let spec = joined([object::<Meta>(), object::<R>()]);
+    let written = R::write_only().map_or_else(Object::new, as_object);
+    let mut spec = joined([object::<Meta>(), object::<R>(), written]);
+    if R::default_name(None).is_some() {
+        spec.required.retain(|field| field != "name");
+    }
     let mut view = joined([
         object::<Identified>(),
         object::<Meta>(),
@@ -175,7 +183,6 @@ fn resource<R: Resource>(schemas: &mut Vec<Named>) {
         object::<R>(),
         object::<R::Seen>(),
     ]);
-    view.properties.retain(|_, field| !is_write_only(field));
     // What is shown is shown whole, also where it is null.
     view.required = view.properties.keys().cloned().collect();
     let name = |suffix: &str| format!("{}{suffix}", R::NAME);
@@ -196,7 +203,11 @@ fn log<L: Log>(schemas: &mut Vec<Named>) {
 
 /// The schema of a struct.
 fn object<T: PartialSchema>() -> Object {
-    match T::schema() {
+    as_object(T::schema())
+}
+
+fn as_object(schema: RefOr<Schema>) -> Object {
+    match schema {
         RefOr::T(Schema::Object(object)) => object,
         _ => Object::new(),
     }
@@ -223,20 +234,37 @@ fn closed(mut object: Object) -> Object {
     object
 }
 
-/// What one kind of a resource needs beside: a part of what is written.
-fn is_settings(name: &str) -> bool {
-    name.ends_with("Settings")
+/// The names of all that is part of what is written: none of them takes a field that it does not know.
+fn parts_of_written(schemas: &[Named]) -> BTreeSet<String> {
+    let known: BTreeMap<&str, Value> = schemas
+        .iter()
+        .filter_map(|(name, schema)| Some((name.as_str(), serde_json::to_value(schema).ok()?)))
+        .collect();
+    let mut parts = BTreeSet::new();
+    let mut left: Vec<&Value> =
+        known.iter().filter(|(name, _)| name.ends_with("Spec")).map(|(_, schema)| schema).collect();
+    while let Some(value) = left.pop() {
+        if let Some(name) = value["$ref"].as_str().and_then(|name| name.rsplit('/').next())
+            && parts.insert(name.to_owned())
+        {
+            left.extend(known.get(name));
+        }
+        match value {
+            Value::Object(fields) => left.extend(fields.values()),
+            Value::Array(items) => left.extend(items),
+            _ => {}
+        }
+    }
+    parts
 }
 
 fn written(schema: RefOr<Schema>) -> RefOr<Schema> {
     match schema {
-        RefOr::T(Schema::Object(object)) => Schema::Object(closed(object)).into(),
+        RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Object) => {
+            Schema::Object(closed(object)).into()
+        }
         other => other,
     }
-}
-
-fn is_write_only(field: &RefOr<Schema>) -> bool {
-    matches!(field, RefOr::T(Schema::Object(object)) if object.write_only == Some(true))
 }
 
 fn has_default(field: &RefOr<Schema>) -> bool {

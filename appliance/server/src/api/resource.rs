@@ -19,7 +19,7 @@ use super::body::JsonBody;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::etag::{self, IfMatch};
-use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX};
+use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX, NUMBER_MAX};
 use super::view::{Operating, View};
 use super::{Access, App, Route};
 use crate::domain::revision::fingerprint;
@@ -248,7 +248,7 @@ fn describe_list<R: Resource>() -> Description {
                 FilterKind::Number => ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .minimum(Some(0))
-                    .maximum(Some(65535))
+                    .maximum(Some(NUMBER_MAX))
                     .build()
                     .into(),
             };

@@ -12,7 +12,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::sign::SigningKey;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::Kind;
 use super::fields::{Fault, Fields};
@@ -27,10 +28,17 @@ pub(crate) struct Certificate {
     /// The certificate, and after it those that lead to its root, as PEM.
     #[schema(min_length = 1, max_length = 65536, example = "-----BEGIN CERTIFICATE-----\n…")]
     pub(crate) chain: String,
-    /// Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is.
     #[serde(skip)]
-    #[schema(value_type = Option<String>, write_only, max_length = 65536)]
     pub(crate) private_key: Option<PrivateKey>,
+}
+
+/// What is written and never shown.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+struct Written {
+    /// Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is.
+    #[schema(write_only, min_length = 1, max_length = 65536)]
+    private_key: Option<String>,
 }
 
 /// A private key as it is kept.
@@ -102,6 +110,10 @@ impl Kind for Certificate {
         "chain": "-----BEGIN CERTIFICATE-----\n…",
         "private_key": "-----BEGIN PRIVATE KEY-----\n…"
     }"#;
+
+    fn write_only() -> Option<RefOr<Schema>> {
+        Some(Written::schema())
+    }
 
     fn new_id() -> CertificateId {
         CertificateId::generate()

@@ -129,6 +129,11 @@ impl<'a> Fields<'a> {
         self.document.get(key)?.as_str()
     }
 
+    /// Whether this field was written, rightly or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.document.contains_key(key)
+    }
+
     /// This field is wrong in the light of others.
     pub(super) fn fault(&mut self, key: &str, Fault { code, detail }: Fault) {
         self.faults.push(FieldError::new(self.at.field(key).0, code, detail));
@@ -216,7 +221,7 @@ impl<'a> Fields<'a> {
         most: usize,
         parse: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Option<Vec<T>> {
-        if self.document.contains_key(key) {
+        if self.has(key) {
             return self.list(key, 0..=most, parse);
         }
         self.known.push(key);

@@ -35,6 +35,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 pub(crate) use author::Author;
 pub(crate) use certificate::{Certificate, PrivateKey};
@@ -75,6 +76,10 @@ pub(crate) trait Kind:
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Fields that are written and never shown; null where they are not written again.
     const WRITE_ONLY: &'static [&'static str] = &[];
+    /// The shape of these fields, which serde skips and the API's description would miss.
+    fn write_only() -> Option<RefOr<Schema>> {
+        None
+    }
     /// A document that creates one, for the reader of the API's description.
     const EXAMPLE: &'static str;
 

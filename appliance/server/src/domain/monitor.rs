@@ -473,8 +473,8 @@ impl HttpSettings {
         let headers =
             fields.optional_list("headers", 16, parsed::<Header>("a header, as \"X-Probe: penstock\""));
         let all = || Some(vec![Codes { first: 200, last: 399 }]);
-        let codes = fields.optional_list("codes", 16, parsed::<Codes>("a code or a range, as \"200-399\""));
-        let codes = codes.and_then(|codes| if codes.is_empty() { all() } else { Some(codes) });
+        let code = parsed::<Codes>("a code or a range, as \"200-399\"");
+        let codes = if fields.has("codes") { fields.list("codes", 1..=16, code) } else { all() };
         let body = fields.nullable("body", pattern);
         Some(Self {
             method: method?.to_owned(),

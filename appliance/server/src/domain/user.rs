@@ -1,7 +1,8 @@
 //! A user: somebody who signs in by name and password. The name is what every resource has.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::Kind;
@@ -15,12 +16,18 @@ pub(crate) struct User {
     /// What they may do.
     #[schema(value_type = Role, example = "operator")]
     pub(crate) role: Role,
+    #[serde(skip)]
+    pub(crate) password: Option<PasswordHash>,
+}
+
+/// What is written and never shown.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+struct Written {
     /// 12 characters or more, not one of the best known, and without the name. Needed to create a user; never shown.
     /// Whoever changes it ends the user's sessions.
-    #[serde(skip)]
-    #[schema(value_type = Option<String>, write_only, min_length = 12, max_length = 256, format = Password,
-             example = "spillway opens at noon")]
-    pub(crate) password: Option<PasswordHash>,
+    #[schema(write_only, min_length = 12, max_length = 256, format = Password, example = "spillway opens at noon")]
+    password: Option<String>,
 }
 
 /// The hash of a password, with its parameters and salt (PHC string).
@@ -41,6 +48,10 @@ impl Kind for User {
     const WRITE_ONLY: &'static [&'static str] = &["password"];
     const EXAMPLE: &'static str =
         r#"{ "name": "jane", "role": "operator", "password": "spillway opens at noon" }"#;
+
+    fn write_only() -> Option<RefOr<Schema>> {
+        Some(Written::schema())
+    }
 
     fn new_id() -> Uuid {
         Uuid::now_v7()

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::batch::{self, Step};
 use super::document::{Applied, Mode};
 use super::revisions::{deltas_of, is_kept};
-use super::{Store, StoreError, current_generation, kinds};
+use super::{Outcome, Store, StoreError, audit, current_generation, kinds};
 use crate::domain::{Author, Delta, NewEvent, Timestamp};
 
 /// What undoing a revision came to.
@@ -75,9 +77,20 @@ impl Store {
     }
 
     /// Keeps a change that would have reverted by itself. Says whether there was one.
-    pub(crate) async fn confirm(&self, generation: i64) -> Result<bool, StoreError> {
+    pub(crate) async fn confirm(&self, author: &Author, generation: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        if deltas_of(generation, &mut transaction).await?.is_empty() {
+            return Err(StoreError::NotFound { noun: "revision", id: generation.to_string() });
+        }
         let done = sqlx::query("DELETE FROM confirmations WHERE generation = ?").bind(generation);
-        Ok(done.execute(&self.writer).await?.rows_affected() > 0)
+        let was_waiting = done.execute(&mut *transaction).await?.rows_affected() > 0;
+        if was_waiting {
+            let details = json!({ "generation": generation, "comment": author.comment });
+            audit::append(author, "configuration.confirm", Outcome::Succeeded, details, &mut transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(was_waiting)
     }
 
     /// When the next change reverts by itself unless it is confirmed.
@@ -115,7 +128,10 @@ impl Store {
                     ),
                 ),
             };
-            self.confirm(generation).await?;
+            sqlx::query("DELETE FROM confirmations WHERE generation = ?")
+                .bind(generation)
+                .execute(&self.writer)
+                .await?;
             self.append_events(&[event]).await?;
         }
         Ok(())
