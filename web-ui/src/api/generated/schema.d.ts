@@ -1336,7 +1336,7 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
-        /** @description A certificate with the chain that vouches for it, and its private key. */
+        /** @description What is written and never shown. */
         CertificatePatch: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -1369,8 +1369,10 @@ export interface components {
              *     …
              */
             chain?: string;
+            /** @description Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is. */
+            private_key?: string | null;
         };
-        /** @description A certificate with the chain that vouches for it, and its private key. */
+        /** @description What is written and never shown. */
         CertificateSpec: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -1403,6 +1405,8 @@ export interface components {
              *     …
              */
             chain: string;
+            /** @description Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is. */
+            private_key?: string | null;
         };
         /** @description What stands in the certificate, the first of its chain. */
         CertificateView: {
@@ -2221,7 +2225,7 @@ export interface components {
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
              * @example web
              */
-            name: string;
+            name?: string;
             /**
              * @description Words for other people.
              * @default
@@ -2816,7 +2820,7 @@ export interface components {
              * @description `prefix` replaces whole segments at the beginning, `regex` what the pattern matches first.
              * @default prefix
              */
-            compare: components["schemas"]["PathCompare"];
+            compare?: components["schemas"]["PathCompare"];
             /**
              * @description What is replaced.
              * @example /api
@@ -2908,12 +2912,12 @@ export interface components {
              * @description With what: one of them must fit.
              * @default []
              */
-            values: components["schemas"]["RuleValue"][];
+            values?: components["schemas"]["RuleValue"][];
             /**
              * @description Whether it fits where none of them does.
              * @default false
              */
-            invert: boolean;
+            invert?: boolean;
         };
         /**
          * @description What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
@@ -3503,14 +3507,14 @@ export interface components {
              * @description Whether the query goes along.
              * @default true
              */
-            keep_query: boolean;
+            keep_query?: boolean;
             /**
              * Format: int32
              * @description 301, 302, 303, 307 or 308.
              * @default 302
              * @example 308
              */
-            code: number;
+            code?: number;
         };
         /** @description What exchanges for other tokens. */
         Refresh: {
@@ -3528,7 +3532,7 @@ export interface components {
              * @default 403
              * @example 403
              */
-            code: number;
+            code?: number;
         };
         /**
          * @description A role in a replication.
@@ -3544,19 +3548,19 @@ export interface components {
              * @default 200
              * @example 503
              */
-            code: number;
+            code?: number;
             /**
              * @description What the body is.
              * @default text/plain
              * @example text/html; charset=utf-8
              */
-            content_type: string;
+            content_type?: string;
             /**
              * @description The body, at most 64 KiB.
              * @default
              * @example <h1>Back at noon</h1>
              */
-            body: string;
+            body?: string;
         };
         /** @description A revision with what it changed. */
         Revision: {
@@ -3661,12 +3665,12 @@ export interface components {
              * @description Changes of the request's header.
              * @default []
              */
-            request_headers: components["schemas"]["HeaderChange"][];
+            request_headers?: components["schemas"]["HeaderChange"][];
             /**
              * @description Changes of the answer's header, also of one that no member gave.
              * @default []
              */
-            response_headers: components["schemas"]["HeaderChange"][];
+            response_headers?: components["schemas"]["HeaderChange"][];
         };
         /**
          * @description What a user may do.
@@ -3710,7 +3714,7 @@ export interface components {
              * @description The oldest version that is spoken.
              * @default 1.2
              */
-            min_version: components["schemas"]["TlsVersion"];
+            min_version?: components["schemas"]["TlsVersion"];
         };
         /**
          * @description What packets are wrapped in on their way to the members, which must take them out again and hold the virtual IP on an
@@ -4220,7 +4224,7 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
-        /** @description Somebody who signs in. A disabled user cannot, and their sessions and tokens do not work. */
+        /** @description What is written and never shown. */
         UserPatch: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -4249,8 +4253,15 @@ export interface components {
             enabled?: boolean;
             /** @description What they may do. */
             role?: components["schemas"]["Role"];
+            /**
+             * Format: password
+             * @description 12 characters or more, not one of the best known, and without the name. Needed to create a user; never shown.
+             *     Whoever changes it ends the user's sessions.
+             * @example spillway opens at noon
+             */
+            password?: string | null;
         };
-        /** @description Somebody who signs in. A disabled user cannot, and their sessions and tokens do not work. */
+        /** @description What is written and never shown. */
         UserSpec: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -4279,6 +4290,13 @@ export interface components {
             enabled?: boolean;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
+            /**
+             * Format: password
+             * @description 12 characters or more, not one of the best known, and without the name. Needed to create a user; never shown.
+             *     Whoever changes it ends the user's sessions.
+             * @example spillway opens at noon
+             */
+            password?: string | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         UserView: {
@@ -4764,7 +4782,7 @@ export interface components {
              * @default 1
              * @example 9
              */
-            weight: number;
+            weight?: number;
         };
         /** @description What a worker of the layer-4 plane counted. */
         WorkerStats: {
