@@ -140,6 +140,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         updating: Arc::default(),
         health,
     };
+    let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone()));
     let reconciling = tokio::spawn(reconciler.run());
     let measuring = tokio::spawn(sampler.run());
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
@@ -154,6 +155,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         tracing::info!("stopping");
     })
     .await;
+    suspecting.abort();
     reconciling.abort();
     unconfirmed.abort();
     measuring.abort();

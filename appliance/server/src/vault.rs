@@ -14,8 +14,10 @@ use thiserror::Error;
 
 use crate::private_file;
 
-/// What is sealed here, so that a seal of something else is never taken for it.
-const PURPOSE: &[u8] = lb_model::l7::KEY_SEAL;
+/// What is sealed, so that a seal of something else is never taken for it: private keys, which penstock-l7 opens.
+const KEY: &[u8] = lb_model::l7::KEY_SEAL;
+/// Passwords that checks show to databases, which this process opens itself.
+const PASSWORD: &[u8] = b"penstock check password 1";
 
 /// The key of this process, set once at start.
 static VAULT: OnceLock<[u8; 32]> = OnceLock::new();
@@ -59,8 +61,39 @@ pub(crate) fn open(path: &Path) -> Result<(), VaultError> {
     Ok(())
 }
 
-/// Seals a secret.
+impl Sealed {
+    /// The sign that there is nothing.
+    pub(crate) fn none() -> Self {
+        Self(String::new())
+    }
+
+    /// Whether it is that sign.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Seals a private key.
 pub(crate) fn seal(secret: &[u8]) -> Result<Sealed, VaultError> {
+    seal_for(KEY, secret)
+}
+
+/// Seals a password.
+pub(crate) fn seal_password(secret: &[u8]) -> Result<Sealed, VaultError> {
+    seal_for(PASSWORD, secret)
+}
+
+/// The password that was sealed; nothing if it was with another key file.
+pub(crate) fn open_password(sealed: &Sealed) -> Option<Vec<u8>> {
+    let mut bytes = STANDARD.decode(&sealed.0).ok()?;
+    let (nonce, secret) = bytes.split_at_mut_checked(NONCE_LEN)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let cipher = UnboundKey::new(&AES_256_GCM, VAULT.get()?).ok()?;
+    let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(PASSWORD), secret).ok()?;
+    Some(opened.to_vec())
+}
+
+fn seal_for(purpose: &[u8], secret: &[u8]) -> Result<Sealed, VaultError> {
     // A process that keeps nothing, as a test, needs no file.
     let key = if let Some(key) = VAULT.get() {
         key
@@ -72,7 +105,7 @@ pub(crate) fn seal(secret: &[u8]) -> Result<Sealed, VaultError> {
     let nonce: [u8; NONCE_LEN] = random()?;
     let mut sealed = secret.to_vec();
     LessSafeKey::new(cipher)
-        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(PURPOSE), &mut sealed)
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut sealed)
         .map_err(|_| VaultError::Random)?;
     Ok(Sealed(STANDARD.encode([&nonce, sealed.as_slice()].concat())))
 }
@@ -86,6 +119,14 @@ fn random<const N: usize>() -> Result<[u8; N], VaultError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_opened_and_a_key_is_not_taken_for_one() {
+        let sealed = seal_password(b"secret").unwrap();
+        assert_eq!(open_password(&sealed).unwrap(), b"secret");
+        assert_eq!(open_password(&seal(b"secret").unwrap()), None);
+        assert_eq!(open_password(&Sealed::none()), None);
+    }
 
     #[test]
     fn a_sealed_secret_shows_nothing_and_differs_each_time() {

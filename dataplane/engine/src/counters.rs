@@ -42,6 +42,8 @@ pub struct BackendCell {
     pub packets: [Counter; 2],
     /// Bytes of the IP packets.
     pub bytes: [Counter; 2],
+    /// Openings that it reset or left unanswered.
+    pub unopened: Counter,
 }
 
 impl BackendCell {
@@ -54,6 +56,7 @@ impl BackendCell {
             bytes_in: self.bytes[0].get(),
             packets_out: self.packets[1].get(),
             bytes_out: self.bytes[1].get(),
+            unopened: self.unopened.get(),
         }
     }
 }

@@ -327,6 +327,11 @@ impl Engine {
             backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
         if !begins {
             let counted = loads::counts(flow.conn);
+            if state::is_unopened(flow.conn, from, packet.flags)
+                && let Some(cell) = self.counters.backends.get(flow.conn.backend as usize)
+            {
+                cell.unopened.add(1);
+            }
             state::advance(flow.conn, from, packet.flags, &backend.patience);
             if counted && !loads::counts(flow.conn) {
                 self.loads.end(flow.conn.backend);

@@ -63,6 +63,16 @@ pub(crate) fn is_over(state: u8) -> bool {
     matches!(state, CLOSING | RESET)
 }
 
+/// Whether a packet of a flow that has begun says that the member does not open it: it resets, or the client asks again.
+pub(crate) fn is_unopened(conn: &Conn, from: Direction, flags: u8) -> bool {
+    let opening = conn.state == OPENING && conn.protocols[from as usize] & !WIDE != UDP;
+    opening
+        && match from {
+            Direction::FromClient => conn.flags & SYN_ANSWERED == 0 && flags & (SYN | ACK | RST | FIN) == SYN,
+            Direction::FromMember => flags & RST != 0,
+        }
+}
+
 /// Takes a packet of a flow that has begun into account.
 pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Patience) {
     if conn.protocols[from as usize] & !WIDE == UDP {

@@ -39,3 +39,18 @@ fn without_a_live_member_new_connections_are_dropped_with_the_reason() {
     restate(&mut lb, [false, false]);
     assert_eq!(lb.send(from_client(1, SYN, b"")).0, Verdict::Drop(DropReason::NoMember));
 }
+
+#[test]
+fn openings_that_fail_are_counted_for_the_member_and_others_are_not() {
+    let mut lb = Lb::new(&two_members());
+    let unopened = |lb: &Lb| lb.counters.backends.iter().map(|cell| cell.unopened.get()).sum::<u64>();
+    let member = lb.send(from_client(1, SYN, b"")).1.dst();
+    assert_eq!(unopened(&lb), 0);
+    lb.send(from_client(1, SYN, b""));
+    assert_eq!(unopened(&lb), 1, "the client asks again");
+    lb.send(from_member(member, 1, RST | ACK, b""));
+    assert_eq!(unopened(&lb), 2, "the member refuses");
+    let member = lb.open(2);
+    lb.send(from_member(member, 2, RST, b""));
+    assert_eq!(unopened(&lb), 2, "what was open may end as it likes");
+}

@@ -124,12 +124,16 @@ pub struct BackendCounters {
     pub packets_out: u64,
     /// Bytes to clients, as IP packets.
     pub bytes_out: u64,
+    /// Signs that it does not serve: TCP connections that it reset before they were open, and openings that were asked for again.
+    #[serde(default)]
+    pub unopened: u64,
 }
 
 impl BackendCounters {
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-        let Self { connections, active, packets_in, bytes_in, packets_out, bytes_out } = other;
+        let Self { connections, active, packets_in, bytes_in, packets_out, bytes_out, unopened } = other;
+        self.unopened += unopened;
         self.connections += connections;
         self.active += active;
         self.packets_in += packets_in;
@@ -148,6 +152,7 @@ impl BackendCounters {
             bytes_in: self.bytes_in.wrapping_sub(before.bytes_in),
             packets_out: self.packets_out.wrapping_sub(before.packets_out),
             bytes_out: self.bytes_out.wrapping_sub(before.bytes_out),
+            unopened: self.unopened.wrapping_sub(before.unopened),
         }
     }
 }

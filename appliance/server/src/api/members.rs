@@ -33,7 +33,13 @@ impl Resource for Member {
         };
         let reason = seen.reason().map(str::to_owned);
         let (operating, reason) = match seen.liveness {
-            Liveness::Up => (Operating::Online, None),
+            Liveness::Up | Liveness::Unknown if seen.draining().is_some() => {
+                (Operating::Draining, seen.draining().map(str::to_owned))
+            }
+            Liveness::Up => match seen.warning() {
+                Some(warning) => (Operating::Degraded, Some(warning.to_owned())),
+                None => (Operating::Online, None),
+            },
             Liveness::Down => (Operating::Offline, reason),
             Liveness::Unknown => (Operating::Unknown, reason.or_else(|| Some("not checked yet".to_owned()))),
         };
@@ -56,6 +62,10 @@ pub(crate) struct MemberHealth {
     /// How often it went down since then.
     #[schema(minimum = 0)]
     times_down: u64,
+    /// How often it was suspected since then: connections to it or requests did not come about, as the planes saw them. It is
+    /// checked at once then.
+    #[schema(minimum = 0)]
+    times_suspected: u64,
     /// How much of its weight it is given now, in percent: less than all while it warms up after it came back, or if it says so.
     #[schema(minimum = 1, maximum = 100, example = 100)]
     share: u8,
@@ -72,6 +82,7 @@ impl Default for MemberHealth {
             last_change: None,
             times_up: 0,
             times_down: 0,
+            times_suspected: 0,
             share: 100,
             checks: Vec::new(),
         }
@@ -100,6 +111,8 @@ pub(crate) struct LastCheck {
     time: Timestamp,
     /// Whether the member was well.
     passed: bool,
+    /// Whether somebody should look all the same: its certificate ends soon.
+    warning: bool,
     /// A number of the protocol, as an HTTP status; null where there is none.
     #[schema(minimum = 0, maximum = 65535, required, example = 503)]
     code: Option<u16>,
@@ -124,6 +137,7 @@ impl From<MemberSeen> for MemberHealth {
             last_change: Some(seen.since),
             times_up: seen.transitions.up,
             times_down: seen.transitions.down,
+            times_suspected: seen.suspicions,
             share: seen.health().share.get(),
             checks: checks.collect(),
         }
@@ -131,7 +145,14 @@ impl From<MemberSeen> for MemberHealth {
 }
 
 impl From<&CheckResult> for LastCheck {
-    fn from(CheckResult { at, passed, code, words, took_ms }: &CheckResult) -> Self {
-        Self { time: *at, passed: *passed, code: *code, words: words.clone(), duration_ms: *took_ms }
+    fn from(CheckResult { at, passed, warns, code, words, took_ms }: &CheckResult) -> Self {
+        Self {
+            time: *at,
+            passed: *passed,
+            warning: *warns,
+            code: *code,
+            words: words.clone(),
+            duration_ms: *took_ms,
+        }
     }
 }

@@ -8,6 +8,7 @@ mod auth;
 mod author;
 mod body;
 mod certificates;
+mod check_now;
 mod config;
 mod console;
 mod describe;
@@ -150,6 +151,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<Certificate>());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
+    routes.push(check_now::route());
     routes.extend(resource::routes::<Monitor>());
     routes.extend(users::routes());
     routes.extend(tokens::routes());

@@ -65,7 +65,7 @@ pub(super) struct Collection<R: Resource>(pub(super) R::Parent);
 
 /// The one resource that an address means.
 #[derive(Debug)]
-struct Item<R: Resource>(Place<R>);
+pub(super) struct Item<R: Resource>(pub(super) Place<R>);
 
 impl<R: Resource> FromRequestParts<App> for Collection<R> {
     type Rejection = Problem;

@@ -188,6 +188,9 @@ pub(super) struct MemberStats {
     /// Packets to clients.
     #[schema(minimum = 0)]
     packets_out: u64,
+    /// TCP connections that it reset before they were open, and openings that were asked for again.
+    #[schema(minimum = 0)]
+    unopened: u64,
     /// Bytes to clients, as IP packets.
     #[schema(minimum = 0)]
     bytes_out: u64,
@@ -284,7 +287,8 @@ impl From<WorkerStatus> for WorkerStats {
 
 impl From<BackendStatus> for MemberStats {
     fn from(BackendStatus { service, member, counters }: BackendStatus) -> Self {
-        let BackendCounters { connections, active, packets_in, bytes_in, packets_out, bytes_out } = counters;
+        let BackendCounters { connections, active, packets_in, bytes_in, packets_out, bytes_out, unopened } =
+            counters;
         Self {
             virtual_service_id: service.to_string(),
             member_id: member.to_string(),
@@ -293,6 +297,7 @@ impl From<BackendStatus> for MemberStats {
             packets_in,
             bytes_in,
             packets_out,
+            unopened,
             bytes_out,
         }
     }

@@ -79,7 +79,7 @@ impl Certificate {
 }
 
 /// A chain in which every certificate can be read, as it was written.
-fn chain(value: &Value) -> Result<String, Fault> {
+pub(super) fn chain(value: &Value) -> Result<String, Fault> {
     let text = pem(value)?;
     let malformed = || Fault::new("invalid", "want certificates as PEM, the one to be shown first");
     let all: Vec<CertificateDer<'_>> =

@@ -28,6 +28,7 @@ const READ_ONLY: &[&str] = &[
     "last_change",
     "times_up",
     "times_down",
+    "times_suspected",
     "share",
     "checks",
 ];

@@ -47,8 +47,8 @@ pub(crate) use member::Member;
 use merge::merge_patch;
 pub(crate) use meta::Meta;
 pub(crate) use monitor::{
-    Check, DatabaseSettings, GrpcSettings, HttpSettings, HttpsSettings, Monitor, Role as ReplicationRole,
-    RoleSettings, TcpSettings, TlsSettings, UdpSettings,
+    AgentSettings, Check, DatabaseSettings, GrpcSettings, HttpSettings, HttpVersion, HttpsSettings, Monitor,
+    Role as ReplicationRole, RoleSettings, TcpSettings, TlsSettings, UdpSettings,
 };
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use policy::Policy;

@@ -11,8 +11,9 @@ use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::Kind;
 use super::fields::{self, Fault, Fields};
+use super::{Kind, certificate};
+use crate::vault::{self, Sealed};
 
 /// A monitor: a check that is repeated, and how its results are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +26,12 @@ pub(crate) struct Monitor {
     pub(crate) timeout_ms: u32,
     pub(crate) rise: u32,
     pub(crate) fall: u32,
+    pub(crate) jitter_percent: u32,
     pub(crate) address: Option<Ipv4Addr>,
     pub(crate) port: Option<L4Port>,
+    /// What a database or Redis is shown; sealed, never shown again.
+    #[serde(skip)]
+    pub(crate) password: Option<Sealed>,
 }
 
 /// What is done to find out whether a member is well.
@@ -43,6 +48,7 @@ pub(crate) enum Check {
     Postgres(DatabaseSettings),
     Mysql(DatabaseSettings),
     Redis(RoleSettings),
+    Agent(AgentSettings),
 }
 
 /// How a monitor is written and shown.
@@ -52,13 +58,15 @@ pub(crate) enum Check {
 struct MonitorShape {
     /// What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
     /// wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
-    /// standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+    /// standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication; `agent` lets the member
+    /// say itself how it is (the agent protocol of `HAProxy`): one line of words, `up` or `down`, `drain` or `ready`, and a share
+    /// of its weight as `75%`; what follows a `#` is the reason.
     kind: CheckKind,
     /// What this kind needs beside: `TcpSettings` for `tcp`, and so on; `DatabaseSettings` for `postgres` and `mysql`,
     /// `RoleSettings` for `redis`; nothing for `icmp`.
     #[schema(default = json!({}))]
     settings: SettingsShape,
-    /// Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+    /// Milliseconds from one check to the next of a member.
     #[schema(minimum = 100, maximum = 3_600_000, default = 5000, example = 5000)]
     interval_ms: u32,
     /// The same for a member that is down; null: as for others.
@@ -73,6 +81,13 @@ struct MonitorShape {
     /// So many checks in a row must fail before a member that is up is down.
     #[schema(minimum = 1, maximum = 100, default = 3)]
     fall: u32,
+    /// So much less than the interval a pause is at most, another part of it each time, so that checks do not fall into step.
+    #[schema(minimum = 0, maximum = 50, default = 10)]
+    jitter_percent: u32,
+    /// The password for `postgres` (SCRAM-SHA-256 or in clear), `mysql` (native or cached SHA-256) and `redis`: written and never
+    /// shown. One that is not given stays as it is; an empty one takes it away.
+    #[schema(write_only, max_length = 256)]
+    password: Option<String>,
     /// Another IPv4 address to check in the place of the member's.
     #[schema(value_type = Option<String>, format = Ipv4, max_length = 15)]
     address: Option<Ipv4Addr>,
@@ -107,6 +122,7 @@ pub(crate) enum CheckKind {
     Postgres,
     Mysql,
     Redis,
+    Agent,
 }
 
 const KINDS: &[(&str, CheckKind)] = &[
@@ -120,6 +136,7 @@ const KINDS: &[(&str, CheckKind)] = &[
     ("postgres", CheckKind::Postgres),
     ("mysql", CheckKind::Mysql),
     ("redis", CheckKind::Redis),
+    ("agent", CheckKind::Agent),
 ];
 
 /// The settings of one kind or another.
@@ -130,7 +147,7 @@ fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
     (T::name().into_owned(), T::schema())
 }
 
-fn settings_schemas() -> [(String, RefOr<Schema>); 9] {
+fn settings_schemas() -> [(String, RefOr<Schema>); 10] {
     [
         named::<IcmpSettings>(),
         named::<TcpSettings>(),
@@ -141,6 +158,7 @@ fn settings_schemas() -> [(String, RefOr<Schema>); 9] {
         named::<GrpcSettings>(),
         named::<DatabaseSettings>(),
         named::<RoleSettings>(),
+        named::<AgentSettings>(),
     ]
 }
 
@@ -170,6 +188,7 @@ impl Kind for Monitor {
     type Parent = ();
 
     const NOUN: &'static str = "monitor";
+    const WRITE_ONLY: &'static [&'static str] = &["password"];
     const EXAMPLE: &'static str = r#"{
         "name": "shop-alive",
         "kind": "http",
@@ -194,8 +213,14 @@ impl Kind for Monitor {
         });
         let rise = fields.optional("rise", 2, fields::number(1, 100));
         let fall = fields.optional("fall", 3, fields::number(1, 100));
+        let jitter = fields.optional("jitter_percent", 10, fields::number(0, 50));
         let address = fields.nullable("address", fields::host_address);
         let port = fields.nullable("port", fields::port);
+        let password = fields.nullable("password", password);
+        let shows_it = matches!(check, Some(Check::Postgres(_) | Check::Mysql(_) | Check::Redis(_)) | None);
+        if !shows_it && matches!(password, Some(Some(_))) {
+            fields.fault("password", Fault::new("invalid", "this kind of monitor shows nobody a password"));
+        }
         Some(Self {
             check: check?,
             interval_ms: interval?,
@@ -203,10 +228,27 @@ impl Kind for Monitor {
             timeout_ms: timeout?,
             rise: rise?,
             fall: fall?,
+            jitter_percent: jitter?,
             address: address?,
             port: port?,
+            password: password?,
         })
     }
+
+    fn inherit(&mut self, before: &Self) {
+        let shows_it = matches!(self.check, Check::Postgres(_) | Check::Mysql(_) | Check::Redis(_));
+        let kept = || before.password.clone().filter(|_| shows_it);
+        self.password = self.password.take().or_else(kept).filter(|password| !password.is_none());
+    }
+}
+
+/// A password, sealed; an empty one is the sign that there is to be none.
+fn password(value: &Value) -> Result<Sealed, Fault> {
+    let text = fields::text(0..=256)(value)?;
+    if text.is_empty() {
+        return Ok(Sealed::none());
+    }
+    vault::seal_password(text.as_bytes()).map_err(|error| Fault::new("unavailable", error.to_string()))
 }
 
 fn longer_than_interval(interval: u32) -> Fault {
@@ -231,6 +273,7 @@ impl Check {
             CheckKind::Postgres => fields.object("settings", DatabaseSettings::read).map(Self::Postgres),
             CheckKind::Mysql => fields.object("settings", DatabaseSettings::read).map(Self::Mysql),
             CheckKind::Redis => fields.object("settings", RoleSettings::read).map(Self::Redis),
+            CheckKind::Agent => fields.object("settings", AgentSettings::read).map(Self::Agent),
         }
     }
 }
@@ -277,22 +320,43 @@ impl UdpSettings {
     }
 }
 
-/// What a member's certificate must be like. Who issued it is not checked.
+/// What is sent to a member's agent before it says how the member is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AgentSettings {
+    /// A text to send once connected, written as for `tcp`; null: nothing.
+    #[schema(value_type = Option<String>, max_length = 1024, example = "web-1\\n")]
+    pub(crate) send: Option<Bytes>,
+}
+
+impl AgentSettings {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let send = fields.nullable("send", bytes);
+        Some(Self { send: send? })
+    }
+}
+
+/// What a member's certificate must be like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TlsSettings {
     /// The name that is asked for and that must be in the certificate; null: none is asked for.
     #[schema(max_length = 253, example = "shop.example")]
     pub(crate) server_name: Option<String>,
-    /// So many days the certificate must still be valid.
-    #[schema(minimum = 0, maximum = 3650, default = 0, example = 14)]
+    /// With fewer days until the certificate ends, the member is shown as degraded; it serves until then. One that has ended
+    /// fails the check.
+    #[schema(minimum = 0, maximum = 3650, default = 14, example = 14)]
     pub(crate) days_left: u32,
+    /// Certificates (PEM) of which one must have issued the member's, at once or by way of others; null: anybody may have.
+    #[schema(max_length = 65536)]
+    #[serde(default)]
+    pub(crate) ca: Option<String>,
 }
 
 impl TlsSettings {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let server_name = fields.nullable("server_name", server_name);
-        let days_left = fields.optional("days_left", 0, fields::number(0, 3650));
-        Some(Self { server_name: server_name?, days_left: days_left? })
+        let days_left = fields.optional("days_left", 14, fields::number(0, 3650));
+        let ca = fields.nullable("ca", certificate::chain);
+        Some(Self { server_name: server_name?, days_left: days_left?, ca: ca? })
     }
 }
 
@@ -384,8 +448,8 @@ impl RoleSettings {
     }
 }
 
-/// Who asks a database, and which role it must have. Checks have no password: the database must let this user in from the
-/// appliance's address, and it needs no rights.
+/// Who asks a database, and which role it must have. Without a `password` of the monitor the database must let this user in
+/// without one from the appliance's address; it needs no rights. Checks do not speak TLS with databases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DatabaseSettings {
     /// The user.
@@ -433,6 +497,10 @@ fn grpc_service(value: &Value) -> Result<String, Fault> {
 /// How a page is asked for, and what must come back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HttpSettings {
+    /// The version of HTTP. 2 without TLS is spoken at once, as gRPC does; inside of TLS it must be agreed on.
+    #[schema(default = "1.1")]
+    #[serde(default)]
+    pub(crate) version: HttpVersion,
     /// `GET`, `HEAD` or `OPTIONS`.
     #[schema(max_length = 16, default = "GET", example = "GET")]
     pub(crate) method: String,
@@ -463,10 +531,25 @@ struct HeaderLine(#[expect(dead_code, reason = "a shape for the API's descriptio
 #[schema(value_type = String, min_length = 3, max_length = 7, example = "200-399")]
 struct CodeRange(#[expect(dead_code, reason = "a shape for the API's description")] String);
 
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) enum HttpVersion {
+    /// RFC 9112.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// RFC 9113.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+const VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
+
 const METHODS: &[(&str, &str)] = &[("GET", "GET"), ("HEAD", "HEAD"), ("OPTIONS", "OPTIONS")];
 
 impl HttpSettings {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let version = fields.optional("version", HttpVersion::Http1, fields::word(VERSIONS));
         let method = fields.optional("method", "GET", fields::word(METHODS));
         let path = fields.optional("path", "/".to_owned(), path);
         let host = fields.nullable("host", host);
@@ -477,6 +560,7 @@ impl HttpSettings {
         let codes = if fields.has("codes") { fields.list("codes", 1..=16, code) } else { all() };
         let body = fields.nullable("body", pattern);
         Some(Self {
+            version: version?,
             method: method?.to_owned(),
             path: path?,
             host: host?,

@@ -7,9 +7,11 @@ use lb_model::desired::{BelowMinHealthy, DesiredState, Member, MemberState};
 use lb_model::observed::{Health, Liveness, MemberHealth};
 use lb_model::snapshot::Share;
 use lb_model::{MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
 use super::judgement;
+use super::kinds::Wish;
 use super::rollup::{Below, Operating, PoolSeen, Tally, by_services};
 use crate::domain::{MonitorsNeeded, Timestamp};
 
@@ -20,6 +22,7 @@ const HISTORY: usize = 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
     seen: Arc<RwLock<Everything>>,
+    asks: UnboundedSender<Ask>,
     health: Arc<watch::Sender<Arc<Health>>>,
 }
 
@@ -40,6 +43,8 @@ pub(crate) struct MemberSeen {
     pub(crate) since: Timestamp,
     /// How often it came up and went down since this process was started.
     pub(crate) transitions: Transitions,
+    /// How often it was suspected since then because connections to it did not come about.
+    pub(crate) suspicions: u64,
     /// How much of its weight it is given since it came back.
     pub(crate) warmth: Share,
     /// One for each monitor of its pool.
@@ -67,6 +72,39 @@ pub(crate) struct CheckSeen {
     pub(crate) words: String,
     /// The last results, the newest last.
     pub(crate) results: VecDeque<CheckResult>,
+    /// What the member said of itself last.
+    pub(crate) wish: Wish,
+}
+
+/// What somebody wants of those who check.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Check a member at once, and tell.
+    Now { member: MemberId, told: UnboundedSender<Told> },
+    /// Connections to it do not come about.
+    Suspected { member: MemberId },
+}
+
+/// What is told to who wants a member checked at once.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The check by this monitor has begun.
+    Begun(MonitorId),
+    /// It came to this.
+    Ended(MonitorId, CheckResult, Liveness),
+}
+
+/// What a result changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// What the member was and is, if that differs.
+    pub(super) turned: Option<(Liveness, Liveness)>,
+    /// The planes must know.
+    pub(super) matters: bool,
+    /// It says since now that it drains, or since now that it does not.
+    pub(super) drains: Option<bool>,
+    /// It is well and somebody should look, since now.
+    pub(super) warns: bool,
 }
 
 /// One result.
@@ -76,6 +114,8 @@ pub(crate) struct CheckResult {
     pub(crate) at: Timestamp,
     /// Whether the member was well.
     pub(crate) passed: bool,
+    /// Whether somebody should look all the same.
+    pub(crate) warns: bool,
     /// A number of the protocol, as an HTTP status.
     pub(crate) code: Option<u16>,
     /// What was seen.
@@ -140,9 +180,26 @@ impl Survey {
 }
 
 impl Board {
-    /// Nothing was seen yet.
-    pub(crate) fn new() -> Self {
-        Self { seen: Arc::default(), health: Arc::new(watch::Sender::default()) }
+    /// Nothing was seen yet. What is asked of those who check comes out at the other end.
+    pub(super) fn new() -> (Self, UnboundedReceiver<Ask>) {
+        let (asks, asked) = mpsc::unbounded_channel();
+        (Self { seen: Arc::default(), asks, health: Arc::new(watch::Sender::default()) }, asked)
+    }
+
+    /// Has a member checked at once by all its monitors; tells until the last of them has come to something.
+    pub(crate) fn check_now(&self, member: MemberId) -> UnboundedReceiver<Told> {
+        let (told, hears) = mpsc::unbounded_channel();
+        // Where nobody checks any more, the other end hears that nothing comes.
+        let _ = self.asks.send(Ask::Now { member, told });
+        hears
+    }
+
+    /// Connections to a member do not come about: it is looked at before its time.
+    pub(super) fn suspect(&self, member: MemberId) {
+        if let Some(seen) = self.write().members.get_mut(&member) {
+            seen.suspicions += 1;
+            let _ = self.asks.send(Ask::Suspected { member });
+        }
     }
 
     /// What the compiler needs of it, whenever it changes.
@@ -223,19 +280,26 @@ impl Board {
         }
     }
 
-    /// Writes down a result, and what it led to. Says whether the member changed with it.
+    /// Writes down a result, and what it led to. Says what changed with it.
     pub(super) fn note(
         &self,
         member: MemberId,
         monitor: MonitorId,
         result: CheckResult,
         liveness: Liveness,
-    ) -> Option<(Liveness, Liveness)> {
+        wish: Wish,
+    ) -> Noted {
         let mut seen = self.write();
-        let member = seen.members.get_mut(&member)?;
-        let before = member.liveness;
-        member.note(monitor, result, liveness);
-        (member.liveness != before).then_some((before, member.liveness))
+        let Some(member) = seen.members.get_mut(&member) else { return Noted::default() };
+        let (before, warned) = (member.health(), member.warning().is_some());
+        member.note(monitor, result, liveness, wish);
+        let after = member.health();
+        Noted {
+            turned: (before.liveness != after.liveness).then_some((before.liveness, after.liveness)),
+            matters: before != after,
+            drains: (before.drains != after.drains).then_some(after.drains),
+            warns: !warned && member.warning().is_some(),
+        }
     }
 
     /// Tells the planes.
@@ -323,6 +387,7 @@ impl MemberSeen {
             liveness: Liveness::Unknown,
             since: Timestamp::now(),
             transitions: Transitions::default(),
+            suspicions: 0,
             warmth: Share::FULL,
             checks: Vec::new(),
             needed: MonitorsNeeded::All,
@@ -339,7 +404,13 @@ impl MemberSeen {
 
     /// What the compiler needs of it.
     pub(crate) fn health(&self) -> MemberHealth {
-        MemberHealth { liveness: self.liveness, drains: false, share: self.warmth }
+        let wishes = || self.checks.iter().map(|check| check.wish);
+        let share = wishes().map(|wish| wish.share).min().unwrap_or(Share::FULL);
+        MemberHealth {
+            liveness: self.liveness,
+            drains: wishes().any(|wish| wish.drains),
+            share: self.warmth.of(share),
+        }
     }
 
     fn watch(&mut self, monitors: &[MonitorId], needed: MonitorsNeeded) {
@@ -355,12 +426,13 @@ impl MemberSeen {
         self.judge();
     }
 
-    fn note(&mut self, monitor: MonitorId, result: CheckResult, liveness: Liveness) {
+    fn note(&mut self, monitor: MonitorId, result: CheckResult, liveness: Liveness, wish: Wish) {
         let Some(check) = self.checks.iter_mut().find(|check| check.monitor == monitor) else { return };
         if check.liveness != liveness || check.words.is_empty() {
             check.words.clone_from(&result.words);
         }
         check.liveness = liveness;
+        check.wish = wish;
         if check.results.len() == HISTORY {
             check.results.pop_front();
         }
@@ -388,6 +460,18 @@ impl MemberSeen {
         Some(last.map_or(deciding.words.as_str(), |last| &last.words)).filter(|words| !words.is_empty())
     }
 
+    /// Why somebody should look although it is well.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        let last = self.checks.iter().filter_map(|check| check.results.back());
+        last.filter(|last| last.passed && last.warns).map(|last| last.words.as_str()).next()
+    }
+
+    /// In which words it asks for no new connections.
+    pub(crate) fn draining(&self) -> Option<&str> {
+        let drains = self.checks.iter().find(|check| check.wish.drains)?;
+        drains.results.back().map(|last| last.words.as_str())
+    }
+
     /// The newest result of all its checks.
     pub(crate) fn last(&self) -> Option<&CheckResult> {
         self.checks.iter().filter_map(|check| check.results.back()).max_by_key(|result| result.at)
@@ -396,7 +480,12 @@ impl MemberSeen {
 
 impl CheckSeen {
     fn new(monitor: MonitorId) -> Self {
-        Self { monitor, liveness: Liveness::Unknown, words: String::new(), results: VecDeque::new() }
+        Self::resumed(monitor, Liveness::Unknown, String::new())
+    }
+
+    /// With what was kept of it.
+    pub(super) fn resumed(monitor: MonitorId, liveness: Liveness, words: String) -> Self {
+        Self { monitor, liveness, words, results: VecDeque::new(), wish: Wish::default() }
     }
 }
 

@@ -7,10 +7,15 @@
 mod board;
 mod judgement;
 mod kinds;
+#[cfg(test)]
+mod relay;
 mod rollup;
 mod schedule;
+#[cfg(test)]
+mod servers;
+pub(crate) mod suspicion;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
@@ -25,14 +30,14 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use board::{Board, CheckResult, MemberSeen, Survey};
-use board::{CheckSeen, Resource, Turn};
+use board::{Ask, CheckSeen, Noted, Resource, Turn};
+pub(crate) use board::{Board, CheckResult, MemberSeen, Survey, Told};
 use judgement::{Judgement, Rule, warming_step, warmth};
 use kinds::Outcome;
 pub(crate) use rollup::Operating;
 use schedule::{Schedule, pause, phase};
 
-use crate::domain::{Monitor, MonitorsNeeded, NewEvent, Timestamp};
+use crate::domain::{Check as KindOfCheck, Monitor, MonitorsNeeded, NewEvent, Timestamp};
 use crate::events::Events;
 use crate::store::{CheckState, PoolWatch, Store, StoreError, Watched};
 
@@ -40,6 +45,8 @@ use crate::store::{CheckState, PoolWatch, Store, StoreError, Watched};
 const CONCURRENCY_MAX: usize = 4096;
 /// Results may wait so long to be acted on together.
 const BATCH: usize = 256;
+/// A check that began so lately answers for a suspicion, too.
+const SUSPICIONS_APART: Duration = Duration::from_millis(200);
 /// How long to wait after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -96,13 +103,13 @@ struct Finished {
 
 /// Reads what was seen before, then watches for ever, in a thread of its own.
 pub(crate) async fn start(store: Store, events: Events) -> Result<Board, StoreError> {
-    let board = Board::new();
+    let (board, asked) = Board::new();
     let kept = store.check_states().await?;
     board.resume(resumed(&kept, &store.watched().await?));
     let known = kept.into_iter().map(|state| (CheckId::of(&state), state.liveness)).collect();
     let told = board.clone();
     let thread = thread::Builder::new().name("probe".into());
-    let started = thread.spawn(move || run(store, events, told, known));
+    let started = thread.spawn(move || run(store, events, told, asked, known));
     if let Err(error) = started {
         tracing::error!(%error, "members are not checked: no thread could be started");
     }
@@ -129,8 +136,7 @@ fn concurrency() -> usize {
 fn resumed(kept: &[CheckState], watched: &Watched) -> HashMap<MemberId, MemberSeen> {
     let mut checks: HashMap<MemberId, Vec<(CheckSeen, Timestamp)>> = HashMap::new();
     for CheckState { member, monitor, liveness, since, words } in kept {
-        let (monitor, liveness, words) = (*monitor, *liveness, words.clone());
-        let check = CheckSeen { monitor, liveness, words, results: VecDeque::new() };
+        let check = CheckSeen::resumed(*monitor, *liveness, words.clone());
         checks.entry(*member).or_default().push((check, *since));
     }
     let mut members = HashMap::new();
@@ -145,12 +151,18 @@ fn resumed(kept: &[CheckState], watched: &Watched) -> HashMap<MemberId, MemberSe
     members
 }
 
-fn run(store: Store, events: Events, board: Board, known: HashMap<CheckId, Liveness>) {
+fn run(
+    store: Store,
+    events: Events,
+    board: Board,
+    asked: UnboundedReceiver<Ask>,
+    known: HashMap<CheckId, Liveness>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "members are not checked: there is no runtime"),
     };
-    let watching = async move { Engine::new(store, events, board, known).run().await };
+    let watching = async move { Engine::new(store, events, board, asked, known).run().await };
     LocalSet::new().block_on(&runtime, watching);
 }
 
@@ -160,6 +172,9 @@ struct Engine {
     commits: watch::Receiver<()>,
     events: Events,
     board: Board,
+    asked: UnboundedReceiver<Ask>,
+    /// Who wants to hear what a check comes to next.
+    hearers: HashMap<CheckId, Vec<UnboundedSender<Told>>>,
     /// What was known before, of checks that have not begun in this process.
     known: HashMap<CheckId, Liveness>,
     checks: HashMap<CheckId, Check>,
@@ -179,7 +194,13 @@ struct Engine {
 }
 
 impl Engine {
-    fn new(store: Store, events: Events, board: Board, known: HashMap<CheckId, Liveness>) -> Self {
+    fn new(
+        store: Store,
+        events: Events,
+        board: Board,
+        asked: UnboundedReceiver<Ask>,
+        known: HashMap<CheckId, Liveness>,
+    ) -> Self {
         let mut commits = store.commits();
         // What is wanted is read at the beginning, too.
         commits.mark_changed();
@@ -191,6 +212,8 @@ impl Engine {
             commits,
             events,
             board,
+            asked,
+            hearers: HashMap::new(),
             known,
             checks: HashMap::new(),
             schedule: Schedule::default(),
@@ -218,6 +241,7 @@ impl Engine {
                     Err(_) => return,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.begin_due(),
+                Some(ask) = self.asked.recv() => self.follow(ask),
                 () = sleep_until(step.unwrap_or_else(Instant::now)), if step.is_some() => self.warm_up(),
             }
         }
@@ -255,6 +279,7 @@ impl Engine {
         let wanted: std::collections::HashSet<CheckId> = targets.iter().map(|(id, ..)| *id).collect();
         self.checks.retain(|id, _| wanted.contains(id));
         self.schedule.retain(|id| wanted.contains(id));
+        self.hearers.retain(|id, _| wanted.contains(id));
         for (id, target, _) in targets.drain(..) {
             self.watch_one(id, target);
         }
@@ -275,12 +300,39 @@ impl Engine {
         // Who is not known is checked at once; who is keeps its state and waits for its place in the interval.
         let wait = match liveness {
             Liveness::Unknown => Duration::ZERO,
+            // What a member says of itself is not kept.
+            _ if matches!(target.monitor.check, KindOfCheck::Agent(_)) => Duration::ZERO,
             Liveness::Up | Liveness::Down => phase(&id, target.interval(liveness)),
         };
         self.schedule.set(id, now + wait);
         let judgement = Judgement::resume(liveness);
         let check = Check { target: Arc::new(target), judgement, turn: 0, begun: now, running: false };
         self.checks.insert(id, check);
+    }
+
+    /// Does what somebody asked for.
+    fn follow(&mut self, ask: Ask) {
+        let now = Instant::now();
+        let (member, told) = match ask {
+            Ask::Now { member, told } => (member, Some(told)),
+            Ask::Suspected { member } => (member, None),
+        };
+        let of_member: Vec<_> = self.checks.keys().filter(|id| id.member == member).copied().collect();
+        for id in of_member {
+            let Some(check) = self.checks.get(&id) else { continue };
+            // Many connections fail at once: one check answers for all of them.
+            let is_recent = now.saturating_duration_since(check.begun) < SUSPICIONS_APART;
+            let is_needed = told.is_some() || (check.judgement.liveness() == Liveness::Up && !is_recent);
+            if !check.running && is_needed {
+                self.schedule.remove(id);
+                self.begin(id, now);
+            }
+            if let Some(told) = &told {
+                // Who does not listen any more need not be told.
+                let _ = told.send(Told::Begun(id.monitor));
+                self.hearers.entry(id).or_default().push(told.clone());
+            }
+        }
     }
 
     fn begin_due(&mut self) {
@@ -335,21 +387,45 @@ impl Engine {
         }
         let judged = !outcome.ours && check.judgement.hear(outcome.passed, target.rule(), now);
         let liveness = check.judgement.liveness();
-        self.schedule.set(id, check.begun + pause(&id, check.turn, target.interval(liveness)));
-        let Outcome { passed, code, words, took, ours: _ } = outcome;
+        let jitter = target.monitor.jitter_percent;
+        self.schedule.set(id, check.begun + pause(&id, check.turn, target.interval(liveness), jitter));
+        let Outcome { passed, code, words, took, ours: _, warns, wish } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
-        let result = CheckResult { at: Timestamp::now(), passed, code, words, took_ms };
+        let result = CheckResult { at: Timestamp::now(), passed, warns, code, words, took_ms };
+        for hearer in self.hearers.remove(&id).into_iter().flatten() {
+            let _ = hearer.send(Told::Ended(id.monitor, result.clone(), liveness));
+        }
         if judged {
             let (since, words) = (result.at, result.words.clone());
             decided.push(CheckState { member: id.member, monitor: id.monitor, liveness, since, words });
         }
         let words = result.words.clone();
-        let Some((before, after)) = self.board.note(id.member, id.monitor, result, liveness) else {
-            return false;
+        let noted = self.board.note(id.member, id.monitor, result, liveness, wish);
+        self.tell_more(id, &target, noted, &words);
+        if let Some((before, after)) = noted.turned {
+            self.come_back(id.member, before, after, now);
+            self.tell(id, &target, before, after, &words);
+        }
+        noted.matters
+    }
+
+    /// What a member says of itself, and what one should look at.
+    fn tell_more(&self, id: CheckId, target: &Target, noted: Noted, words: &str) {
+        let at = target.at;
+        let event = match noted {
+            Noted { drains: Some(true), .. } => {
+                NewEvent::info("member.draining", format!("member {at} takes no new connections: {words}"))
+            }
+            Noted { drains: Some(false), .. } => {
+                NewEvent::info("member.ready", format!("member {at} takes new connections again: {words}"))
+            }
+            Noted { warns: true, .. } => {
+                NewEvent::warning("member.warned", format!("member {at} is up, but: {words}"))
+            }
+            _ => return,
         };
-        self.come_back(id.member, before, after, now);
-        self.tell(id, &target, before, after, &words);
-        true
+        let data = serde_json::json!({ "monitor_id": id.monitor });
+        self.events.append(NewEvent { about: Some(("members", id.member.to_string())), ..event.with(data) });
     }
 
     /// A member that was down and is up warms up, if its pool wants that.
@@ -460,3 +536,6 @@ async fn keep_states(store: Store, mut decided: UnboundedReceiver<Vec<CheckState
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

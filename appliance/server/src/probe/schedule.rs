@@ -61,10 +61,10 @@ pub(super) fn phase(key: &impl Hash, interval: Duration) -> Duration {
     interval.mul_f64(fraction(key))
 }
 
-/// From one check to the next: up to a tenth less than the interval, other each time, so that checks that began together
-/// do not stay together.
-pub(super) fn pause(key: &impl Hash, turn: u64, interval: Duration) -> Duration {
-    interval.mul_f64(1.0 - fraction(&(key_hash(key), turn)) / 10.0)
+/// From one check to the next: up to so many percent less than the interval, other each time, so that checks that began
+/// together do not stay together.
+pub(super) fn pause(key: &impl Hash, turn: u64, interval: Duration, jitter_percent: u32) -> Duration {
+    interval.mul_f64(1.0 - fraction(&(key_hash(key), turn)) * f64::from(jitter_percent) / 100.0)
 }
 
 fn fraction(key: &impl Hash) -> f64 {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_pause_is_never_longer_than_the_interval_and_at_most_a_tenth_shorter() {
         let interval = Duration::from_secs(5);
-        let pauses = (0..1000).map(|turn| pause(&7, turn, interval));
+        let pauses = (0..1000).map(|turn| pause(&7, turn, interval, 10));
         assert!(pauses.clone().all(|pause| pause <= interval && pause >= interval.mul_f64(0.9)));
         assert_ne!(pauses.clone().min(), pauses.max());
     }

@@ -67,8 +67,15 @@ impl Reader {
 
     fn read_backends(&mut self, status: &L4Status, survey: &Survey, reading: &mut Reading) {
         let counted = status.backends.iter().map(|backend| {
-            let BackendCounters { connections, active: _, packets_in, bytes_in, packets_out, bytes_out } =
-                backend.counters;
+            let BackendCounters {
+                connections,
+                active: _,
+                packets_in,
+                bytes_in,
+                packets_out,
+                bytes_out,
+                unopened: _,
+            } = backend.counters;
             ((backend.service, backend.member), [connections, packets_in, bytes_in, packets_out, bytes_out])
         });
         let rises = self.backends.rise(counted);

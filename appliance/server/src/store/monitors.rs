@@ -11,6 +11,7 @@ use super::columns::Text;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{Check, Monitor, Record};
+use crate::vault::Sealed;
 
 #[derive(FromRow)]
 pub(crate) struct MonitorRow {
@@ -21,16 +22,18 @@ pub(crate) struct MonitorRow {
     timeout_ms: u32,
     rise: u32,
     fall: u32,
+    jitter_percent: u32,
     address: Option<Text<Ipv4Addr>>,
     port: Option<u16>,
+    sealed_password: Option<String>,
 }
 
 impl Table for Monitor {
     const TABLE: &'static str = "monitors";
-    const COLUMNS: &'static str =
-        "definition, interval_ms, down_interval_ms, timeout_ms, rise, fall, address, port";
+    const COLUMNS: &'static str = "definition, interval_ms, down_interval_ms, timeout_ms, rise, fall, jitter_percent, address, port, \
+        sealed_password";
     const SELECT: &'static str = "t.definition, t.interval_ms, t.down_interval_ms, t.timeout_ms, t.rise, t.fall, \
-        t.address, t.port";
+        t.jitter_percent, t.address, t.port, t.sealed_password";
     const READINESS: &'static str = "CASE WHEN NOT t.enabled THEN 'disabled' ELSE 'ready' END";
     const FILTERS: &'static [Filter] =
         &[Filter { key: "kind", kind: FilterKind::Text, sql: "t.definition ->> 'kind' = ?" }];
@@ -38,8 +41,8 @@ impl Table for Monitor {
     type Row = MonitorRow;
 
     fn from_row(row: MonitorRow) -> Self {
-        let MonitorRow { definition, interval_ms, down_interval_ms, timeout_ms, rise, fall, address, port } =
-            row;
+        let MonitorRow { definition, interval_ms, down_interval_ms, timeout_ms, rise, fall, .. } = row;
+        let MonitorRow { jitter_percent, address, port, sealed_password, .. } = row;
         Self {
             check: definition,
             interval_ms,
@@ -47,16 +50,22 @@ impl Table for Monitor {
             timeout_ms,
             rise,
             fall,
+            jitter_percent,
             address: address.map(|Text(address)| address),
             port: port.and_then(|port| L4Port::new(port).ok()),
+            password: sealed_password.map(Sealed),
         }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
-        let Self { check, interval_ms, down_interval_ms, timeout_ms, rise, fall, address, port } = self;
+        let Self { check, interval_ms, down_interval_ms, timeout_ms, rise, fall, .. } = self;
+        let Self { jitter_percent, address, port, password, .. } = self;
         values.push_bind(Json(check.clone())).push_bind(*interval_ms).push_bind(*down_interval_ms);
         values.push_bind(*timeout_ms).push_bind(*rise).push_bind(*fall);
-        values.push_bind(address.map(Text)).push_bind(port.map(L4Port::get));
+        values.push_bind(*jitter_percent).push_bind(address.map(Text)).push_bind(port.map(L4Port::get));
+        // The sign that there is none is not kept.
+        let password = password.as_ref().filter(|password| !password.is_none());
+        values.push_bind(password.map(|password| password.0.clone()));
     }
 
     async fn check(

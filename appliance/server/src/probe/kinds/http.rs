@@ -4,45 +4,63 @@ use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
+use hyper::client::conn::{http1, http2};
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Progress, Seen, Verdict, connect, excerpt, tls};
-use crate::domain::{HttpSettings, HttpsSettings};
+use crate::domain::{HttpSettings, HttpVersion, HttpsSettings};
 
 /// How much of a body is looked at.
 const BODY_MAX: usize = 64 << 10;
 
 pub(super) async fn check(at: SocketAddr, settings: &HttpSettings, progress: &Progress) -> Verdict {
-    exchange(connect(at).await?, at, 80, settings, progress).await
+    exchange(connect(at).await?, at, ("http", 80), settings, progress).await
 }
 
 /// The same inside of TLS.
 pub(super) async fn check_over_tls(at: SocketAddr, settings: &HttpsSettings, progress: &Progress) -> Verdict {
     let HttpsSettings { server_name, http } = settings;
-    let stream = tls::greet(connect(at).await?, at, server_name.as_deref(), progress).await?;
-    exchange(stream, at, 443, http, progress).await
+    let speaks = match http.version {
+        HttpVersion::Http1 => tls::Speaks::Anything,
+        HttpVersion::Http2 => tls::Speaks::Http2,
+    };
+    let stream = tls::greet(connect(at).await?, at, server_name.as_deref(), speaks, progress).await?;
+    exchange(stream, at, ("https", 443), http, progress).await
 }
 
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+async fn exchange<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     at: SocketAddr,
-    usual_port: u16,
+    usual: (&str, u16),
     settings: &HttpSettings,
     progress: &Progress,
 ) -> Verdict {
     progress.now("the answer");
-    let request = request(at, usual_port, settings)?;
+    let request = request(at, usual, settings)?;
+    if settings.version == HttpVersion::Http2 {
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .map_err(|error| broken(&error))?;
+        let exchange = async {
+            let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+            judge(response, settings, progress).await
+        };
+        return alongside(exchange, connection).await;
+    }
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         judge(response, settings, progress).await
     };
-    // The connection does the work; who sees its end first is a matter of chance.
+    alongside(exchange, connection).await
+}
+
+/// The connection does the work; who sees its end first is a matter of chance.
+async fn alongside(exchange: impl Future<Output = Verdict>, connection: impl Future) -> Verdict {
     tokio::pin!(exchange, connection);
     tokio::select! {
         biased;
@@ -51,15 +69,19 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn request(at: SocketAddr, usual_port: u16, settings: &HttpSettings) -> Result<Request<Empty<Bytes>>, Seen> {
-    let HttpSettings { method, path, host, headers, codes: _, body: _ } = settings;
+fn request(
+    at: SocketAddr,
+    (scheme, usual_port): (&str, u16),
+    settings: &HttpSettings,
+) -> Result<Request<Empty<Bytes>>, Seen> {
+    let HttpSettings { version, method, path, host, headers, codes: _, body: _ } = settings;
     let own = || if at.port() == usual_port { at.ip().to_string() } else { at.to_string() };
-    let mut request = Request::builder()
-        .method(method.as_str())
-        .uri(path)
-        .header(HOST, host.clone().unwrap_or_else(own))
-        .header(USER_AGENT, "Penstock")
-        .header(CONNECTION, "close");
+    let host = host.clone().unwrap_or_else(own);
+    let request = Request::builder().method(method.as_str()).header(USER_AGENT, "Penstock");
+    let mut request = match version {
+        HttpVersion::Http1 => request.uri(path).header(HOST, host).header(CONNECTION, "close"),
+        HttpVersion::Http2 => request.version(Version::HTTP_2).uri(format!("{scheme}://{host}{path}")),
+    };
     for header in headers {
         request = request.header(&header.name, &header.value);
     }

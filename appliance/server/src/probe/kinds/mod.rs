@@ -3,12 +3,14 @@
 //! A check connects, asks and reads; it knows nothing of schedules and of what became of the member before. Its words are
 //! for people: what was seen and, if that is wrong, what was wanted.
 
+mod agent;
 mod grpc;
 mod http;
 mod icmp;
 mod mysql;
 mod postgres;
 mod redis;
+mod scram;
 mod tcp;
 mod tls;
 mod udp;
@@ -18,11 +20,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lb_model::snapshot::Share;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Target;
 use crate::domain::{Check, ReplicationRole as Role};
+use crate::vault;
 
 /// What a check came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,19 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
     /// It failed here and says nothing about the member.
     pub(crate) ours: bool,
+    /// The member is well, and soon will not be.
+    pub(crate) warns: bool,
+    /// What the member says of itself.
+    pub(crate) wish: Wish,
+}
+
+/// What a member wants to be given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// No new connections.
+    pub(crate) drains: bool,
+    /// So much of its weight.
+    pub(crate) share: Share,
 }
 
 /// What a kind of check says.
@@ -49,11 +66,14 @@ struct Seen {
     words: String,
     /// What was seen is a failure of our own.
     ours: bool,
+    /// Somebody should look.
+    warns: bool,
+    wish: Wish,
 }
 
 impl Seen {
     fn new(words: impl Into<String>) -> Self {
-        Self { code: None, words: words.into(), ours: false }
+        Self { code: None, words: words.into(), ours: false, warns: false, wish: Wish::default() }
     }
 }
 
@@ -79,8 +99,9 @@ pub(super) async fn check(target: &Target) -> Outcome {
     });
     let took = begin.elapsed();
     let passed = verdict.is_ok();
-    let (Ok(Seen { code, words, ours }) | Err(Seen { code, words, ours })) = verdict;
-    Outcome { passed, code, words, took, ours }
+    let (Ok(seen) | Err(seen)) = verdict;
+    let Seen { code, words, ours, warns, wish } = seen;
+    Outcome { passed, code, words, took, ours, warns, wish }
 }
 
 async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
@@ -92,10 +113,20 @@ async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
         Check::Http(settings) => http::check(target.at, settings, progress).await,
         Check::Https(settings) => http::check_over_tls(target.at, settings, progress).await,
         Check::Grpc(settings) => grpc::check(target.at, settings, progress).await,
-        Check::Postgres(settings) => postgres::check(target.at, settings, progress).await,
-        Check::Mysql(settings) => mysql::check(target.at, settings, progress).await,
-        Check::Redis(settings) => redis::check(target.at, settings, progress).await,
+        Check::Postgres(settings) => postgres::check(target.at, settings, &password(target)?, progress).await,
+        Check::Mysql(settings) => mysql::check(target.at, settings, &password(target)?, progress).await,
+        Check::Redis(settings) => redis::check(target.at, settings, &password(target)?, progress).await,
+        Check::Agent(settings) => agent::check(target.at, settings, progress).await,
     }
+}
+
+/// What the monitor shows; empty if nothing.
+fn password(target: &Target) -> Result<Vec<u8>, Seen> {
+    let Some(sealed) = &target.monitor.password else { return Ok(Vec::new()) };
+    vault::open_password(sealed).ok_or_else(|| Seen {
+        ours: true,
+        ..Seen::new("the monitor's password cannot be opened: it was sealed with another key file")
+    })
 }
 
 /// That the member has the wanted role; `seen` is what it is, in words.

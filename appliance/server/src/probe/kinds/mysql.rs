@@ -1,8 +1,9 @@
-//! MySQL and MariaDB: signs in without a password and asks whether it is read-only (client/server protocol, version 10).
+//! MySQL and MariaDB: signs in and asks whether it is read-only (client/server protocol, version 10).
 
 use std::io;
 use std::net::SocketAddr;
 
+use aws_lc_rs::digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -15,7 +16,12 @@ const PACKET_MAX: usize = 16 << 10;
 /// `CLIENT_LONG_PASSWORD`, `CLIENT_PROTOCOL_41`, `CLIENT_SECURE_CONNECTION`, `CLIENT_PLUGIN_AUTH`.
 const CAPABILITIES: u32 = 0x1 | 0x200 | 0x8000 | 0x8_0000;
 
-pub(super) async fn check(at: SocketAddr, settings: &DatabaseSettings, progress: &Progress) -> Verdict {
+pub(super) async fn check(
+    at: SocketAddr,
+    settings: &DatabaseSettings,
+    password: &[u8],
+    progress: &Progress,
+) -> Verdict {
     let mut stream = connect(at).await?;
     progress.now("the greeting");
     let (_, greeting) = receive(&mut stream).await?;
@@ -23,7 +29,7 @@ pub(super) async fn check(at: SocketAddr, settings: &DatabaseSettings, progress:
         return Err(refused(&greeting).unwrap_or_else(|| Seen::new("the greeting is not MySQL's")));
     }
     progress.now("signing in");
-    sign_in(&mut stream, &settings.user).await?;
+    sign_in(&mut stream, &settings.user, password, &scramble_of(&greeting)).await?;
     progress.now("the query");
     let query = [b"\x03SELECT @@global.read_only".as_slice()].concat();
     send(&mut stream, 0, &query).await?;
@@ -34,27 +40,83 @@ pub(super) async fn check(at: SocketAddr, settings: &DatabaseSettings, progress:
     judge_role(settings.role, is_primary, None, settings.lag_max_s)
 }
 
-async fn sign_in(stream: &mut TcpStream, user: &str) -> Result<(), Seen> {
+/// What the server wants the password mixed with: eight bytes behind its version and number, and twelve more further on.
+fn scramble_of(greeting: &[u8]) -> Vec<u8> {
+    let after_version = greeting.iter().position(|byte| *byte == 0).map_or(greeting.len(), |end| end + 1);
+    let begin = after_version + 4;
+    // Capabilities, character set, status, the length of all of it, and ten bytes of nothing lie between.
+    let part = |at: usize, length| greeting.get(at..at + length).unwrap_or_default();
+    [part(begin, 8), part(begin + 8 + 1 + 18, 12)].concat()
+}
+
+/// `mysql_native_password`: SHA1(password) XOR SHA1(scramble, SHA1(SHA1(password))).
+fn native(password: &[u8], scramble: &[u8]) -> Vec<u8> {
+    mixed(&digest::SHA1_FOR_LEGACY_USE_ONLY, password, |twice| [scramble, twice].concat())
+}
+
+/// `caching_sha2_password`: SHA256(password) XOR SHA256(SHA256(SHA256(password)), scramble).
+fn cached(password: &[u8], scramble: &[u8]) -> Vec<u8> {
+    mixed(&digest::SHA256, password, |twice| [twice, scramble].concat())
+}
+
+fn mixed(hash: &'static digest::Algorithm, password: &[u8], with: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    if password.is_empty() {
+        return Vec::new();
+    }
+    let once = digest::digest(hash, password);
+    let twice = digest::digest(hash, once.as_ref());
+    let mask = digest::digest(hash, &with(twice.as_ref()));
+    once.as_ref().iter().zip(mask.as_ref()).map(|(byte, mask)| byte ^ mask).collect()
+}
+
+async fn sign_in(stream: &mut TcpStream, user: &str, password: &[u8], scramble: &[u8]) -> Result<(), Seen> {
     let mut response = CAPABILITIES.to_le_bytes().to_vec();
     response.extend(u32::try_from(PACKET_MAX).unwrap_or(u32::MAX).to_le_bytes());
     // utf8_general_ci, 23 reserved bytes.
     response.push(33);
     response.extend([0; 23]);
     response.extend(user.as_bytes());
-    // The name ends; a password of no bytes; the plugin.
-    response.extend(b"\0\0mysql_native_password\0");
+    let proof = native(password, scramble);
+    // The name ends; the password with its length; the plugin.
+    response.extend([0, u8::try_from(proof.len()).unwrap_or(0)]);
+    response.extend(proof);
+    response.extend(b"mysql_native_password\0");
     let mut number = 1;
     loop {
         send(stream, number, &response).await?;
         let (last, packet) = receive(stream).await?;
         match packet.first() {
             Some(0) => return Ok(()),
-            // It would rather have another plugin: no password is the same in all.
-            Some(0xfe) if number == 1 => (number, response) = (last.wrapping_add(1), Vec::new()),
+            // It would rather have another plugin, and something else mixed in.
+            Some(0xfe) if number == 1 => {
+                (number, response) = (last.wrapping_add(1), other_plugin(&packet, password)?);
+            }
             // caching_sha2_password: a fast way that succeeded, after which all is well.
             Some(1) if packet.get(1) == Some(&3) => return await_ok(stream).await,
+            Some(1) => {
+                return Err(Seen::new(
+                    "MySQL does not remember the password, and wants TLS to be told it again",
+                ));
+            }
             _ => return Err(refused(&packet).unwrap_or_else(|| Seen::new("MySQL wants a password"))),
         }
+    }
+}
+
+/// The password for the plugin that an `AuthSwitchRequest` names.
+fn other_plugin(packet: &[u8], password: &[u8]) -> Result<Vec<u8>, Seen> {
+    if password.is_empty() {
+        // No password is the same in all.
+        return Ok(Vec::new());
+    }
+    let mut parts = packet.get(1..).unwrap_or_default().splitn(2, |byte| *byte == 0);
+    let plugin = parts.next().unwrap_or_default();
+    let scramble = parts.next().unwrap_or_default();
+    let scramble = scramble.strip_suffix(&[0]).unwrap_or(scramble);
+    match plugin {
+        b"mysql_native_password" => Ok(native(password, scramble)),
+        b"caching_sha2_password" => Ok(cached(password, scramble)),
+        other => Err(Seen::new(format!("MySQL wants the password by {}", String::from_utf8_lossy(other)))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL: signs in without a password and asks whether it is in recovery, and how far behind
+//! PostgreSQL: signs in and asks whether it is in recovery, and how far behind
 //! (protocol 3.0, chapter "Frontend/Backend Protocol" of its manual).
 
 use std::io;
@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::scram::Scram;
 use super::{Progress, Seen, Verdict, connect, judge_role, reason};
 use crate::domain::DatabaseSettings;
 
@@ -18,11 +19,16 @@ const QUESTION: &str = "SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recov
     OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
     ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::int END";
 
-pub(super) async fn check(at: SocketAddr, settings: &DatabaseSettings, progress: &Progress) -> Verdict {
+pub(super) async fn check(
+    at: SocketAddr,
+    settings: &DatabaseSettings,
+    password: &[u8],
+    progress: &Progress,
+) -> Verdict {
     let mut stream = connect(at).await?;
     progress.now("the greeting");
     stream.write_all(&startup(settings)).await.map_err(|error| broken(&error))?;
-    await_ready(&mut stream).await?;
+    sign_in(&mut stream, password).await?;
     progress.now("the query");
     stream.write_all(&framed(b'Q', &terminated(QUESTION))).await.map_err(|error| broken(&error))?;
     let row = await_row(&mut stream).await?;
@@ -57,16 +63,39 @@ fn length(length: usize) -> Vec<u8> {
     u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes().to_vec()
 }
 
-async fn await_ready(stream: &mut TcpStream) -> Result<(), Seen> {
+/// Answers what is asked until the server is ready (`Authentication…`, protocol 3.0).
+async fn sign_in(stream: &mut TcpStream, password: &[u8]) -> Result<(), Seen> {
+    let mut scram = Scram::new(password)?;
     loop {
-        match receive(stream).await? {
+        let (kind, body) = receive(stream).await?;
+        match (kind, body.split_first_chunk::<4>()) {
             (b'Z', _) => return Ok(()),
-            (b'R', body) if body.get(..4) != Some(&[0; 4]) => {
-                return Err(Seen::new("PostgreSQL wants a password, and checks have none: see pg_hba.conf"));
+            (b'E', _) => return Err(refused(&body)),
+            (b'R', Some((asked, more))) => {
+                if let Some(answer) = answer(u32::from_be_bytes(*asked), more, password, &mut scram)? {
+                    stream.write_all(&framed(b'p', &answer)).await.map_err(|error| broken(&error))?;
+                }
             }
-            (b'E', body) => return Err(refused(&body)),
             _ => {}
         }
+    }
+}
+
+fn answer(asked: u32, more: &[u8], password: &[u8], scram: &mut Scram<'_>) -> Result<Option<Vec<u8>>, Seen> {
+    let said = || String::from_utf8_lossy(more);
+    match asked {
+        0 => Ok(None),
+        _ if password.is_empty() => {
+            Err(Seen::new("PostgreSQL wants a password, and the monitor has none: see pg_hba.conf"))
+        }
+        3 => Ok(Some([password, &[0]].concat())),
+        10 if said().split('\0').any(|mechanism| mechanism == "SCRAM-SHA-256") => {
+            let first = scram.first();
+            Ok(Some([&terminated("SCRAM-SHA-256")[..], &length(first.len()), first.as_bytes()].concat()))
+        }
+        11 => Ok(Some(scram.last(&said())?.into_bytes())),
+        12 => scram.verify(&said()).map(|()| None),
+        _ => Err(Seen::new("PostgreSQL wants the password in another way than SCRAM-SHA-256 or in clear")),
     }
 }
 

@@ -9,10 +9,25 @@ use crate::domain::RoleSettings;
 
 const ANSWER_MAX: usize = 16 << 10;
 
-pub(super) async fn check(at: SocketAddr, settings: &RoleSettings, progress: &Progress) -> Verdict {
+pub(super) async fn check(
+    at: SocketAddr,
+    settings: &RoleSettings,
+    password: &[u8],
+    progress: &Progress,
+) -> Verdict {
     let mut stream = connect(at).await?;
-    progress.now("the answer");
     let failed = |error: std::io::Error| Seen::new(format!("Redis {}", reason(&error)));
+    if !password.is_empty() {
+        progress.now("signing in");
+        let head = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n", password.len());
+        stream.write_all(&[head.as_bytes(), password, b"\r\n"].concat()).await.map_err(failed)?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await.map_err(failed)?;
+        if answer != *b"+OK\r\n" {
+            return Err(Seen::new("Redis does not take the password"));
+        }
+    }
+    progress.now("the answer");
     stream.write_all(b"*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n").await.map_err(failed)?;
     let mut answer = Vec::new();
     let text = loop {

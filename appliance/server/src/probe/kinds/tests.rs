@@ -1,58 +1,15 @@
 //! Each kind of check against a real server of its kind, on loopback: well, wrong, stopped, hung.
 
-use std::convert::Infallible;
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{HeaderMap, Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::super::Target;
+use super::super::servers::*;
 use super::{Outcome, check};
 use crate::domain::{Monitor, Spec};
-
-/// What a server may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A process that ends with the test.
-struct Server(Child);
-
-impl Server {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    /// The same, and waits until it accepts connections.
-    fn listening(command: &mut Command, at: SocketAddr) -> Self {
-        let server = Self::start(command);
-        await_that(|| TcpStream::connect(at).is_ok());
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A server that is dead already has ended, too.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn await_that(mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 async fn await_check(at: SocketAddr, kind: &str, settings: Value, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
@@ -66,13 +23,16 @@ async fn await_check(at: SocketAddr, kind: &str, settings: Value, wanted: &str) 
     }
 }
 
-/// An address that nobody listens at.
-fn nowhere() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+async fn checked(at: SocketAddr, kind: &str, settings: Value) -> Outcome {
+    checked_by(at, &json!({ "name": "m", "kind": kind, "settings": settings, "timeout_ms": 1000 })).await
 }
 
-async fn checked(at: SocketAddr, kind: &str, settings: Value) -> Outcome {
-    let document = json!({ "name": "m", "kind": kind, "settings": settings, "timeout_ms": 1000 });
+async fn checked_with(at: SocketAddr, kind: &str, settings: Value, password: &str) -> Outcome {
+    let document = json!({ "name": "m", "kind": kind, "settings": settings, "password": password });
+    checked_by(at, &document).await
+}
+
+async fn checked_by(at: SocketAddr, document: &Value) -> Outcome {
     let monitor = Spec::<Monitor>::read(document.as_object().unwrap()).unwrap().own;
     check(&Target { at, monitor }).await
 }
@@ -116,36 +76,11 @@ async fn icmp_pings() {
     assert!(outcome.words == "answered the ping" || outcome.words.contains("cannot ping"), "{outcome:?}");
 }
 
-fn nginx(folder: &Path, plain: SocketAddr, secure: SocketAddr) -> Server {
-    let key = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
-    fs::write(folder.join("cert.pem"), key.cert.pem()).unwrap();
-    fs::write(folder.join("key.pem"), key.signing_key.serialize_pem()).unwrap();
-    let place = folder.display();
-    let config = format!(
-        "daemon off; worker_processes 1; pid {place}/pid; error_log /dev/null; events {{}}
-         http {{
-            access_log off;
-            client_body_temp_path {place}/a; proxy_temp_path {place}/b; fastcgi_temp_path {place}/c;
-            uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;
-            server {{
-                listen {plain}; listen {secure} ssl;
-                ssl_certificate {place}/cert.pem; ssl_certificate_key {place}/key.pem;
-                location /well {{ return 200 'all is well'; }}
-                location /ill {{ return 503; }}
-                location /host {{ return 200 '$host $http_x_probe'; }}
-            }}
-         }}"
-    );
-    fs::write(folder.join("nginx.conf"), config).unwrap();
-    let mut command = Command::new("nginx");
-    Server::listening(command.arg("-e").arg("/dev/null").arg("-c").arg(folder.join("nginx.conf")), plain)
-}
-
 #[tokio::test]
 async fn http_https_and_tls_against_nginx() {
     let folder = tempfile::tempdir().unwrap();
-    let (plain, secure) = (nowhere(), nowhere());
-    let _nginx = nginx(folder.path(), plain, secure);
+    let (plain, secure, both) = (nowhere(), nowhere(), nowhere());
+    let _nginx = nginx(folder.path(), [plain, secure, both]);
     for (kind, at) in [("http", plain), ("https", secure)] {
         let well = checked(at, kind, json!({ "path": "/well", "body": "all.*well" })).await;
         passes(&well, "HTTP 200, the body matches");
@@ -162,7 +97,26 @@ async fn http_https_and_tls_against_nginx() {
             "503",
         );
     }
-    passes(&checked(secure, "tls", json!({ "server_name": "shop.test" })).await, "the certificate ends in");
+    for (kind, at) in [("http", both), ("https", secure)] {
+        let well = json!({ "version": "2", "path": "/host", "host": "shop.test", "body": "^shop.test " });
+        passes(&checked(at, kind, well).await, "HTTP 200");
+        fails(&checked(at, kind, json!({ "version": "2", "path": "/ill" })).await, "HTTP 503");
+    }
+    fails(&checked(plain, "http", json!({ "version": "2" })).await, "");
+    let well = checked(secure, "tls", json!({ "server_name": "shop.test" })).await;
+    passes(&well, "the certificate ends in");
+    assert!(!well.warns);
+    let own = std::fs::read_to_string(folder.path().join("cert.pem")).unwrap();
+    passes(
+        &checked(secure, "tls", json!({ "server_name": "shop.test", "ca": own })).await,
+        "the certificate ends",
+    );
+    passes(&checked(secure, "tls", json!({ "ca": own })).await, "the certificate ends");
+    let other = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap().cert.pem();
+    fails(
+        &checked(secure, "tls", json!({ "ca": other })).await,
+        "the TLS handshake failed: invalid peer certificate",
+    );
     fails(
         &checked(secure, "tls", json!({ "server_name": "db2" })).await,
         "the name db2 is not in the certificate",
@@ -179,52 +133,25 @@ async fn http_https_and_tls_against_nginx() {
 #[tokio::test]
 async fn udp_against_a_dns_server() {
     let at = nowhere();
-    let mut command = Command::new("dnsmasq");
-    command.args(["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"]);
-    command.args([
-        "--listen-address=127.0.0.1",
-        "--address=/shop.test/192.0.2.7",
-        "--pid-file=",
-        "--user=root",
-    ]);
-    let _dnsmasq = Server::listening(command.arg(format!("--port={}", at.port())), at);
-    let query = "\\x00\\x07\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x04shop\\x04test\\x00\\x00\\x01\\x00\\x01";
-    // 192.0.2.7 as it stands in the answer.
-    passes(&checked(at, "udp", json!({ "send": query, "expect": "\\xc0\\x00\\x02\\x07" })).await, "answered");
+    let _dnsmasq = dnsmasq(at);
+    let settings = json!({ "send": DNS_QUERY, "expect": DNS_ANSWER });
+    passes(&checked(at, "udp", settings).await, "answered");
 }
 
 #[tokio::test]
 async fn redis_primary_and_replica() {
     let (first, second) = (nowhere(), nowhere());
-    let redis = |at: SocketAddr| {
-        let mut command = Command::new("redis-server");
-        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", "/tmp"]);
-        command.args(["--repl-diskless-sync-delay", "0", "--port", &at.port().to_string()]);
-        command
-    };
-    let _primary = Server::listening(&mut redis(first), first);
-    let replica = &mut redis(second);
-    let _replica =
-        Server::listening(replica.args(["--replicaof", "127.0.0.1", &first.port().to_string()]), second);
+    let _primary = redis(first, &[]);
+    let _replica = redis(second, &["--replicaof", "127.0.0.1", &first.port().to_string()]);
     passes(&checked(first, "redis", json!({ "role": "primary" })).await, "primary");
     fails(&checked(first, "redis", json!({ "role": "replica" })).await, "primary, want a replica");
     await_check(second, "redis", json!({ "role": "replica", "lag_max_s": 30 }), "s behind").await;
     fails(&checked(second, "redis", json!({ "role": "primary" })).await, "want a primary");
-}
-
-/// A program of `PostgreSQL`, which does not run as root.
-fn postgres_program(name: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    command.arg(format!("/usr/lib/postgresql/15/bin/{name}"));
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-fn postgres(data: &Path, at: SocketAddr) -> Server {
-    let mut command = postgres_program("postgres");
-    command.arg("-D").arg(data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-    Server::listening(command.args(["-c", "fsync=off", "-p", &at.port().to_string()]), at)
+    let third = nowhere();
+    let _guarded = redis(third, &["--requirepass", "open sesame"]);
+    fails(&checked(third, "redis", json!({})).await, "Redis says");
+    passes(&checked_with(third, "redis", json!({}), "open sesame").await, "primary");
+    fails(&checked_with(third, "redis", json!({}), "open").await, "Redis does not take the password");
 }
 
 #[tokio::test]
@@ -233,56 +160,53 @@ async fn postgres_primary_and_replica_and_failover() {
     std::os::unix::fs::chown(folder.path(), Some(user("postgres")), None).unwrap();
     let (first, second) = (nowhere(), nowhere());
     let (here, there) = (folder.path().join("primary"), folder.path().join("replica"));
-    let mut initdb = postgres_program("initdb");
-    assert!(initdb.arg("-D").arg(&here).args(["-A", "trust", "--no-sync"]).status().unwrap().success());
+    install_postgres(&here);
     let primary = postgres(&here, first);
     let asks = |role: &str| json!({ "user": "postgres", "role": role, "lag_max_s": 30 });
     await_check(first, "postgres", asks("primary"), "primary").await;
 
-    let mut copy = postgres_program("pg_basebackup");
-    copy.arg("-D").arg(&there).args(["-h", "127.0.0.1", "-R", "--checkpoint=fast", "--no-sync"]);
-    assert!(copy.args(["-p", &first.port().to_string()]).status().unwrap().success());
+    copy_postgres(&there, first);
     let _replica = postgres(&there, second);
     await_check(second, "postgres", asks("replica"), "replica, 0 s behind").await;
     fails(&checked(second, "postgres", asks("primary")).await, "want a primary");
     fails(&checked(first, "postgres", asks("replica")).await, "primary, want a replica");
     let stranger = checked(first, "postgres", json!({ "user": "nobody" })).await;
     fails(&stranger, "role \"nobody\" does not exist");
+    for (user, way, in_words) in
+        [("scram", "scram-sha-256", "PostgreSQL says"), ("clear", "password", "PostgreSQL says")]
+    {
+        psql(first, &format!("CREATE ROLE {user} LOGIN PASSWORD 'open sesame'"));
+        let rules = here.join("pg_hba.conf");
+        let others = std::fs::read_to_string(&rules).unwrap();
+        std::fs::write(&rules, format!("host all {user} 127.0.0.1/32 {way}\n{others}")).unwrap();
+        psql(first, "SELECT pg_reload_conf()");
+        let asks = json!({ "user": user, "role": "primary" });
+        await_check(first, "postgres", asks.clone(), "PostgreSQL wants a password, and the monitor has none")
+            .await;
+        passes(&checked_with(first, "postgres", asks.clone(), "open sesame").await, "primary");
+        fails(&checked_with(first, "postgres", asks, "open").await, in_words);
+    }
 
     drop(primary);
-    let mut promote = postgres_program("pg_ctl");
-    assert!(promote.arg("promote").arg("-D").arg(&there).status().unwrap().success());
+    promote_postgres(&there);
     await_check(second, "postgres", asks("primary"), "primary").await;
     passes(&checked(second, "postgres", asks("primary")).await, "primary");
     fails(&checked(first, "postgres", asks("primary")).await, "connect refused");
 }
 
-fn user(name: &str) -> u32 {
-    let users = fs::read_to_string("/etc/passwd").unwrap();
-    let line = users.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
-    line.split(':').nth(2).unwrap().parse().unwrap()
-}
-
 #[tokio::test]
 async fn mysql_against_mariadb() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, at) = (folder.path().join("data"), nowhere());
-    let mut install = Command::new("mariadb-install-db");
-    install
-        .arg("--no-defaults")
-        .arg(format!("--datadir={}", data.display()))
-        .arg("--auth-root-authentication-method=normal");
-    install
-        .args(["--user=root", "--skip-test-db", "--skip-name-resolve"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    assert!(install.status().unwrap().success());
+    let at = nowhere();
+    install_mariadb(folder.path());
+    let grants = folder.path().join("grants.sql");
+    let sql = "CREATE USER guarded@'127.0.0.1' IDENTIFIED BY 'open sesame';\n";
+    std::fs::write(&grants, sql).unwrap();
     let mariadb = |read_only: bool| {
-        let mut command = Command::new("mariadbd");
-        command.arg("--no-defaults").arg("--user=root").arg(format!("--datadir={}", data.display()));
-        command.arg(format!("--socket={}/socket", folder.path().display()));
-        command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", &format!("--port={}", at.port())]);
-        Server::listening(command.arg(format!("--read-only={}", u8::from(read_only))), at)
+        let (init, read_only) =
+            (format!("--init-file={}", grants.display()), format!("--read-only={}", u8::from(read_only)));
+        let more: &[&str] = if read_only.ends_with('1') { &[&read_only] } else { &[&read_only, &init] };
+        mariadb(folder.path(), at, more)
     };
     let asks = |role: &str| json!({ "user": "root", "role": role });
     let primary = mariadb(false);
@@ -291,36 +215,13 @@ async fn mysql_against_mariadb() {
     let stranger = checked(at, "mysql", json!({ "user": "stranger" })).await;
     fails(&stranger, "MySQL says: Access denied");
     assert_eq!(stranger.code, Some(1045));
+    let guarded = json!({ "user": "guarded", "role": "primary" });
+    passes(&checked_with(at, "mysql", guarded.clone(), "open sesame").await, "primary");
+    fails(&checked_with(at, "mysql", guarded.clone(), "open").await, "MySQL says: Access denied");
+    fails(&checked(at, "mysql", guarded).await, "MySQL says: Access denied");
     drop(primary);
     let _replica = mariadb(true);
     passes(&checked(at, "mysql", asks("replica")).await, "replica");
-}
-
-/// A gRPC server whose health service answers with this status for `shop`, and knows no other service.
-async fn grpc_server(status: u8) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let at = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = service_fn(move |request| answer(request, status));
-            let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-            tokio::spawn(async move { serving.serve_connection(TokioIo::new(stream), service).await });
-        }
-    });
-    at
-}
-
-/// What the generated code of a gRPC server would send.
-async fn answer(
-    request: Request<Incoming>,
-    status: u8,
-) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, hyper::Error> {
-    let asked = request.into_body().collect().await?.to_bytes();
-    let known = asked.as_ref() == b"\0\0\0\0\x06\x0a\x04shop" || asked.as_ref() == b"\0\0\0\0\0";
-    let (body, code) = if known { (vec![0, 0, 0, 0, 2, 8, status], "0") } else { (Vec::new(), "5") };
-    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), code.parse().unwrap())]);
-    let body = Full::new(Bytes::from(body)).with_trailers(async move { Some(Ok(trailers)) });
-    Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
 }
 
 #[tokio::test]
@@ -333,4 +234,63 @@ async fn grpc_health() {
         "gRPC status 5: it knows no such service",
     );
     fails(&checked(ill, "grpc", json!({})).await, "gRPC: not serving");
+}
+
+/// An agent that says this to each who asks.
+async fn agent(line: &'static str) -> SocketAddr {
+    use tokio::io::AsyncWriteExt;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(line.as_bytes()).await.unwrap();
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn agents_say_how_the_member_is() {
+    let well = checked(agent("up 40%\n").await, "agent", json!({})).await;
+    passes(&well, "the agent says up 40%");
+    assert_eq!((well.wish.drains, well.wish.share.get()), (false, 40));
+    let draining = checked(agent("drain # reboot at noon\n").await, "agent", json!({})).await;
+    passes(&draining, "the agent says drain: reboot at noon");
+    assert!(draining.wish.drains);
+    fails(
+        &checked(agent("down # disk full\n").await, "agent", json!({})).await,
+        "the agent says down: disk full",
+    );
+    fails(&checked(agent("fine\n").await, "agent", json!({})).await, "the agent says \"fine\", want up");
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, secure, both) = (nowhere(), nowhere(), nowhere());
+    let first = nginx(folder.path(), [plain, secure, both]);
+    // rcgen's certificates end in 4096: a wish beyond that cannot be written, so the dates come from openssl.
+    let mut renew = std::process::Command::new("openssl");
+    renew.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "5",
+    ]);
+    renew.args(["-subj", "/CN=shop.test", "-keyout"]).arg(folder.path().join("key.pem"));
+    renew.arg("-out").arg(folder.path().join("cert.pem")).stderr(std::process::Stdio::null());
+    assert!(renew.status().unwrap().success());
+    drop(first);
+    let mut command = std::process::Command::new("nginx");
+    command.arg("-e").arg("/dev/null").arg("-c").arg(folder.path().join("nginx.conf"));
+    let _nginx = Server::listening(&mut command, plain);
+    let soon = checked(secure, "tls", json!({})).await;
+    passes(&soon, "want 14");
+    assert!(soon.warns);
+    assert!(!checked(secure, "tls", json!({ "days_left": 3 })).await.warns);
 }
