@@ -552,6 +552,26 @@ export interface paths {
         patch: operations["patchMember"];
         trace?: never;
     };
+    "/api/v1/pools/{pool_id}/members/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a member now
+         * @description Every monitor of its pool checks it at once, whatever its turn; a check that runs already counts. Server-sent events: `begun` with the `monitor_id`, then for each `result`, with what the check came to and the `state` that the monitor's results come to with it, and `done` at the end. A single result changes nothing unless it is the one that was missing: `rise` and `fall` hold as ever.
+         */
+        post: operations["checkMember"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/revisions": {
         parameters: {
             query?: never;
@@ -1235,6 +1255,14 @@ export interface components {
          * @example 192.0.2.10
          */
         Address: string;
+        /** @description What is sent to a member's agent before it says how the member is. */
+        AgentSettings: {
+            /**
+             * @description A text to send once connected, written as for `tcp`; null: nothing.
+             * @example web-1\n
+             */
+            send?: string | null;
+        };
         /**
          * @description What becomes of the samples between two points of a chart.
          * @enum {string}
@@ -1683,7 +1711,7 @@ export interface components {
          * @example http
          * @enum {string}
          */
-        CheckKind: "icmp" | "tcp" | "udp" | "tls" | "http" | "https" | "grpc" | "postgres" | "mysql" | "redis";
+        CheckKind: "icmp" | "tcp" | "udp" | "tls" | "http" | "https" | "grpc" | "postgres" | "mysql" | "redis" | "agent";
         /**
          * @description A network: an address and the length of its prefix.
          * @example 192.0.2.0/24
@@ -1806,8 +1834,8 @@ export interface components {
             session_ends_in: number;
         };
         /**
-         * @description Who asks a database, and which role it must have. Checks have no password: the database must let this user in from the
-         *     appliance's address, and it needs no rights.
+         * @description Who asks a database, and which role it must have. Without a `password` of the monitor the database must let this user in
+         *     without one from the appliance's address; it needs no rights. Checks do not speak TLS with databases.
          */
         DatabaseSettings: {
             /**
@@ -2005,6 +2033,11 @@ export interface components {
         /** @description How a page is asked for, and what must come back. */
         HttpSettings: {
             /**
+             * @description The version of HTTP. 2 without TLS is spoken at once, as gRPC does; inside of TLS it must be agreed on.
+             * @default 1.1
+             */
+            version?: components["schemas"]["HttpVersion"];
+            /**
              * @description `GET`, `HEAD` or `OPTIONS`.
              * @default GET
              * @example GET
@@ -2046,8 +2079,18 @@ export interface components {
              */
             body?: string | null;
         };
+        /**
+         * @description A version of HTTP.
+         * @enum {string}
+         */
+        HttpVersion: "1.1" | "2";
         /** @description How a page is asked for, and what must come back. */
         HttpsSettings: {
+            /**
+             * @description The version of HTTP. 2 without TLS is spoken at once, as gRPC does; inside of TLS it must be agreed on.
+             * @default 1.1
+             */
+            version?: components["schemas"]["HttpVersion"];
             /**
              * @description `GET`, `HEAD` or `OPTIONS`.
              * @default GET
@@ -2118,6 +2161,8 @@ export interface components {
             time: string;
             /** @description Whether the member was well. */
             passed: boolean;
+            /** @description Whether somebody should look all the same: its certificate ends soon. */
+            warning: boolean;
             /**
              * Format: int32
              * @description A number of the protocol, as an HTTP status; null where there is none.
@@ -2323,6 +2368,11 @@ export interface components {
             packets_out: number;
             /**
              * Format: int64
+             * @description TCP connections that it reset before they were open, and openings that were asked for again.
+             */
+            unopened: number;
+            /**
+             * Format: int64
              * @description Bytes to clients, as IP packets.
              */
             bytes_out: number;
@@ -2450,6 +2500,12 @@ export interface components {
              */
             times_down: number;
             /**
+             * Format: int64
+             * @description How often it was suspected since then: connections to it or requests did not come about, as the planes saw them. It is
+             *     checked at once then.
+             */
+            times_suspected: number;
+            /**
              * Format: int32
              * @description How much of its weight it is given now, in percent: less than all while it warms up after it came back, or if it says so.
              * @example 100
@@ -2499,7 +2555,9 @@ export interface components {
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
-             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication; `agent` lets the member
+             *     say itself how it is (the agent protocol of `HAProxy`): one line of words, `up` or `down`, `drain` or `ready`, and a share
+             *     of its weight as `75%`; what follows a `#` is the reason.
              */
             kind?: components["schemas"]["CheckKind"];
             /**
@@ -2510,7 +2568,7 @@ export interface components {
             settings?: components["schemas"]["MonitorSettings"];
             /**
              * Format: int32
-             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @description Milliseconds from one check to the next of a member.
              * @default 5000
              * @example 5000
              */
@@ -2539,6 +2597,17 @@ export interface components {
              */
             fall?: number;
             /**
+             * Format: int32
+             * @description So much less than the interval a pause is at most, another part of it each time, so that checks do not fall into step.
+             * @default 10
+             */
+            jitter_percent?: number;
+            /**
+             * @description The password for `postgres` (SCRAM-SHA-256 or in clear), `mysql` (native or cached SHA-256) and `redis`: written and never
+             *     shown. One that is not given stays as it is; an empty one takes it away.
+             */
+            password?: string | null;
+            /**
              * Format: ipv4
              * @description Another IPv4 address to check in the place of the member's.
              */
@@ -2562,7 +2631,7 @@ export interface components {
             results: components["schemas"]["LastCheck"][];
         };
         /** @description What a kind of monitor needs. */
-        MonitorSettings: components["schemas"]["IcmpSettings"] | components["schemas"]["TcpSettings"] | components["schemas"]["UdpSettings"] | components["schemas"]["TlsSettings"] | components["schemas"]["HttpSettings"] | components["schemas"]["HttpsSettings"] | components["schemas"]["GrpcSettings"] | components["schemas"]["DatabaseSettings"] | components["schemas"]["RoleSettings"];
+        MonitorSettings: components["schemas"]["IcmpSettings"] | components["schemas"]["TcpSettings"] | components["schemas"]["UdpSettings"] | components["schemas"]["TlsSettings"] | components["schemas"]["HttpSettings"] | components["schemas"]["HttpsSettings"] | components["schemas"]["GrpcSettings"] | components["schemas"]["DatabaseSettings"] | components["schemas"]["RoleSettings"] | components["schemas"]["AgentSettings"];
         /** @description How a monitor is written and shown. */
         MonitorSpec: {
             /**
@@ -2593,7 +2662,9 @@ export interface components {
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
-             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication; `agent` lets the member
+             *     say itself how it is (the agent protocol of `HAProxy`): one line of words, `up` or `down`, `drain` or `ready`, and a share
+             *     of its weight as `75%`; what follows a `#` is the reason.
              */
             kind: components["schemas"]["CheckKind"];
             /**
@@ -2604,7 +2675,7 @@ export interface components {
             settings?: components["schemas"]["MonitorSettings"];
             /**
              * Format: int32
-             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @description Milliseconds from one check to the next of a member.
              * @default 5000
              * @example 5000
              */
@@ -2632,6 +2703,17 @@ export interface components {
              * @default 3
              */
             fall?: number;
+            /**
+             * Format: int32
+             * @description So much less than the interval a pause is at most, another part of it each time, so that checks do not fall into step.
+             * @default 10
+             */
+            jitter_percent?: number;
+            /**
+             * @description The password for `postgres` (SCRAM-SHA-256 or in clear), `mysql` (native or cached SHA-256) and `redis`: written and never
+             *     shown. One that is not given stays as it is; an empty one takes it away.
+             */
+            password?: string | null;
             /**
              * Format: ipv4
              * @description Another IPv4 address to check in the place of the member's.
@@ -2714,7 +2796,9 @@ export interface components {
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
-             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication.
+             *     standard health service; `postgres`, `mysql` and `redis` ask for the role in the replication; `agent` lets the member
+             *     say itself how it is (the agent protocol of `HAProxy`): one line of words, `up` or `down`, `drain` or `ready`, and a share
+             *     of its weight as `75%`; what follows a `#` is the reason.
              */
             kind: components["schemas"]["CheckKind"];
             /**
@@ -2725,7 +2809,7 @@ export interface components {
             settings: components["schemas"]["MonitorSettings"];
             /**
              * Format: int32
-             * @description Milliseconds from one check to the next of a member; up to a tenth less, so that checks do not fall into step.
+             * @description Milliseconds from one check to the next of a member.
              * @default 5000
              * @example 5000
              */
@@ -2753,6 +2837,17 @@ export interface components {
              * @default 3
              */
             fall: number;
+            /**
+             * Format: int32
+             * @description So much less than the interval a pause is at most, another part of it each time, so that checks do not fall into step.
+             * @default 10
+             */
+            jitter_percent: number;
+            /**
+             * @description The password for `postgres` (SCRAM-SHA-256 or in clear), `mysql` (native or cached SHA-256) and `redis`: written and never
+             *     shown. One that is not given stays as it is; an empty one takes it away.
+             */
+            password: string | null;
             /**
              * Format: ipv4
              * @description Another IPv4 address to check in the place of the member's.
@@ -3991,7 +4086,7 @@ export interface components {
              */
             closing_s?: number | null;
         };
-        /** @description What a member's certificate must be like. Who issued it is not checked. */
+        /** @description What a member's certificate must be like. */
         TlsSettings: {
             /**
              * @description The name that is asked for and that must be in the certificate; null: none is asked for.
@@ -4000,11 +4095,14 @@ export interface components {
             server_name?: string | null;
             /**
              * Format: int32
-             * @description So many days the certificate must still be valid.
-             * @default 0
+             * @description With fewer days until the certificate ends, the member is shown as degraded; it serves until then. One that has ended
+             *     fails the check.
+             * @default 14
              * @example 14
              */
             days_left?: number;
+            /** @description Certificates (PEM) of which one must have issued the member's, at once or by way of others; null: anybody may have. */
+            ca?: string | null;
         };
         /**
          * @description A version of TLS.
@@ -7367,6 +7465,36 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    checkMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it belongs to. */
+                pool_id: components["schemas"]["Identifier"];
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the checks come to, as they do. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
         };
     };
