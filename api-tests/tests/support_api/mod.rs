@@ -128,6 +128,17 @@ impl Drop for Server {
     }
 }
 
+/// A sequence that looks like chance and is the same in each run (a linear congruence).
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    /// The next number, below this one.
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
 /// A body that signs in with `password`.
 pub(crate) fn credentials(password: &str) -> Value {
     json!({ "username": ADMIN, "password": password })
