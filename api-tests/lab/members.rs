@@ -65,6 +65,7 @@ const LINE: &str = ".\n";
 
 fn nginx_config(name: &str, folder: &Path, big: &Path) -> String {
     let (folder, big) = (folder.display(), big.display());
+    let mood = if name == "member-1" { 503 } else { 200 };
     format!(
         "daemon off;
 worker_processes 1;
@@ -88,6 +89,9 @@ http {{
         location /echo {{
             return 200 '{name} $request_method $http_host $request_uri x-shop=$http_x_shop cookie=$http_cookie\n';
         }}
+        # The first member has its moods; all set a cookie of their own.
+        location = /moody {{ return {mood} '{name}\n'; }}
+        location = /login {{ add_header Set-Cookie 'sid=of-{name}; Path=/'; return 200 '{name}\n'; }}
         location = /big {{ alias {big}; }}
     }}
 }}

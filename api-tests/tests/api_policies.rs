@@ -195,3 +195,32 @@ fn a_document_brings_services_and_their_policies() {
         [("/policies/0/pools/1/pool_id", "not_found")],
     );
 }
+
+#[test]
+fn how_members_are_asked_is_checked_as_well() {
+    let stage = Stage::set();
+    let pool = format!("/api/v1/pools/{}", stage.pool);
+    let shown = stage.api.get(&pool).body;
+    assert_eq!(shown["retries"], json!({ "attempts": 2, "codes": [], "budget_percent": 100 }));
+    assert_eq!((&shown["persistence"], &shown["outlier"]), (&json!(null), &json!(null)));
+    let set = |change: Value| stage.api.patch(&pool, "*", &change);
+    let refused = |change: Value, faults: [(&str, &str); 1]| {
+        set(change).is_problem(422, "validation_failed", faults);
+    };
+    assert_eq!(set(json!({ "persistence": { "kind": "cookie" } })).body["persistence"]["name"], "penstock");
+    set(json!({ "persistence": null }));
+    let persistence = |fields: Value| json!({ "persistence": fields });
+    refused(persistence(json!({ "kind": "app_cookie" })), [("/persistence/name", "required")]);
+    refused(persistence(json!({ "kind": "header", "name": "a b" })), [("/persistence/name", "invalid")]);
+    refused(
+        persistence(json!({ "kind": "source", "prefix": 33 })),
+        [("/persistence/prefix", "out_of_range")],
+    );
+    refused(
+        persistence(json!({ "kind": "source", "timeout_s": 5 })),
+        [("/persistence/timeout_s", "invalid")],
+    );
+    refused(json!({ "retries": { "codes": [200] } }), [("/retries/codes/0", "out_of_range")]);
+    refused(json!({ "outlier": { "max_percent": 100 } }), [("/outlier/max_percent", "out_of_range")]);
+    assert_eq!(set(json!({ "outlier": {} })).body["outlier"]["consecutive"], 5);
+}

@@ -9,6 +9,7 @@ mod h2;
 mod health;
 mod idle;
 mod owned;
+mod persistence;
 mod policies;
 mod proxy;
 mod restarts;

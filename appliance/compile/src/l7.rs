@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use lb_model::desired::{DesiredState, Member, Pool, ProxiedService};
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService};
 use lb_model::l7::{L7Certificate, L7Member, L7Pool, L7Service};
 use lb_model::policy::L7Policy;
 use lb_model::snapshot::{Endpoint, L4Protocol, Standing};
@@ -69,17 +69,25 @@ pub(crate) fn offers(snapshot: &L7Snapshot) -> impl Iterator<Item = Offer> {
 
 fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) -> L7Pool {
     let members = asked(of, pools, seen).map(|(member, rank)| self::member(member, rank)).collect();
-    L7Pool { id, scheduler: of.algorithm, members }
+    L7Pool {
+        id,
+        scheduler: of.algorithm,
+        persistence: of.persistence.clone(),
+        retries: of.retries.clone(),
+        outlier: of.outlier,
+        members,
+    }
 }
 
 fn member(of: &Member, rank: Rank) -> L7Member {
-    let Member { id, address, port, state: _, weight, backup, connection_limit } = of;
+    let Member { id, address, port, state, weight, backup, connection_limit } = of;
     let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
     L7Member {
         id: *id,
         address: *address,
         port: *port,
         takes_new,
+        keeps: *state == MemberState::Drain,
         weight: *weight,
         share,
         backup: *backup,

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_compile::{CompileError, compile, standings};
+use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService,
 };
@@ -67,6 +68,9 @@ fn pool(number: usize, members: Vec<Member>) -> Pool {
         members,
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,
+        persistence: None,
+        retries: Retries::default(),
+        outlier: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use lb_compile::{CompileError, compile};
+use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService,
 };
@@ -40,6 +41,9 @@ fn pool() -> impl Strategy<Value = Pool> {
         members,
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,
+        persistence: None,
+        retries: Retries::default(),
+        outlier: None,
     })
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lb_model::snapshot::{Scheduler, Share};
 
+use crate::persistence::Kept;
 use crate::service::Member;
 
 /// Members of a pool that take new requests, and how one of them is chosen.
@@ -53,6 +54,23 @@ pub(crate) struct Ends {
     pub(crate) service: SocketAddr,
 }
 
+/// Whom to pass over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed<'t> {
+    /// Those that were tried for this request.
+    pub(crate) tried: &'t [Arc<Member>],
+    /// Those that are left out for a while, as long as there are others.
+    pub(crate) suspects: bool,
+}
+
+impl Passed<'_> {
+    fn admits(self, member: &Arc<Member>) -> bool {
+        let tried = self.tried.iter().any(|other| Arc::ptr_eq(other, member));
+        let suspect = self.suspects && member.conduct.is_out();
+        !tried && !suspect
+    }
+}
+
 impl Balancer {
     pub(crate) fn new(scheduler: Scheduler, takers: Vec<Taker>) -> Self {
         let mut tiers: [Vec<Taker>; 4] = Default::default();
@@ -69,12 +87,41 @@ impl Balancer {
         }
     }
 
-    /// A member that has room and was not tried for this request yet.
-    pub(crate) fn pick(&self, ends: Ends, tried: &[Arc<Member>]) -> Option<&Arc<Member>> {
+    /// A member that has room and was not tried for this request yet: the one that the client keeps, if it is such. Rather a suspect
+    /// than nobody.
+    pub(crate) fn pick<'p>(
+        &'p self,
+        ends: Ends,
+        kept: Kept<'p>,
+        tried: &[Arc<Member>],
+    ) -> Option<&'p Arc<Member>> {
+        let strict = Passed { tried, suspects: true };
+        self.pick_from(ends, kept, strict)
+            .or_else(|| self.pick_from(ends, kept, Passed { suspects: false, ..strict }))
+    }
+
+    fn pick_from<'p>(&'p self, ends: Ends, kept: Kept<'p>, passed: Passed<'_>) -> Option<&'p Arc<Member>> {
+        if let Kept::Member(member) = kept
+            && self.has_room_for(member, passed)
+        {
+            return Some(member);
+        }
         self.tiers.iter().find_map(|tier| {
-            let place = tier.pick(self.scheduler, ends, tried)?;
+            let place = match kept {
+                Kept::Key(key) => tier.ranked(passed, key)?,
+                _ => tier.pick(self.scheduler, ends, passed)?,
+            };
             Some(&tier.takers.get(place as usize)?.member)
         })
+    }
+
+    /// Whether a member can serve a client that keeps it; one that takes no new ones can.
+    fn has_room_for(&self, member: &Arc<Member>, passed: Passed<'_>) -> bool {
+        let mut takers = self.tiers.iter().flat_map(|tier| &tier.takers);
+        match takers.find(|taker| Arc::ptr_eq(&taker.member, member)) {
+            Some(taker) => taker.is_free(passed),
+            None => passed.admits(member),
+        }
     }
 }
 
@@ -101,54 +148,54 @@ impl Tier {
         Self { takers, turns, some_have_less, turn: AtomicUsize::new(0) }
     }
 
-    fn pick(&self, scheduler: Scheduler, ends: Ends, tried: &[Arc<Member>]) -> Option<u32> {
+    fn pick(&self, scheduler: Scheduler, ends: Ends, passed: Passed<'_>) -> Option<u32> {
         if self.takers.is_empty() {
             return None;
         }
         match scheduler {
-            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => self.in_turn(tried),
+            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => self.in_turn(passed),
             // Who has none and a small share would get the first one at once: what counts is how many it would have.
-            Scheduler::LeastConnections if self.some_have_less => self.least(tried, delay),
-            Scheduler::LeastConnections => self.least(tried, |taker| share(taker.member.open(), 1)),
+            Scheduler::LeastConnections if self.some_have_less => self.least(passed, delay),
+            Scheduler::LeastConnections => self.least(passed, |taker| share(taker.member.open(), 1)),
             Scheduler::WeightedLeastConnections => {
-                self.least(tried, |taker| share(taker.member.open(), taker.weight))
+                self.least(passed, |taker| share(taker.member.open(), taker.weight))
             }
-            Scheduler::ShortestExpectedDelay => self.least(tried, delay),
+            Scheduler::ShortestExpectedDelay => self.least(passed, delay),
             Scheduler::NeverQueue => {
-                self.least(tried, |taker| if taker.member.open() == 0 { 0 } else { 1 + delay(taker) })
+                self.least(passed, |taker| if taker.member.open() == 0 { 0 } else { 1 + delay(taker) })
             }
-            Scheduler::SourceHash => self.ranked(tried, ends.client.ip()),
-            Scheduler::SourcePortHash => self.ranked(tried, ends.client),
-            Scheduler::Maglev => self.ranked(tried, (ends.client, ends.service)),
-            Scheduler::PowerOfTwo => self.two_drawn(tried),
-            Scheduler::Ordered => self.free(tried).next().map(|(place, _)| place),
+            Scheduler::SourceHash => self.ranked(passed, ends.client.ip()),
+            Scheduler::SourcePortHash => self.ranked(passed, ends.client),
+            Scheduler::Maglev => self.ranked(passed, (ends.client, ends.service)),
+            Scheduler::PowerOfTwo => self.two_drawn(passed),
+            Scheduler::Ordered => self.free(passed).next().map(|(place, _)| place),
         }
     }
 
     /// Those that can be asked.
-    fn free<'a>(&'a self, tried: &'a [Arc<Member>]) -> impl Iterator<Item = (u32, &'a Taker)> {
-        (0..).zip(&self.takers).filter(|(_, taker)| taker.is_free(tried))
+    fn free<'a>(&'a self, passed: Passed<'a>) -> impl Iterator<Item = (u32, &'a Taker)> {
+        (0..).zip(&self.takers).filter(move |(_, taker)| taker.is_free(passed))
     }
 
-    fn in_turn(&self, tried: &[Arc<Member>]) -> Option<u32> {
+    fn in_turn(&self, passed: Passed<'_>) -> Option<u32> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.turns.len();
         let (before, after) = self.turns.split_at(turn);
         let mut turns = after.iter().chain(before);
-        turns.find(|place| self.takers[**place as usize].is_free(tried)).copied()
+        turns.find(|place| self.takers[**place as usize].is_free(passed)).copied()
     }
 
     /// The one of the lowest cost; of several, another one each time.
-    fn least(&self, tried: &[Arc<Member>], cost: impl Fn(&Taker) -> u64) -> Option<u32> {
+    fn least(&self, passed: Passed<'_>, cost: impl Fn(&Taker) -> u64) -> Option<u32> {
         let length = self.takers.len();
         let begin = self.turn.fetch_add(1, Ordering::Relaxed) % length;
         let places = (0..length).map(|step| (begin + step) % length);
-        let free = places.filter(|place| self.takers[*place].is_free(tried));
+        let free = places.filter(|place| self.takers[*place].is_free(passed));
         let best = free.min_by_key(|place| cost(&self.takers[*place]))?;
         u32::try_from(best).ok()
     }
 
     /// The one that ranks highest for this key: without it the others rank as before (rendezvous hashing, weighted).
-    fn ranked(&self, tried: &[Arc<Member>], key: impl Hash) -> Option<u32> {
+    fn ranked(&self, passed: Passed<'_>, key: impl Hash) -> Option<u32> {
         let rank = |taker: &Taker| {
             let hash = BuildHasherDefault::<DefaultHasher>::default();
             let drawn = hash.hash_one((&key, taker.member.address, taker.member.port.get()));
@@ -156,15 +203,15 @@ impl Tier {
             let uniform = (f64::from((drawn >> 32) as u32) + 0.5) / f64::from(u32::MAX);
             -f64::from(taker.weight) / uniform.ln()
         };
-        let ranks = self.free(tried).map(|(place, taker)| (place, rank(taker)));
+        let ranks = self.free(passed).map(|(place, taker)| (place, rank(taker)));
         ranks.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(place, _)| place)
     }
 
-    fn two_drawn(&self, tried: &[Arc<Member>]) -> Option<u32> {
-        let sum: u64 = self.free(tried).map(|(_, taker)| u64::from(taker.weight)).sum();
+    fn two_drawn(&self, passed: Passed<'_>) -> Option<u32> {
+        let sum: u64 = self.free(passed).map(|(_, taker)| u64::from(taker.weight)).sum();
         let draw = || {
             let mut left = random() % sum.max(1);
-            self.free(tried).find(|(_, taker)| {
+            self.free(passed).find(|(_, taker)| {
                 let weight = u64::from(taker.weight);
                 let here = left < weight;
                 left = left.saturating_sub(weight);
@@ -178,9 +225,8 @@ impl Tier {
 }
 
 impl Taker {
-    fn is_free(&self, tried: &[Arc<Member>]) -> bool {
-        self.limit.is_none_or(|limit| self.member.open() < limit.get())
-            && !tried.iter().any(|other| Arc::ptr_eq(other, &self.member))
+    fn is_free(&self, passed: Passed<'_>) -> bool {
+        self.limit.is_none_or(|limit| self.member.open() < limit.get()) && passed.admits(&self.member)
     }
 }
 
@@ -251,6 +297,7 @@ mod tests {
                     address: [192, 0, 2, last].into(),
                     port: L4Port::new(80).unwrap(),
                     takes_new: true,
+                    keeps: false,
                     weight: Weight::new(*weight).unwrap(),
                     share: Share::FULL,
                     backup: false,
@@ -277,7 +324,7 @@ mod tests {
     }
 
     fn picks(balancer: &Balancer, count: usize) -> Vec<u64> {
-        (0..count).map(|_| balancer.pick(ends(1), &[]).unwrap().number()).collect()
+        (0..count).map(|_| balancer.pick(ends(1), Kept::Nobody, &[]).unwrap().number()).collect()
     }
 
     #[test]
@@ -295,7 +342,9 @@ mod tests {
             (0..count).map(|_| OpenRequest::begin(Arc::clone(&takers[at].member))).collect::<Vec<_>>()
         };
         let (_one, _other) = (load(1, 0), load(2, 1));
-        let next = |scheduler| Balancer::new(scheduler, takers.clone()).pick(ends(1), &[]).unwrap().number();
+        let next = |scheduler| {
+            Balancer::new(scheduler, takers.clone()).pick(ends(1), Kept::Nobody, &[]).unwrap().number()
+        };
         assert_eq!(next(Scheduler::LeastConnections), 1);
         assert_eq!(next(Scheduler::WeightedLeastConnections), 2);
         assert_eq!(next(Scheduler::ShortestExpectedDelay), 2);
@@ -306,7 +355,10 @@ mod tests {
     fn a_client_keeps_its_member_while_others_come_and_go() {
         let all = takers(&[1, 1, 1, 1]);
         let of = |takers: &[Taker], client| {
-            Balancer::new(Scheduler::SourceHash, takers.to_vec()).pick(ends(client), &[]).unwrap().number()
+            Balancer::new(Scheduler::SourceHash, takers.to_vec())
+                .pick(ends(client), Kept::Nobody, &[])
+                .unwrap()
+                .number()
         };
         let mut used = std::collections::BTreeSet::new();
         for client in 0..100 {
@@ -328,7 +380,7 @@ mod tests {
         let balancer = Balancer::new(Scheduler::RoundRobin, takers);
         let full = OpenRequest::begin(first);
         assert_eq!(picks(&balancer, 2), [2, 2]);
-        assert_eq!(balancer.pick(ends(1), &[second]).unwrap().number(), 3);
+        assert_eq!(balancer.pick(ends(1), Kept::Nobody, &[second]).unwrap().number(), 3);
         drop(full);
         assert!(picks(&balancer, 2).contains(&1));
     }

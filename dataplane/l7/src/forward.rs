@@ -15,6 +15,7 @@ use crate::client::seconds;
 use crate::exchange::{Exchange, NoAnswer, Patience};
 use crate::h1::{Framing, Sender, write_request_head};
 use crate::origin::Origin;
+use crate::persistence::Kept;
 use crate::pool;
 use crate::record::Record;
 use crate::route::{self, Refused, Whom};
@@ -24,9 +25,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Members that one request is tried at.
-const TRIES: usize = 3;
 
 /// What a client gets, whatever it speaks.
 #[derive(Debug)]
@@ -87,39 +85,72 @@ pub(crate) async fn answer(
 /// Asks members of the first of these pools that has one.
 async fn ask(
     service: &Service,
-    pools: impl IntoIterator<Item = &Arc<Pool>>,
+    pools: Vec<&Arc<Pool>>,
     origin: &Origin,
-    parts: http::request::Parts,
+    mut parts: http::request::Parts,
     body: Body,
     record: &mut Record,
 ) -> Answer {
-    let mut pools = pools.into_iter();
-    let Some((pool, first)) = pools.find_map(|pool| Some((pool, pool.balancer.pick(origin.ends, &[])?)))
-    else {
-        return no_member(record);
-    };
+    let Some((pool, kept, first)) = choose(&pools, origin, &parts) else { return no_member(record) };
+    if let Some(keeper) = &pool.keeper {
+        keeper.unmark_request(&mut parts.headers);
+    }
+    pool.budget.earn();
+    let secure = origin.sni.is_some() || origin.scheme == "https";
     let mut request = Request { service, parts, body: Some(body) };
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
     let mut next = Some(first);
-    while let Some(member) = next {
-        match request.ask(member).await {
-            Ok(answer) => return answer,
-            Err(failed) => {
-                let again = request.may_go_on_after(&failed);
-                failure = Some(failed);
-                if !again {
-                    break;
-                }
-            }
+    while let Some(member) = next.take() {
+        let asked = request.ask(member).await;
+        // What broke off at the client's side tells nothing of the member.
+        if !matches!(asked, Err(NoAnswer::Request(_))) {
+            pool.judge(member, asked.as_ref().ok().map(|answer| answer.parts.status));
         }
+        let again = match &asked {
+            Ok(answer) => {
+                request.is_repeatable() && pool.retries.codes.contains(&answer.parts.status.as_u16())
+            }
+            Err(failed) => request.may_go_on_after(failed),
+        };
         tried.push(Arc::clone(member));
-        next = (tried.len() < TRIES).then(|| pool.balancer.pick(origin.ends, &tried)).flatten();
+        if again && tried.len() <= pool.retries.attempts as usize {
+            let another = pool.balancer.pick(origin.ends, kept, &tried);
+            next = another.filter(|_| pool.budget.spend());
+        }
+        match asked {
+            Ok(mut answer) if next.is_none() => {
+                if let Some(keeper) = &pool.keeper {
+                    keeper.mark_answer(&mut answer.parts.headers, member, kept, secure);
+                }
+                return answer;
+            }
+            Ok(_) => {}
+            Err(failed) => failure = Some(failed),
+        }
     }
     match failure {
         Some(failure) => Answer::failed(&failure, record),
         None => no_member(record),
     }
+}
+
+/// The pool that serves a request, and its first member: one that the client keeps goes before all others.
+fn choose<'p>(
+    pools: &[&'p Arc<Pool>],
+    origin: &Origin,
+    parts: &http::request::Parts,
+) -> Option<(&'p Arc<Pool>, Kept<'p>, &'p Arc<Member>)> {
+    let find = |pool: &'p Arc<Pool>| {
+        let kept = pool.keeper.as_ref().map_or(Kept::Nobody, |keeper| keeper.find(parts, origin));
+        Some((pool, kept, pool.balancer.pick(origin.ends, kept, &[])?))
+    };
+    let keeps = |pool: &&&'p Arc<Pool>| {
+        let keeper = pool.keeper.as_ref();
+        keeper.is_some_and(|keeper| matches!(keeper.find(parts, origin), Kept::Member(_)))
+    };
+    let keeping = if pools.len() > 1 { pools.iter().find(keeps).copied() } else { None };
+    keeping.into_iter().chain(pools.iter().copied()).find_map(find)
 }
 
 fn no_member(record: &mut Record) -> Answer {

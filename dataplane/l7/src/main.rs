@@ -7,6 +7,7 @@
 mod balance;
 mod body;
 mod client;
+mod conduct;
 mod connection;
 mod control;
 mod counters;
@@ -18,6 +19,7 @@ mod h1;
 mod h2;
 mod listen;
 mod origin;
+mod persistence;
 mod policy;
 mod pool;
 mod record;

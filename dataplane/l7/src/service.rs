@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use http::StatusCode;
+use lb_model::asking::{Outlier, PersistenceKind, Retries};
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
 use lb_model::l7::{L7Member, L7Pool, L7Service, L7Snapshot, L7Timeouts};
 use lb_model::policy::L7Policy;
@@ -15,7 +17,9 @@ use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
+use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
+use crate::persistence::{Keeper, MarkKey};
 use crate::policy::{Policies, PolicyError};
 use crate::tls::{TlsError, TlsMaker};
 
@@ -42,6 +46,26 @@ pub(crate) type ServiceCell = ArcSwap<Service>;
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) balancer: Balancer,
+    /// How clients keep their members.
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) retries: Retries,
+    pub(crate) budget: Budget,
+    outlier: Option<Outlier>,
+    members: Vec<Arc<Member>>,
+}
+
+impl Pool {
+    /// A member answered with this, or not at all.
+    pub(crate) fn judge(&self, member: &Member, status: Option<StatusCode>) {
+        let Some(outlier) = &self.outlier else { return };
+        if status.is_some_and(|status| !status.is_server_error()) {
+            return member.conduct.well(outlier);
+        }
+        member.conduct.ill(outlier, || {
+            let out = 1 + self.members.iter().filter(|member| member.conduct.is_out()).count();
+            out * 100 <= self.members.len() * outlier.max_percent as usize
+        });
+    }
 }
 
 /// A member, for as long as it has this address.
@@ -51,6 +75,7 @@ pub(crate) struct Member {
     pub(crate) address: IpAddr,
     pub(crate) port: L4Port,
     counters: MemberCounters,
+    pub(crate) conduct: Conduct,
     /// Requests that it has now, from all workers.
     open: AtomicU32,
     gone: AtomicBool,
@@ -64,6 +89,7 @@ impl Member {
             address: *address,
             port: *port,
             counters: MemberCounters::new(workers),
+            conduct: Conduct::default(),
             open: AtomicU32::new(0),
             gone: AtomicBool::new(false),
         }
@@ -154,7 +180,8 @@ impl State {
         // What can fail goes first: a refused snapshot has changed nothing.
         let configs = self.tls.take(snapshot)?;
         self.policies = self.made_policies(&snapshot.services)?;
-        self.take_pools(&snapshot.pools);
+        let key = self.mark_key(&snapshot.pools)?;
+        self.take_pools(&snapshot.pools, key.as_ref());
         let mut services = BTreeMap::new();
         for of in &snapshot.services {
             let cell = self.services.remove(&of.id);
@@ -194,6 +221,7 @@ impl State {
             pool: *pool,
             member: *member,
             counters: of.counters.read(u64::from(of.open())),
+            ejection: of.conduct.ejection(),
         };
         let mut statuses: Vec<_> = self.members.iter().map(status).collect();
         statuses.sort_unstable_by_key(|status| (status.pool, status.member));
@@ -233,12 +261,22 @@ impl State {
         services.iter().map(entry).collect()
     }
 
-    fn take_pools(&mut self, pools: &[L7Pool]) {
+    /// The key by which members are marked, if any are.
+    fn mark_key(&self, pools: &[L7Pool]) -> Result<Option<MarkKey>, TlsError> {
+        let kinds = pools.iter().filter_map(|pool| Some(pool.persistence.as_ref()?.kind));
+        let marked = kinds
+            .into_iter()
+            .any(|kind| matches!(kind, PersistenceKind::Cookie | PersistenceKind::AppCookie));
+        if marked { Ok(Some(MarkKey::new(&self.tls.key()?))) } else { Ok(None) }
+    }
+
+    fn take_pools(&mut self, pools: &[L7Pool], key: Option<&MarkKey>) {
         let mut members = HashMap::new();
         let mut made = HashMap::new();
         for pool in pools {
-            let taking = pool.members.iter().filter_map(|of| {
-                let member = self.member(pool.id, of);
+            let all: Vec<_> = pool.members.iter().map(|of| (of, self.member(pool.id, of))).collect();
+            let taking = all.iter().filter_map(|(of, member)| {
+                let member = Arc::clone(member);
                 members.insert((pool.id, of.id), Arc::clone(&member));
                 let taker = Taker {
                     member,
@@ -254,7 +292,18 @@ impl State {
             if let Some(before) = self.pools.get(&pool.id) {
                 balancer.follow(&before.balancer);
             }
-            made.insert(pool.id, Arc::new(Pool { balancer }));
+            let kept = all.iter().filter(|(of, _)| of.takes_new || of.keeps);
+            let kept: Vec<_> = kept.map(|(of, member)| (of.id, Arc::clone(member))).collect();
+            let keeper = pool.persistence.as_ref();
+            let pool_made = Pool {
+                balancer,
+                keeper: keeper.and_then(|of| Keeper::new(of, pool.id, &kept, key)),
+                retries: pool.retries.clone(),
+                budget: Budget::new(&pool.retries),
+                outlier: pool.outlier,
+                members: all.into_iter().map(|(_, member)| member).collect(),
+            };
+            made.insert(pool.id, Arc::new(pool_made));
         }
         self.pools = made;
         for (key, member) in std::mem::replace(&mut self.members, members) {

@@ -139,9 +139,13 @@ impl TlsMaker {
 
     /// What penstockd sealed; none if it was with another key.
     fn unseal(&self, sealed: &str) -> Result<Option<Vec<u8>>, TlsError> {
-        let key = std::fs::read(&self.key_file)
-            .map_err(|source| TlsError::KeyFile { path: self.key_file.clone(), source })?;
-        Ok(unseal(&key, sealed))
+        Ok(unseal(&self.key()?, sealed))
+    }
+
+    /// The appliance's key.
+    pub(crate) fn key(&self) -> Result<Vec<u8>, TlsError> {
+        std::fs::read(&self.key_file)
+            .map_err(|source| TlsError::KeyFile { path: self.key_file.clone(), source })
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::asking::Ejection;
 use crate::counters::{Accounting, BackendCounters};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
@@ -155,6 +156,9 @@ pub struct L7MemberStatus {
     pub member: MemberId,
     /// What it was given.
     pub counters: L7MemberCounters,
+    /// Whether the plane leaves it out for a while, as it fails: a suspicion, which checks may confirm.
+    #[serde(default)]
+    pub ejection: Option<Ejection>,
 }
 
 /// A backend's counters.

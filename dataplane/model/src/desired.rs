@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use crate::asking::{Outlier, Persistence, Retries};
 use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
 use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
@@ -95,6 +96,12 @@ pub struct Pool {
     pub algorithm: Scheduler,
     /// A disabled pool serves nothing.
     pub enabled: bool,
+    /// Which member a client of a proxied service keeps.
+    pub persistence: Option<Persistence>,
+    /// What is asked of another member.
+    pub retries: Retries,
+    /// Who is left out for a while.
+    pub outlier: Option<Outlier>,
     /// The members, in the order they were added.
     pub members: Vec<Member>,
     /// So many of them must be able to take new connections.

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use crate::asking::{Outlier, Persistence, Retries};
 use crate::policy::L7Policy;
 use crate::snapshot::{Generation, Scheduler, Share, Weight};
 use crate::{CertificateId, L4Port, MemberId, PoolId, VirtualServiceId};
@@ -118,6 +119,15 @@ pub struct L7Pool {
     pub id: PoolId,
     /// How a member is chosen for a request.
     pub scheduler: Scheduler,
+    /// Which member a client keeps.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// What is asked of another member.
+    #[serde(default)]
+    pub retries: Retries,
+    /// Who is left out for a while.
+    #[serde(default)]
+    pub outlier: Option<Outlier>,
     /// The members, in the order they were added.
     pub members: Vec<L7Member>,
 }
@@ -125,6 +135,7 @@ pub struct L7Pool {
 /// A member as the layer-7 plane sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a fact of its own")]
 pub struct L7Member {
     /// The member.
     pub id: MemberId,
@@ -134,6 +145,9 @@ pub struct L7Member {
     pub port: L4Port,
     /// Whether it is given new requests.
     pub takes_new: bool,
+    /// Whether it still serves clients that keep it: it drains.
+    #[serde(default)]
+    pub keeps: bool,
     /// Its share of new requests.
     pub weight: Weight,
     /// How much of that it is given now.

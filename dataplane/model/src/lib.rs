@@ -4,6 +4,7 @@
 //! zero, a generation never goes back, an address is one that can be balanced.
 
 pub mod addr;
+pub mod asking;
 pub mod config;
 pub mod contract;
 pub mod counters;

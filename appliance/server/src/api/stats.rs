@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lb_model::asking::{Ejection, EjectionReason};
 use lb_model::contract::{
     BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus, WorkerStatus,
 };
@@ -101,6 +102,29 @@ pub(super) struct ProxyMemberStats {
     /// Requests that it did not answer: it could not be reached, was too slow or broke off.
     #[schema(minimum = 0)]
     failures: u64,
+    /// Whether it is left out for a while, as its pool's `outlier` says; null if it is not.
+    #[schema(required)]
+    ejection: Option<EjectionStats>,
+}
+
+/// A member that is left out although no check found it down.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EjectionStats {
+    /// For how many seconds it still is.
+    #[schema(minimum = 0, example = 30)]
+    seconds_left: u32,
+    /// The how manyeth time in a row it is.
+    #[schema(minimum = 1, example = 1)]
+    times: u32,
+    /// Why: `consecutive` failures, or their `rate`.
+    #[schema(value_type = String, max_length = 16, example = "consecutive")]
+    reason: EjectionReason,
+}
+
+impl From<Ejection> for EjectionStats {
+    fn from(Ejection { seconds_left, times, reason }: Ejection) -> Self {
+        Self { seconds_left, times, reason }
+    }
 }
 
 /// A network port of the layer-4 plane.
@@ -253,7 +277,7 @@ fn by_class(answers: [u64; 5]) -> BTreeMap<String, u64> {
 }
 
 impl From<L7MemberStatus> for ProxyMemberStats {
-    fn from(L7MemberStatus { pool, member, counters }: L7MemberStatus) -> Self {
+    fn from(L7MemberStatus { pool, member, counters, ejection }: L7MemberStatus) -> Self {
         let L7MemberCounters { connections, requests, requests_open, failures } = counters;
         Self {
             pool_id: pool.to_string(),
@@ -262,6 +286,7 @@ impl From<L7MemberStatus> for ProxyMemberStats {
             requests,
             requests_open,
             failures,
+            ejection: ejection.map(EjectionStats::from),
         }
     }
 }

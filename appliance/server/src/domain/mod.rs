@@ -5,6 +5,7 @@
 //! patch are the same document, read by the same code. References to other resources are checked by the store,
 //! inside the transaction that writes.
 
+mod asking;
 mod author;
 mod certificate;
 mod changeset;

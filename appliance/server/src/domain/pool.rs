@@ -1,12 +1,13 @@
 //! A pool: members, and how one of them is chosen.
 
+use lb_model::asking::{Outlier, Persistence, Retries};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{MonitorId, PoolId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Kind;
 use super::fields::{self, Fault, Fields};
+use super::{Kind, asking};
 
 /// What members speak.
 const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp), ("udp", L4Protocol::Udp)];
@@ -56,6 +57,15 @@ pub(crate) struct Pool {
     /// Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
     #[schema(minimum = 0, maximum = 3600, default = 0, example = 30)]
     pub(crate) slow_start_s: u32,
+    /// Which member a client of an HTTP service keeps; null: none.
+    #[schema(value_type = Option<asking::shape::Persistence>)]
+    pub(crate) persistence: Option<Persistence>,
+    /// What is asked of another member.
+    #[schema(value_type = asking::shape::Retries, required = false)]
+    pub(crate) retries: Retries,
+    /// When a member is left out for a while; null: never.
+    #[schema(value_type = Option<asking::shape::Outlier>)]
+    pub(crate) outlier: Option<Outlier>,
 }
 
 /// Which monitors must say that a member is well.
@@ -118,6 +128,9 @@ impl Kind for Pool {
             fields.fault("backup_pool_id", fault);
         }
         let slow_start_s = fields.optional("slow_start_s", 0, fields::number(0, 3600));
+        let persistence = fields.nullable_object("persistence", asking::persistence);
+        let retries = fields.object("retries", asking::retries);
+        let outlier = fields.nullable_object("outlier", asking::outlier);
         Some(Self {
             protocol: protocol?,
             algorithm: algorithm?,
@@ -127,6 +140,9 @@ impl Kind for Pool {
             below_min_healthy: below?,
             backup_pool_id: backup_pool_id?,
             slow_start_s: slow_start_s?,
+            persistence: persistence?,
+            retries: retries?,
+            outlier: outlier?,
         })
     }
 }

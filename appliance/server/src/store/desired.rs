@@ -118,7 +118,7 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
     let Spec { meta, own } = record.spec;
     let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
-    let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, .. } = own;
+    let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, persistence, retries, outlier, .. } = own;
     let below_min_healthy = match (below_min_healthy, backup_pool_id) {
         (BelowMinHealthy::AllMembers, _) => desired::BelowMinHealthy::AllMembers,
         (BelowMinHealthy::BackupPool, Some(pool)) => desired::BelowMinHealthy::BackupPool(pool),
@@ -128,7 +128,17 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
         }
     };
     let members = members.remove(&record.id).unwrap_or_default();
-    desired::Pool { id: record.id, algorithm, enabled: meta.enabled, members, min_healthy, below_min_healthy }
+    desired::Pool {
+        id: record.id,
+        algorithm,
+        enabled: meta.enabled,
+        members,
+        min_healthy,
+        below_min_healthy,
+        persistence,
+        retries,
+        outlier,
+    }
 }
 
 /// The enabled policies of each service, in the order in which they are asked.

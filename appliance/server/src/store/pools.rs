@@ -1,7 +1,9 @@
 //! The table of pools.
 
+use lb_model::asking::{Outlier, Persistence, Retries};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{MonitorId, PoolId};
+use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
@@ -21,14 +23,20 @@ pub(crate) struct PoolRow {
     below_min_healthy: Word<BelowMinHealthy>,
     backup_pool_id: Option<Text<PoolId>>,
     slow_start_s: u32,
+    #[sqlx(json(nullable))]
+    persistence: Option<Persistence>,
+    #[sqlx(json)]
+    retries: Retries,
+    #[sqlx(json(nullable))]
+    outlier: Option<Outlier>,
 }
 
 impl Table for Pool {
     const TABLE: &'static str = "pools";
     const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
-        backup_pool_id, slow_start_s";
+        backup_pool_id, slow_start_s, persistence, retries, outlier";
     const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
-        t.backup_pool_id, t.slow_start_s,
+        t.backup_pool_id, t.slow_start_s, t.persistence, t.retries, t.outlier,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
     const READINESS: &'static str = "CASE
@@ -54,6 +62,7 @@ impl Table for Pool {
         let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids, .. } = row;
         let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
         let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, .. } = row;
+        let PoolRow { persistence, retries, outlier, .. } = row;
         Self {
             protocol,
             algorithm,
@@ -63,15 +72,23 @@ impl Table for Pool {
             below_min_healthy,
             backup_pool_id: backup_pool_id.map(|Text(id)| id),
             slow_start_s,
+            persistence,
+            retries,
+            outlier,
         }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
         let Self { protocol, algorithm, monitor_ids: _, monitors_needed, min_healthy, .. } = self;
-        let Self { below_min_healthy, backup_pool_id, slow_start_s, .. } = self;
+        let Self { below_min_healthy, backup_pool_id, slow_start_s, persistence, retries, outlier, .. } =
+            self;
         values.push_bind(Word(protocol)).push_bind(Word(algorithm)).push_bind(Word(monitors_needed));
         values.push_bind(*min_healthy).push_bind(Word(below_min_healthy));
         values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s);
+        values
+            .push_bind(persistence.clone().map(Json))
+            .push_bind(Json(retries.clone()))
+            .push_bind(outlier.map(Json));
     }
 
     async fn check(

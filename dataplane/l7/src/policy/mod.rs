@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub(crate) use change::Changes;
 use facts::Facts;
-pub(crate) use facts::{authority, without_port};
+pub(crate) use facts::{authority, cookies, without_port};
 use rule::Test;
 
 use crate::origin::Origin;
