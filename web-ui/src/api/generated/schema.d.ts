@@ -1857,6 +1857,26 @@ export interface components {
              */
             lag_max_s?: number | null;
         };
+        /** @description A member that is left out although no check found it down. */
+        EjectionStats: {
+            /**
+             * Format: int32
+             * @description For how many seconds it still is.
+             * @example 30
+             */
+            seconds_left: number;
+            /**
+             * Format: int32
+             * @description The how manyeth time in a row it is.
+             * @example 1
+             */
+            times: number;
+            /**
+             * @description Why: `consecutive` failures, or their `rate`.
+             * @example consecutive
+             */
+            reason: string;
+        };
         /** @description Something that happened. */
         Event: {
             /**
@@ -2888,6 +2908,36 @@ export interface components {
          * @enum {string}
          */
         Outcome: "succeeded" | "denied";
+        /**
+         * @description When a member of an HTTP service is left out although no check found it down. A failure is no answer, or one of 500 and above. If
+         *     nobody else is left it is asked all the same.
+         */
+        Outlier: {
+            /**
+             * Format: int32
+             * @description So many failures in a row.
+             * @default 5
+             */
+            consecutive?: number;
+            /**
+             * Format: int32
+             * @description Or so many of a hundred requests within ten seconds, of twenty at least; null: however many.
+             * @example 50
+             */
+            percent?: number | null;
+            /**
+             * Format: int32
+             * @description For how many seconds the first time; twice as long each time after it, up to ten minutes.
+             * @default 30
+             */
+            ejection_s?: number;
+            /**
+             * Format: int32
+             * @description How many of a hundred members are left out at most at a time.
+             * @default 50
+             */
+            max_percent?: number;
+        };
         /** @description A password, and the one that takes its place. */
         PasswordChange: {
             /**
@@ -2932,6 +2982,41 @@ export interface components {
          * @enum {string}
          */
         Permission: "balancing:read" | "balancing:write" | "accounts:read" | "accounts:write" | "audit:read" | "system:read" | "system:write";
+        /**
+         * @description By what a client of an HTTP service keeps its member. It survives a restart, and a change that leaves the member there; a member
+         *     that drains keeps its clients.
+         */
+        Persistence: {
+            /**
+             * @description `cookie` gives the client a cookie that tells nothing of the member; `app_cookie` puts the same in front of the value of the
+             *     application's own cookie, and takes it off before the member sees it; with `header` and `source` the same value, or the same
+             *     address, has the same member as long as that takes requests.
+             */
+            kind: components["schemas"]["PersistenceKind"];
+            /**
+             * @description The cookie or header field; for `cookie`, `penstock` without it; null for `source`.
+             * @example session
+             */
+            name?: string | null;
+            /**
+             * Format: int32
+             * @description For `cookie`: for how many seconds the client keeps it; null: as long as its session lasts.
+             * @example 3600
+             */
+            timeout_s?: number | null;
+            /**
+             * Format: int32
+             * @description For `source`: how many leading bits of the address count.
+             * @default 32
+             */
+            prefix?: number;
+        };
+        /**
+         * @description By what a client keeps its member.
+         * @example cookie
+         * @enum {string}
+         */
+        PersistenceKind: "cookie" | "app_cookie" | "header" | "source";
         PolicyList: {
             /** @description What is on this page. */
             items: components["schemas"]["PolicyView"][];
@@ -3233,6 +3318,10 @@ export interface components {
              * @example 30
              */
             slow_start_s?: number;
+            persistence?: components["schemas"]["Persistence"] | null;
+            /** @description What is asked of another member. */
+            retries?: components["schemas"]["Retries"];
+            outlier?: components["schemas"]["Outlier"] | null;
         };
         /** @description Members that serve the same, and how one of them is chosen for a new connection. */
         PoolSpec: {
@@ -3300,6 +3389,10 @@ export interface components {
              * @example 30
              */
             slow_start_s?: number;
+            persistence?: components["schemas"]["Persistence"] | null;
+            /** @description What is asked of another member. */
+            retries?: components["schemas"]["Retries"];
+            outlier?: components["schemas"]["Outlier"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         PoolView: {
@@ -3408,6 +3501,10 @@ export interface components {
              * @example 30
              */
             slow_start_s: number;
+            persistence: components["schemas"]["Persistence"] | null;
+            /** @description What is asked of another member. */
+            retries: components["schemas"]["Retries"];
+            outlier: components["schemas"]["Outlier"] | null;
         };
         /** @description A network port of the layer-4 plane. */
         PortStats: {
@@ -3527,6 +3624,7 @@ export interface components {
              * @description Requests that it did not answer: it could not be reached, was too slow or broke off.
              */
             failures: number;
+            ejection: components["schemas"]["EjectionStats"] | null;
         };
         /** @description What a service of the layer-7 plane did. */
         ProxyServiceStats: {
@@ -3657,6 +3755,35 @@ export interface components {
              */
             body?: string;
         };
+        /**
+         * @description What is asked of another member of an HTTP service: what could not be sent always; what got no answer, or one of these codes, if
+         *     the method is idempotent (RFC 9110, 9.2.2) and there is no body.
+         */
+        Retries: {
+            /**
+             * Format: int32
+             * @description How often one request is, at most.
+             * @default 2
+             */
+            attempts?: number;
+            /**
+             * @description Codes of answers that are not taken while another member can be asked.
+             * @default []
+             */
+            codes?: components["schemas"]["RetryCode"][];
+            /**
+             * Format: int32
+             * @description How many there are for a hundred requests at most, over some time; ten are always left to begin with.
+             * @default 100
+             */
+            budget_percent?: number;
+        };
+        /**
+         * Format: int32
+         * @description A status that is worth another attempt.
+         * @example 503
+         */
+        RetryCode: number;
         /** @description A revision with what it changed. */
         Revision: {
             /**
