@@ -65,6 +65,8 @@ struct address_set service_addrs SEC(".maps");
 struct endpoint_set members SEC(".maps");
 // The addresses of this host.
 struct address_set locals SEC(".maps");
+// Of these the ones that members see in the place of clients: what members send to them is ours.
+struct address_set local_addrs SEC(".maps");
 
 // The plane's sockets by receive queue.
 struct {
@@ -114,6 +116,12 @@ struct ports {
 	__be16 destination;
 };
 
+// Whether a member's packet to there is on its way to a client.
+static __always_inline bool leads_to_clients(const __be32 *address)
+{
+	return !holds(&locals, address) || holds(&local_addrs, address);
+}
+
 static __always_inline bool is_balanced(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
@@ -142,7 +150,7 @@ static __always_inline bool icmp_error_is_ours(const struct iphdr *ip, const voi
 		return true;
 
 	struct endpoint to = { .address = quoted->daddr, .port = ports->destination, .protocol = quoted->protocol };
-	return holds(&members, &to) && !holds(&locals, &ip->daddr);
+	return holds(&members, &to) && leads_to_clients(&ip->daddr);
 }
 
 static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end)
@@ -169,7 +177,7 @@ static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end
 		return true;
 
 	struct endpoint from = { .address = ip->saddr, .port = ports->source, .protocol = ip->protocol };
-	return holds(&members, &from) && !holds(&locals, &ip->daddr);
+	return holds(&members, &from) && leads_to_clients(&ip->daddr);
 }
 
 // Tagged frames are the kernel's: their EtherType is that of the tag.

@@ -118,6 +118,7 @@ impl Served {
             port,
             forwarding,
             tunnel,
+            local_addresses,
             default_pool_id: _,
             timeouts,
             admission,
@@ -130,6 +131,7 @@ impl Served {
             protocol: *protocol,
             forwarding: *forwarding,
             tunnel: *tunnel,
+            local_addresses: local_addresses.clone(),
             scheduler: self.scheduler,
             timeouts: *timeouts,
             admission: admission.clone(),
@@ -200,9 +202,11 @@ fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {
             protocol: service.protocol,
         })
     });
+    let local = || services.iter().flat_map(|service| &service.local_addresses).copied();
     HostPlan {
         generation: want.generation,
-        addresses: sorted(held),
+        addresses: sorted(held.chain(local())),
+        local_addresses: sorted(local()),
         services: sorted(services.iter().map(offered_on)),
         members: sorted(backends),
     }

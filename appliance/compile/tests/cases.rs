@@ -41,6 +41,7 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
         port: port(listen),
         forwarding: Forwarding::Nat,
         tunnel: None,
+        local_addresses: vec![],
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),

@@ -72,6 +72,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 port: L4Port::new(port).unwrap(),
                 forwarding: Forwarding::Nat,
                 tunnel: None,
+                local_addresses: vec![],
                 default_pool_id: pool.map(|pool| pool.get(&pools).id),
                 timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
                 admission: Admission::default(),

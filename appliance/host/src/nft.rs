@@ -24,6 +24,7 @@ chain ours {
     ip frag-off & 0x3fff != 0 ip daddr @service_addrs counter drop
     ip daddr . ip protocol . th dport @services counter drop
     ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
+    ip saddr . ip protocol . th sport @members ip daddr @local_addrs counter drop
 }
 ";
 
@@ -73,6 +74,7 @@ impl Nft {
         self.tables.services.extend(&tables.services);
         self.tables.service_addrs.extend(&tables.service_addrs);
         self.tables.members.extend(&tables.members);
+        self.tables.local_addrs.extend(&tables.local_addrs);
         Ok(())
     }
 
@@ -103,11 +105,12 @@ pub(crate) fn remove() -> Result<(), NftError> {
 }
 
 fn ruleset(interfaces: &[String], tables: &Tables) -> String {
-    let Tables { services, service_addrs, members } = tables;
+    let Tables { services, service_addrs, members, local_addrs } = tables;
     let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
     text += &set("services", "ipv4_addr . inet_proto . inet_service", services.iter().copied().map(endpoint));
     text += &set("service_addrs", "ipv4_addr", service_addrs.iter());
     text += &set("members", "ipv4_addr . inet_proto . inet_service", members.iter().copied().map(endpoint));
+    text += &set("local_addrs", "ipv4_addr", local_addrs.iter());
     text += OURS;
     for (index, interface) in interfaces.iter().enumerate() {
         let _ = write!(
@@ -131,9 +134,11 @@ fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
     let services = verb.of(Change::between(&have.services, &want.services));
     let service_addrs = verb.of(Change::between(&have.service_addrs, &want.service_addrs));
     let members = verb.of(Change::between(&have.members, &want.members));
+    let local_addrs = verb.of(Change::between(&have.local_addrs, &want.local_addrs));
     command(verb, "services", &list(services.iter().copied().map(endpoint)))
         + &command(verb, "service_addrs", &list(service_addrs.iter()))
         + &command(verb, "members", &list(members.iter().copied().map(endpoint)))
+        + &command(verb, "local_addrs", &list(local_addrs.iter()))
 }
 
 fn command(verb: Verb, set: &str, elements: &str) -> String {
@@ -205,7 +210,7 @@ mod tests {
         };
         let services: BTreeSet<_> = services.iter().map(service).collect();
         let service_addrs = services.iter().map(|service| service.address).collect();
-        Tables { services, service_addrs, members: BTreeSet::new() }
+        Tables { services, service_addrs, ..Tables::default() }
     }
 
     #[test]

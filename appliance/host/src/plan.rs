@@ -43,6 +43,8 @@ pub(crate) struct Tables {
     pub(crate) service_addrs: BTreeSet<Ipv4Addr>,
     /// Packets from one of these, not addressed to this host, are ours.
     pub(crate) members: BTreeSet<Endpoint4>,
+    /// Of this host's addresses those that members see in the place of the clients: what members send to them is ours too.
+    pub(crate) local_addrs: BTreeSet<Ipv4Addr>,
 }
 
 /// One end of an IPv4 connection.
@@ -72,7 +74,7 @@ impl TryFrom<HostPlan> for Plan {
     type Error = PlanError;
 
     fn try_from(plan: HostPlan) -> Result<Self, PlanError> {
-        let HostPlan { generation, addresses, services, members } = plan;
+        let HostPlan { generation, addresses, services, members, local_addresses } = plan;
         let addresses: BTreeSet<_> = addresses.into_iter().map(host_address).collect::<Result<_, _>>()?;
         let services = endpoints("services", services)?;
         let members = endpoints("members", members)?;
@@ -80,7 +82,9 @@ impl TryFrom<HostPlan> for Plan {
             return Err(PlanError::NotHeld { address: service.address, port: service.port });
         }
         let service_addrs = services.iter().map(|service| service.address).collect();
-        Ok(Self { generation, addresses, tables: Tables { services, service_addrs, members } })
+        let local_addrs = local_addresses.into_iter().map(host_address).collect::<Result<_, _>>()?;
+        let tables = Tables { services, service_addrs, members, local_addrs };
+        Ok(Self { generation, addresses, tables })
     }
 }
 
@@ -121,6 +125,7 @@ mod tests {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             services: services.iter().map(|text| at(text)).collect(),
             members: members.iter().map(|text| at(text)).collect(),
+            local_addresses: Vec::new(),
         })
     }
 

@@ -6,7 +6,7 @@ use lb_mem::WIDE;
 
 use crate::ends::Ends;
 use crate::flow::{Direction, Flow, Key, WideAddresses};
-use crate::rewrite::{difference, store, update_at, update_transport};
+use crate::rewrite::{Mode, difference, store, update_at, update_transport};
 use crate::wire::{ICMPV6, checksum, eth, icmp, icmpv6, ipv4, ipv6, load_u16, tcp};
 
 /// Whether a message has the checksum that it should.
@@ -40,6 +40,11 @@ pub(crate) fn translate(frame: &mut [u8], payload: usize, end: usize, flow: &Flo
         [ipv4::SOURCE, ipv4::DESTINATION, ipv4::TTL]
     };
     match from {
+        // Neither end knows the other's hosts.
+        _ if Mode::of(flow.conn) == Mode::Masked => {
+            store_address(frame, source, onward.source.address);
+            store_address(frame, destination, onward.destination.address);
+        }
         Direction::FromClient => store_address(frame, destination, onward.destination.address),
         Direction::FromMember => store_address(frame, source, onward.source.address),
     }

@@ -14,6 +14,7 @@ mod ends;
 mod errors;
 pub mod flow;
 mod loads;
+mod local_ports;
 mod mss;
 mod mtu;
 pub mod network;

@@ -20,6 +20,7 @@ use crate::ends::Ends;
 use crate::errors;
 use crate::flow::{Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, View, WideAddresses};
 use crate::loads::{self, Loads};
+use crate::local_ports::LocalPorts;
 use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
 use crate::rewrite::{Mode, Onward, OnwardV6, deltas, sum_segment};
@@ -80,6 +81,7 @@ pub struct Engine {
     flows: FlowTable,
     loads: Loads,
     picker: Picker,
+    local_ports: LocalPorts,
     counters: Arc<WorkerCounters>,
     worker: u16,
     workers: u16,
@@ -153,12 +155,15 @@ impl Engine {
     /// Without counters of its own.
     pub fn new(flows: FlowTable, workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
         let counters = Arc::clone(&workers[usize::from(worker)]);
+        let count = u16::try_from(workers.len()).unwrap_or(u16::MAX);
+        let seed = flows.secret()[0];
         Self {
             flows,
             loads: Loads::new(Arc::clone(&counters)),
+            local_ports: LocalPorts::new(worker, count, seed),
             counters,
             worker,
-            workers: u16::try_from(workers.len()).unwrap_or(u16::MAX),
+            workers: count,
             picker: Picker::new(workers, worker),
             packets: Box::new([Packet::default(); MAX_BURST]),
         }
@@ -367,7 +372,7 @@ impl Engine {
                 return room::wrap(scene, burst, index, packet, flow.conn.backend, hop);
             }
             Mode::Direct | Mode::Wrapped => {}
-            Mode::Translated => {
+            Mode::Translated | Mode::Masked => {
                 let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
                 errors::translate(burst.frame(index), payload, end, &flow, from);
             }
@@ -421,12 +426,13 @@ impl Engine {
         let chosen = self.picker.pick(tables, service, &self.loads, &ends)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (ends.destination, backend.endpoint);
-        let reply = Ends { source: member, destination: ends.source };
+        let local = self.local_end(tables, service, backend, ends.source)?;
+        let reply = Ends { source: member, destination: local };
         let (from_member, wide_reply) = reply.key(self.flows.secret()).ok_or(DropReason::NoMember)?;
         let flow = NewFlow {
             keys: [packet.key, from_member],
             wide: wide.zip(wide_reply).map(|(there, back)| Wide([there, back])),
-            deltas: deltas(offered, member),
+            deltas: deltas(&[(ends.source, local), (offered, member)]),
             backend: (chosen, tables.epoch),
             mode: backend.mode,
             now,
@@ -442,6 +448,27 @@ impl Engine {
             cell.connections.add(1);
         }
         Ok(begun)
+    }
+
+    /// Whom a member sees: the client, or with full NAT an end of ours that this worker owns.
+    fn local_end(
+        &mut self,
+        tables: &Tables,
+        service: u32,
+        backend: &Backend,
+        client: Endpoint,
+    ) -> Result<Endpoint, DropReason> {
+        if backend.mode != Mode::Masked {
+            return Ok(client);
+        }
+        let Self { local_ports, flows, .. } = self;
+        let addresses = tables.local_addresses(service);
+        let is_free = |local| {
+            let reply = Ends { source: backend.endpoint, destination: local };
+            let key = reply.key(flows.secret());
+            key.is_some_and(|(key, wide)| flows.find(key, wide.as_ref()) == Found::NOTHING)
+        };
+        local_ports.choose(addresses, client.protocol, owner, is_free).ok_or(DropReason::NoLocalPort)
     }
 
     /// The handover to the worker that owns the flows of a client, if that is another one.
@@ -636,9 +663,11 @@ fn backend_of<'tables>(
     if flow.conn.epoch != tables.epoch {
         let offered = flow.ends(Direction::FromClient).destination;
         let member = flow.ends(Direction::FromMember).source;
+        let local = flow.ends(Direction::FromMember).destination.address;
         let conn = &mut *flow.conn;
         let slot = tables.backend_slot(offered, member)?;
-        if tables.backend(slot)?.mode != Mode::of(conn) {
+        let mode = Mode::of(conn);
+        if tables.backend(slot)?.mode != mode || mode == Mode::Masked && !tables.masks(local) {
             return None;
         }
         if conn.backend != slot {

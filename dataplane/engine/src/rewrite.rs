@@ -22,6 +22,8 @@ pub enum Mode {
     Direct = 1,
     /// From the client they are wrapped in others, and stay as they are within.
     Wrapped = 2,
+    /// Translated at both ends: to the member they come from an address of ours.
+    Masked = 3,
 }
 
 impl Mode {
@@ -31,6 +33,7 @@ impl Mode {
         match conn.mode {
             0 => Self::Translated,
             1 => Self::Direct,
+            3 => Self::Masked,
             _ => Self::Wrapped,
         }
     }
@@ -38,7 +41,7 @@ impl Mode {
     /// Whether what members answer comes back through the appliance.
     #[inline]
     pub(crate) fn replies_return(self) -> bool {
-        self == Self::Translated
+        matches!(self, Self::Translated | Self::Masked)
     }
 }
 
@@ -46,6 +49,7 @@ impl From<Forwarding> for Mode {
     fn from(forwarding: Forwarding) -> Self {
         match forwarding {
             Forwarding::Nat => Self::Translated,
+            Forwarding::FullNat => Self::Masked,
             Forwarding::Dr => Self::Direct,
             Forwarding::Tunnel => Self::Wrapped,
         }
@@ -134,11 +138,12 @@ fn store_addresses(frame: &mut [u8], addresses: WideAddresses) {
     }
 }
 
-/// What the rewrite adds to both checksums, for packets from the client and for packets from the member, when they are sent to
-/// a member instead of the virtual IP.
-pub(crate) fn deltas(offered: Endpoint, member: Endpoint) -> [[u16; 2]; 2] {
-    let address = difference(offered.address, member.address);
-    let port = checksum::delta(&[offered.port], &[member.port]);
+/// What the rewrite adds to both checksums, for packets from the client and for packets from the member, when the first end of each
+/// pair becomes the second.
+pub(crate) fn deltas(changes: &[(Endpoint, Endpoint)]) -> [[u16; 2]; 2] {
+    let of_all = |change: fn(&(Endpoint, Endpoint)) -> u16| changes.iter().map(change).fold(0, checksum::add);
+    let address = of_all(|(old, new)| difference(old.address, new.address));
+    let port = of_all(|(old, new)| checksum::delta(&[old.port], &[new.port]));
     let transport = checksum::add(address, port);
     let hop = ipv4::HOP_DELTA;
     [[checksum::add(address, hop), transport], [checksum::add(!address, hop), !transport]]

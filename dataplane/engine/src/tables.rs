@@ -142,6 +142,9 @@ pub enum TablesError {
     /// Too many backends.
     #[error("{0} members are more than the {MAX_BACKENDS} that the plane has room for")]
     TooManyBackends(usize),
+    /// Full NAT without an address that members could see.
+    #[error("virtual service {0} is forwarded by full NAT, and has no local address")]
+    NoLocalAddress(VirtualServiceId),
     /// A tunnel of which it is not said what it is.
     #[error("virtual service {0} is forwarded by a tunnel, and has none")]
     NoTunnel(VirtualServiceId),
@@ -182,6 +185,16 @@ impl Tables {
     /// The limit of a backend's member, if it has one.
     pub(crate) fn limit(&self, backend: u32) -> Option<&Limit> {
         self.configured.limits.get(self.backend(backend)?.limit as usize)
+    }
+
+    /// What members of a service see in the place of its clients.
+    pub(crate) fn local_addresses(&self, service: u32) -> &[IpAddr] {
+        self.configured.local_addresses.get(service as usize).map_or(&[], |addresses| addresses)
+    }
+
+    /// Whether an address is one that members see in the place of clients.
+    pub(crate) fn masks(&self, address: IpAddr) -> bool {
+        self.configured.masks.contains(&address)
     }
 
     /// What a service asks of its clients, if anything.
@@ -257,6 +270,10 @@ struct Configured {
     limit_of: FastMap<Limited, u32>,
     /// By slot of the service; none where everybody may and no limit is set.
     gates: Vec<Option<Arc<Gate>>>,
+    /// By slot of the service.
+    local_addresses: Vec<Arc<[IpAddr]>>,
+    /// Those of all services.
+    masks: FastSet<IpAddr>,
     by_endpoint: FastMap<Endpoint, u32>,
     by_backend: FastMap<(Endpoint, Endpoint), u32>,
     members: FastSet<Endpoint>,
@@ -288,8 +305,9 @@ impl Planner {
             put(&mut schedules, slot, schedule, Arc::default);
         }
         self.services.end();
-        if self.backends.end() {
-            // Flows of a backend that is gone must notice.
+        let unmasked = self.configured.masks.iter().any(|address| !next.masks.contains(address));
+        if self.backends.end() | unmasked {
+            // Flows of a backend or a local address that is gone must notice.
             self.next_epoch();
             self.backends_since = self.epoch;
         }
@@ -321,6 +339,8 @@ impl Planner {
         }
         let gate = next.gate(service, &placed);
         put(&mut next.gates, slot, gate, || None);
+        put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
+        next.masks.extend(&service.local_addresses);
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
         (slot, self.schedule(slot, service, &placed))
@@ -382,7 +402,13 @@ impl Planner {
             outers: self.configured.outers(network, &routes),
             configured: Arc::clone(&self.configured),
             next_hops,
-            locals: network.locals.iter().copied().collect(),
+            // What is sent to a local address of full NAT is not for the host.
+            locals: network
+                .locals
+                .iter()
+                .filter(|it| !self.configured.masks.contains(*it))
+                .copied()
+                .collect(),
             by_neighbour: self.next_hops.by_key.clone(),
             routes,
         }
@@ -528,6 +554,9 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
         let (address, port) = (service.address, service.port.get());
         if !offered.insert(endpoint(address, port, service.protocol.number())) {
             return Err(TablesError::Conflict { address, port });
+        }
+        if service.forwarding == Forwarding::FullNat && service.local_addresses.is_empty() {
+            return Err(TablesError::NoLocalAddress(service.id));
         }
         if service.forwarding == Forwarding::Tunnel && service.tunnel.is_none() {
             return Err(TablesError::NoTunnel(service.id));

@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_engine::wire::ipv4::Ipv4;
 use lb_engine::wire::ipv6::Ipv6;
@@ -35,6 +35,9 @@ const SCHEDULERS: [Scheduler; 11] = [
     Scheduler::PowerOfTwo,
     Scheduler::Ordered,
 ];
+
+const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 200);
+const LOCAL_6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 0x200);
 
 /// Bursts between two changes of what is forwarded by.
 const CHANGE_EVERY: u64 = 500;
@@ -74,6 +77,8 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         (54, true, Forwarding::Dr),
         (82, false, Forwarding::Tunnel),
         (55, true, Forwarding::Tunnel),
+        (83, false, Forwarding::FullNat),
+        (56, true, Forwarding::FullNat),
     ] {
         let behind = if forwarding.keeps_port() { port } else { 8080 };
         let members = 1 + random.below(4) as u8;
@@ -89,11 +94,17 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         service.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port)));
         service.port = L4Port::new(port).unwrap();
         service.forwarding = forwarding;
+        if forwarding == Forwarding::FullNat {
+            service.local_addresses = vec![IpAddr::V4(LOCAL)];
+        }
         service.tunnel = (forwarding == Forwarding::Tunnel).then(|| random.pick(&tunnels()));
         service.scheduler = random.pick(&SCHEDULERS);
         let mut six = service.clone();
         six.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port) + 1000));
         six.address = VIP_6.into();
+        for local in &mut six.local_addresses {
+            *local = LOCAL_6.into();
+        }
         for (backend, number) in six.backends.iter_mut().zip(1..) {
             backend.address = member6(number).into();
         }
@@ -146,10 +157,13 @@ fn inner(frame: &Frame, growth: usize) -> Frame {
 fn frame(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv4Addr::new(198, 18, 1, random.pick(&[9, 10, 11])), 1 + random.below(40) as u16);
     let member = (Ipv4Addr::new(198, 18, 2, 1 + random.below(5) as u8), random.pick(&[8080, 81, 54, 82, 55]));
-    let service = (VIP, random.pick(&[80, 53, 81, 54, 82, 55, 22]));
+    let service = (VIP, random.pick(&[80, 53, 81, 54, 82, 55, 83, 56, 22]));
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
     let len = if random.below(16) == 0 { 1400 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);
+    // Full NAT's replies are for an end of ours; it was seen, or guessed.
+    let client =
+        if !inbound && random.below(3) == 0 { (LOCAL, 1024 + random.below(64_512) as u16) } else { client };
     let (from, to) = if inbound { (client, service) } else { (member, client) };
     let packet = match random.below(2) {
         0 => Frame::tcp(from, to, flags, &payload),
@@ -192,7 +206,7 @@ fn member6(number: u16) -> Ipv6Addr {
 fn frame6(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv6Addr::from(CLIENT_6.to_bits() + random.below(3) as u128), 1 + random.below(40) as u16);
     let member = (member6(1 + random.below(5) as u16), random.pick(&[8080, 81, 54, 82, 55]));
-    let service = (VIP_6, random.pick(&[80, 53, 81, 54, 82, 55, 22]));
+    let service = (VIP_6, random.pick(&[80, 53, 81, 54, 82, 55, 83, 56, 22]));
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
     let len = if random.below(16) == 0 { 1380 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);

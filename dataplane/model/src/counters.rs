@@ -58,6 +58,8 @@ drop_reasons! {
     FlowTableFull => "flow_table_full",
     /// No route to the destination.
     NoRoute => "no_route",
+    /// Every port of the local addresses that full NAT looked at is in use with this member.
+    NoLocalPort => "no_local_port",
     /// The packet does not fit where it must go and cannot be cut.
     TooBig => "too_big",
     /// The next hop did not answer in time, or too many frames wait for it.

@@ -54,6 +54,8 @@ pub struct VirtualService {
     pub forwarding: Forwarding,
     /// What they are wrapped in; for [`Forwarding::Tunnel`].
     pub tunnel: Option<Tunnel>,
+    /// What members see in the place of the clients; for [`Forwarding::FullNat`].
+    pub local_addresses: Vec<IpAddr>,
     /// The pool that serves it; without one every connection is refused.
     pub default_pool_id: Option<PoolId>,
     /// After how much silence a connection is forgotten.

@@ -47,6 +47,8 @@ impl L4Protocol {
 pub enum Forwarding {
     /// Destination rewritten to the member; replies come back through the appliance, the client's address is kept.
     Nat,
+    /// Both ends rewritten: the member sees one of the service's local addresses in the place of the client.
+    FullNat,
     /// Direct return: packets reach the member as they came, and it answers the client itself, from the virtual IP that it holds.
     Dr,
     /// The same from further away: packets reach the member as they came, wrapped in others.
@@ -57,7 +59,7 @@ impl Forwarding {
     /// Whether what members answer comes back through the appliance.
     pub fn replies_return(self) -> bool {
         match self {
-            Self::Nat => true,
+            Self::Nat | Self::FullNat => true,
             Self::Dr | Self::Tunnel => false,
         }
     }
@@ -65,7 +67,7 @@ impl Forwarding {
     /// Whether members get packets with the service's port, and so must serve on it.
     pub fn keeps_port(self) -> bool {
         match self {
-            Self::Nat => false,
+            Self::Nat | Self::FullNat => false,
             Self::Dr | Self::Tunnel => true,
         }
     }
@@ -248,6 +250,9 @@ pub struct L4Service {
     /// What they are wrapped in; for [`Forwarding::Tunnel`].
     #[serde(default)]
     pub tunnel: Option<Tunnel>,
+    /// What members see in the place of the clients; for [`Forwarding::FullNat`].
+    #[serde(default)]
+    pub local_addresses: Vec<IpAddr>,
     /// How one is chosen.
     pub scheduler: Scheduler,
     /// After how much silence a flow is forgotten.
@@ -334,6 +339,9 @@ pub struct HostPlan {
     pub services: Vec<Endpoint>,
     /// Packets from one of these, not addressed to this host, are the layer-4 plane's: replies of members under NAT.
     pub members: Vec<Endpoint>,
+    /// Of the addresses those that members see in the place of the clients: packets to them from a member are the layer-4 plane's.
+    #[serde(default)]
+    pub local_addresses: Vec<IpAddr>,
 }
 
 /// One end of a connection.

@@ -17,7 +17,7 @@ const LAYOUT: u32 = 1;
 pub(super) const MAPS_PREFIX: &str = "maps-v";
 
 /// Maps that all ports look in, as `steer.c` calls them.
-pub(super) const SHARED: [&str; 4] = ["services", "service_addrs", "members", "locals"];
+pub(super) const SHARED: [&str; 5] = ["services", "service_addrs", "members", "locals", "local_addrs"];
 
 /// Maps that each port has for itself.
 pub(super) const OWN: [&str; 2] = ["xsks_map", "counters"];
@@ -80,6 +80,7 @@ pub(super) struct SharedMaps {
     services: PinnedSet<EndpointKey>,
     service_addrs: PinnedSet<AddressKey>,
     members: PinnedSet<EndpointKey>,
+    local_addrs: PinnedSet<AddressKey>,
 }
 
 impl SharedMaps {
@@ -88,19 +89,22 @@ impl SharedMaps {
             services: PinnedSet::open(directory, "services")?,
             service_addrs: PinnedSet::open(directory, "service_addrs")?,
             members: PinnedSet::open(directory, "members")?,
+            local_addrs: PinnedSet::open(directory, "local_addrs")?,
         })
     }
 
     pub(super) fn grow(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members } = tables;
+        let Tables { services, service_addrs, members, local_addrs } = tables;
+        self.local_addrs.grow(&address_keys(local_addrs))?;
         self.service_addrs.grow(&address_keys(service_addrs))?;
         self.services.grow(&endpoint_keys(services))?;
         self.members.grow(&endpoint_keys(members))
     }
 
     pub(super) fn shrink(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members } = tables;
+        let Tables { services, service_addrs, members, local_addrs } = tables;
         self.members.shrink(&endpoint_keys(members))?;
+        self.local_addrs.shrink(&address_keys(local_addrs))?;
         self.services.shrink(&endpoint_keys(services))?;
         self.service_addrs.shrink(&address_keys(service_addrs))
     }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! front0-link                 the program's attachment to the interface front0
-//! maps-v1/services, service_addrs, members, locals     shared by all ports
+//! maps-v1/services, service_addrs, members, locals, local_addrs     shared by all ports
 //! maps-v1/front0-xsks_map, front0-counters             of that port
 //! ```
 //!

@@ -22,6 +22,7 @@ const CLIENT: &str = "198.51.100.7";
 const SERVICE: &str = "192.0.2.1";
 const MEMBER: &str = "10.1.0.11";
 const HERE: &str = "10.1.0.2";
+const LOCAL: &str = "10.0.0.200";
 
 /// `enum xdp_action` of linux/bpf.h. Without a plane, what is ours is dropped.
 const OURS: u32 = 1;
@@ -67,6 +68,7 @@ fn tables() -> Tables {
         services: [endpoint(SERVICE, 80)].into(),
         service_addrs: [address(SERVICE)].into(),
         members: [endpoint(MEMBER, 8080)].into(),
+        local_addrs: [address(LOCAL)].into(),
     }
 }
 
@@ -119,7 +121,7 @@ fn loaded() -> Loaded {
     let link = Link { index: 1, name: "lo".to_owned(), ..Link::default() };
     let mut steering = Steering::load(&pins.bpf(), &[link]).unwrap();
     steering.grow(&tables()).unwrap();
-    let locals = [address(HERE).octets(), address(SERVICE).octets()].into();
+    let locals = [HERE, SERVICE, LOCAL].map(|text| address(text).octets()).into();
     PinnedSet::open(&maps::directory(&pins.bpf()), "locals").unwrap().grow(&locals).unwrap();
     Loaded { pins, steering }
 }
@@ -163,6 +165,8 @@ fn each_packet_has_its_verdict() {
         ("a later fragment of a reply", Frame { fragment: 0x0010, ..reply }, PASS),
         ("from a member's other port", segment((MEMBER, 22), (CLIENT, 40_000)), PASS),
         ("from a member to this host", segment((MEMBER, 8080), (HERE, 40_000)), PASS),
+        ("from a member to a local address", segment((MEMBER, 8080), (LOCAL, 40_000)), OURS),
+        ("from somebody else to a local address", segment((CLIENT, 8080), (LOCAL, 40_000)), PASS),
         ("from a member to a service", segment((MEMBER, 8080), (SERVICE, 80)), OURS),
     ];
     let mut loaded = loaded();
@@ -190,6 +194,7 @@ fn an_error_goes_where_what_it_quotes_came_from() {
         ("about a reply", error(3, SERVICE, &to_client), OURS),
         ("about a packet that lived too long", error(11, SERVICE, &to_client), OURS),
         ("about a request", error(3, CLIENT, &to_member), OURS),
+        ("about a request from a local address", error(3, LOCAL, &to_member), OURS),
         ("about a request of this host", error(3, HERE, &to_member), PASS),
         ("about another port", error(3, SERVICE, &segment((SERVICE, 22), (CLIENT, 40_000))), PASS),
         ("about UDP", error(3, SERVICE, &Frame { protocol: 17, ..to_client.clone() }), PASS),

@@ -51,7 +51,8 @@ pub(crate) enum MemberProtocol {
 }
 
 /// How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
-/// replies come back through the appliance. With `dr` (direct return) packets reach the member as they came, port
+/// replies come back through the appliance. `full_nat` rewrites the source too: members see one of `local_addresses`, and need not
+/// have their route to the clients lead through the appliance. With `dr` (direct return) packets reach the member as they came, port
 /// included, and it answers the client itself: it must hold the virtual IP on an interface that does not announce it, and be
 /// on a network of the appliance's; connections are counted by what clients send. `tunnel` is the
 /// same for members further away, to whom packets are sent wrapped in others, as `tunnel` says. With `proxy` the appliance answers itself, over connections of its own.
@@ -60,6 +61,7 @@ pub(crate) enum MemberProtocol {
 #[expect(dead_code, reason = "a shape for the API's description")]
 pub(crate) enum Forwarding {
     Nat,
+    FullNat,
     Dr,
     Tunnel,
     Proxy,
@@ -106,6 +108,11 @@ pub(crate) enum MemberState {
     Drain,
     Disabled,
 }
+
+/// An address of one host.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Ipv4, min_length = 7, max_length = 15, example = "192.0.2.200")]
+pub(crate) struct Address(#[expect(dead_code, reason = "a shape for the API's description")] String);
 
 /// A network: an address and the length of its prefix.
 #[derive(ToSchema)]

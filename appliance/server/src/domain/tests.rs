@@ -38,7 +38,7 @@ fn what_is_not_given_has_its_default() {
         "name": "shop", "description": "", "tags": [], "enabled": true,
         "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
         "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
-        "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null,
+        "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null, "local_addresses": [],
     });
     assert_eq!(Value::Object(spec.document()), expected);
     let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();
@@ -185,6 +185,26 @@ fn a_tunnel_says_what_it_is_and_only_where_there_is_one() {
     assert_eq!(faults::<VirtualService>(&missing), pairs([("/tunnel/kind", "required")]));
     let idle = with(service(), "tunnel", json!({ "kind": "ipip" }));
     assert_eq!(faults::<VirtualService>(&idle), pairs([("/tunnel", "unsupported")]));
+}
+
+#[test]
+fn full_nat_has_local_addresses_and_nothing_else_does() {
+    let masked = |addresses: Value| {
+        with(with(service(), "forwarding", json!("full_nat")), "local_addresses", addresses)
+    };
+    let document = read::<VirtualService>(&masked(json!(["198.18.2.200"]))).unwrap().document();
+    assert_eq!(document["local_addresses"], json!(["198.18.2.200"]));
+    for (addresses, pointer, code) in [
+        (json!([]), "/local_addresses", "out_of_range"),
+        (json!(["127.0.0.1"]), "/local_addresses/0", "invalid"),
+        (json!(["198.18.2.200", "198.18.2.200"]), "/local_addresses/1", "duplicate"),
+    ] {
+        assert_eq!(faults::<VirtualService>(&masked(addresses)), pairs([(pointer, code)]));
+    }
+    let missing = with(service(), "forwarding", json!("full_nat"));
+    assert_eq!(faults::<VirtualService>(&missing), pairs([("/local_addresses", "required")]));
+    let idle = with(service(), "local_addresses", json!(["198.18.2.200"]));
+    assert_eq!(faults::<VirtualService>(&idle), pairs([("/local_addresses/0", "unsupported")]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
@@ -25,6 +26,7 @@ const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
 /// How packets can reach the members.
 const PACKETS: &[(&str, ServiceForwarding)] = &[
     ("nat", ServiceForwarding::Packets(Forwarding::Nat)),
+    ("full_nat", ServiceForwarding::Packets(Forwarding::FullNat)),
     ("dr", ServiceForwarding::Packets(Forwarding::Dr)),
     ("tunnel", ServiceForwarding::Packets(Forwarding::Tunnel)),
 ];
@@ -34,6 +36,9 @@ const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Pro
 
 /// The most networks that a list may have.
 const NETWORKS_MAX: usize = 4096;
+
+/// The most local addresses that one service has.
+const LOCAL_ADDRESSES_MAX: usize = 64;
 
 /// The most virtual IPs that one service is offered on.
 const VIRTUAL_IPS_MAX: usize = 64;
@@ -56,6 +61,10 @@ pub(crate) struct VirtualService {
     /// What packets are wrapped in, for forwarding `tunnel`; null for the others.
     #[schema(value_type = Option<super::tunnel::Shape>)]
     pub(crate) tunnel: Option<Tunnel>,
+    /// What members see in the place of the clients, for forwarding `full_nat`: addresses that nobody else has, on a network of the
+    /// appliance's, which holds them. Each has 64,512 connections to one member and port at most. Empty for the others.
+    #[schema(value_type = Vec<super::schema::Address>, max_items = 64, default = json!([]))]
+    pub(crate) local_addresses: Vec<Ipv4Addr>,
     /// The pool that serves it; with null, new connections are dropped.
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
@@ -130,6 +139,23 @@ fn read_forwarding(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -
     fields.optional("forwarding", *default, fields::supported(words))
 }
 
+/// Where members see an address of ours there must be one, and elsewhere there is none.
+fn read_local_addresses(
+    forwarding: Option<ServiceForwarding>,
+    fields: &mut Fields<'_>,
+) -> Option<Vec<Ipv4Addr>> {
+    match forwarding {
+        Some(ServiceForwarding::Packets(Forwarding::FullNat)) => {
+            fields.list("local_addresses", 1..=LOCAL_ADDRESSES_MAX, fields::host_address)
+        }
+        Some(_) => fields.optional_list("local_addresses", LOCAL_ADDRESSES_MAX, |_| {
+            Err(Fault::new("unsupported", "only for forwarding `full_nat`"))
+        }),
+        // The forwarding itself is wrong: nothing can be said of this.
+        None => fields.optional_list("local_addresses", LOCAL_ADDRESSES_MAX, fields::host_address),
+    }
+}
+
 /// A parser that, where the appliance answers itself, takes nothing: whom that serves is decided elsewhere.
 fn of_packets<T>(
     protocol: Option<ServiceProtocol>,
@@ -168,6 +194,7 @@ impl Kind for VirtualService {
         let port = fields.required("port", fields::port);
         let forwarding = read_forwarding(protocol, fields);
         let tunnel = tunnel::read_for(forwarding, fields);
+        let local_addresses = read_local_addresses(forwarding, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         let tls = Tls::read_for(protocol, fields);
@@ -182,6 +209,7 @@ impl Kind for VirtualService {
             port: port?,
             forwarding: forwarding?,
             tunnel: tunnel?,
+            local_addresses: local_addresses?,
             default_pool_id: default_pool_id?,
             timeouts: timeouts?,
             tls: tls?,

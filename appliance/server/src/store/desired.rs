@@ -73,7 +73,9 @@ enum Offered {
 fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
-    let VirtualService { connection_limit, allowed_cidrs, denied_cidrs, tls, tunnel, .. } = own;
+    let VirtualService {
+        connection_limit, allowed_cidrs, denied_cidrs, tls, tunnel, local_addresses, ..
+    } = own;
     let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
@@ -85,6 +87,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 port,
                 forwarding,
                 tunnel: tunnel.map(|Tunnel(tunnel)| tunnel),
+                local_addresses: local_addresses.into_iter().map(IpAddr::V4).collect(),
                 default_pool_id,
                 timeouts,
                 admission,

@@ -45,10 +45,19 @@ impl Table for VirtualIp {
             sqlx::query_scalar("SELECT name FROM virtual_ips WHERE address = ? AND id <> ?")
                 .bind(Text(self.address))
                 .bind(Text(place.id))
-                .fetch_optional(connection)
+                .fetch_optional(&mut *connection)
                 .await?;
         if let Some(holder) = holder {
             faults.taken("/address", format!("virtual IP `{holder}` has this address"));
+        }
+        let masked: Option<String> = sqlx::query_scalar(
+            "SELECT s.name FROM virtual_services s, json_each(s.local_addresses) a WHERE a.value = ? LIMIT 1",
+        )
+        .bind(Text(self.address))
+        .fetch_optional(connection)
+        .await?;
+        if let Some(service) = masked {
+            faults.taken("/address", format!("it is a local address of virtual service `{service}`"));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The tables of virtual services and of the virtual IPs that they are offered on.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
@@ -24,6 +25,8 @@ pub(crate) struct VirtualServiceRow {
     forwarding: Word<ServiceForwarding>,
     #[sqlx(json(nullable))]
     tunnel: Option<Tunnel>,
+    #[sqlx(json)]
+    local_addresses: Vec<Ipv4Addr>,
     default_pool_id: Option<Text<PoolId>>,
     opening_timeout_s: u32,
     idle_timeout_s: u32,
@@ -41,10 +44,10 @@ impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel";
+        tunnel, local_addresses";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
-        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel,
+        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -86,6 +89,7 @@ impl Table for VirtualService {
             port,
             forwarding: Word(forwarding),
             tunnel,
+            local_addresses,
             default_pool_id,
             opening_timeout_s,
             idle_timeout_s,
@@ -101,6 +105,7 @@ impl Table for VirtualService {
             port,
             forwarding,
             tunnel,
+            local_addresses,
             default_pool_id: default_pool_id.map(|Text(id)| id),
             timeouts: Timeouts {
                 opening_s: opening_timeout_s,
@@ -121,6 +126,7 @@ impl Table for VirtualService {
             port,
             forwarding,
             tunnel,
+            local_addresses,
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
             tls,
@@ -134,6 +140,7 @@ impl Table for VirtualService {
         values.push_bind(connection_limit.map(NonZeroU32::get));
         values.push_bind(Json(allowed_cidrs.clone())).push_bind(Json(denied_cidrs.clone()));
         values.push_bind(tls.clone().map(Json)).push_bind(tunnel.map(Json));
+        values.push_bind(Json(local_addresses.clone()));
     }
 
     async fn check(
@@ -148,6 +155,11 @@ impl Table for VirtualService {
             } else if let Some((service, address)) = self.clash(*id, place.id, connection).await? {
                 let port = self.port;
                 faults.taken("/port", format!("virtual service `{service}` is on {address} port {port}"));
+            }
+        }
+        for (index, address) in self.local_addresses.iter().enumerate() {
+            if let Some(holder) = holder(*address, connection).await? {
+                faults.taken(format!("/local_addresses/{index}"), format!("{address} is that of {holder}"));
             }
         }
         if let Some(id) = self.default_pool_id {
@@ -279,6 +291,18 @@ async fn policy_of(
         "SELECT name FROM policies WHERE virtual_service_id = ? ORDER BY position, id LIMIT 1",
     );
     Ok(policy.bind(Text(service)).fetch_optional(connection).await?)
+}
+
+/// Who has an address already, so that members could not answer to it.
+async fn holder(address: Ipv4Addr, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+    let holder = sqlx::query_scalar(
+        "SELECT 'virtual IP `' || name || '`' FROM virtual_ips WHERE address = ?1
+         UNION ALL SELECT 'member `' || name || '`' FROM members WHERE address = ?1 LIMIT 1",
+    )
+    .bind(Text(address))
+    .fetch_optional(connection)
+    .await?;
+    Ok(holder)
 }
 
 async fn exists<T: std::fmt::Display + Send>(

@@ -115,7 +115,7 @@ pub(super) fn clamp_segments(
         Err(_) => return,
     };
     let growth = match Mode::of(flow.conn) {
-        Mode::Translated => 0,
+        Mode::Translated | Mode::Masked => 0,
         Mode::Direct => return,
         Mode::Wrapped => scene.tables.outer(flow.conn.backend).map_or(0, Outer::growth),
     };

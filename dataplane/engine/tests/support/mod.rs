@@ -381,6 +381,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
         tunnel: None,
+        local_addresses: Vec::new(),
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),

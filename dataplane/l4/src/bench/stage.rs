@@ -195,6 +195,7 @@ fn snapshot() -> L4Snapshot {
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
         tunnel: None,
+        local_addresses: Vec::new(),
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
