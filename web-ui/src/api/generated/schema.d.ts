@@ -1954,14 +1954,15 @@ export interface components {
         };
         /**
          * @description How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
-         *     replies come back through the appliance. With `dr` (direct return) packets reach the member as they came, port
+         *     replies come back through the appliance. `full_nat` rewrites the source too: members see one of `local_addresses`, and need not
+         *     have their route to the clients lead through the appliance. With `dr` (direct return) packets reach the member as they came, port
          *     included, and it answers the client itself: it must hold the virtual IP on an interface that does not announce it, and be
          *     on a network of the appliance's; connections are counted by what clients send. `tunnel` is the
          *     same for members further away, to whom packets are sent wrapped in others, as `tunnel` says. With `proxy` the appliance answers itself, over connections of its own.
          * @example nat
          * @enum {string}
          */
-        Forwarding: "nat" | "dr" | "tunnel" | "proxy";
+        Forwarding: "nat" | "full_nat" | "dr" | "tunnel" | "proxy";
         /**
          * @description Where every frame came from and went. Each is counted once on each side: `received + from_twin + originated =
          *     sent + punted + consumed + held + the sum of drops`.
@@ -4810,6 +4811,12 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
+            /**
+             * @description What members see in the place of the clients, for forwarding `full_nat`: addresses that nobody else has, on a network of the
+             *     appliance's, which holds them. Each has 64,512 connections to one member and port at most. Empty for the others.
+             * @default []
+             */
+            local_addresses?: components["schemas"]["Address"][];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
@@ -4872,6 +4879,12 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
+            /**
+             * @description What members see in the place of the clients, for forwarding `full_nat`: addresses that nobody else has, on a network of the
+             *     appliance's, which holds them. Each has 64,512 connections to one member and port at most. Empty for the others.
+             * @default []
+             */
+            local_addresses?: components["schemas"]["Address"][];
             default_pool_id?: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts?: components["schemas"]["Timeouts"];
@@ -4975,6 +4988,12 @@ export interface components {
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             tunnel: components["schemas"]["ServiceTunnel"] | null;
+            /**
+             * @description What members see in the place of the clients, for forwarding `full_nat`: addresses that nobody else has, on a network of the
+             *     appliance's, which holds them. Each has 64,512 connections to one member and port at most. Empty for the others.
+             * @default []
+             */
+            local_addresses: components["schemas"]["Address"][];
             default_pool_id: components["schemas"]["Identifier"] | null;
             /** @description When connections are forgotten. */
             timeouts: components["schemas"]["Timeouts"];
