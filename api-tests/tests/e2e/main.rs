@@ -5,6 +5,7 @@ mod bad_input;
 mod balancing;
 mod checksums;
 mod direct;
+mod endings;
 mod full_nat;
 mod h2;
 mod health;

@@ -9,7 +9,7 @@ mod l7;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use lb_model::desired::{DesiredState, Member, Pool, VirtualIp, VirtualService};
+use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
 use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler, Standing};
 use lb_model::{Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
@@ -122,6 +122,7 @@ impl Served {
             default_pool_id: _,
             timeouts,
             admission,
+            unserved,
             enabled: _,
         } = service;
         L4Service {
@@ -135,13 +136,14 @@ impl Served {
             scheduler: self.scheduler,
             timeouts: *timeouts,
             admission: admission.clone(),
+            unserved: *unserved,
             backends: self.backends.clone(),
         }
     }
 }
 
 fn backend(member: &Member, rank: Rank) -> L4Backend {
-    let Member { id, address, port, state: _, weight, backup, connection_limit } = member;
+    let Member { id, address, port, state, weight, backup, connection_limit, drain_timeout_s } = member;
     let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
     L4Backend {
         member: *id,
@@ -153,6 +155,7 @@ fn backend(member: &Member, rank: Rank) -> L4Backend {
         backup: *backup,
         reserve,
         connection_limit: *connection_limit,
+        drain_timeout_s: drain_timeout_s.filter(|_| *state == MemberState::Drain),
     }
 }
 

@@ -12,7 +12,9 @@ use lb_model::desired::{
 };
 use lb_model::l7::{L7Protocol, L7Timeouts};
 use lb_model::observed::{Liveness, MemberHealth};
-use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Weight};
+use lb_model::snapshot::{
+    Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
+};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
 
@@ -45,6 +47,7 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
+        unserved: Unserved::default(),
         enabled: true,
     }
 }
@@ -58,6 +61,7 @@ fn member(number: usize, state: MemberState) -> Member {
         weight: Weight::default(),
         backup: false,
         connection_limit: None,
+        drain_timeout_s: None,
     }
 }
 

@@ -10,7 +10,9 @@ use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService,
 };
-use lb_model::snapshot::{Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Weight};
+use lb_model::snapshot::{
+    Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Unserved, Weight,
+};
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -30,6 +32,7 @@ fn member() -> impl Strategy<Value = Member> {
         weight: Weight::default(),
         backup: false,
         connection_limit: None,
+        drain_timeout_s: None,
     })
 }
 
@@ -76,6 +79,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 default_pool_id: pool.map(|pool| pool.get(&pools).id),
                 timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
                 admission: Admission::default(),
+                unserved: Unserved::default(),
                 enabled,
             };
         let virtual_services = wishes.into_iter().map(service).collect();

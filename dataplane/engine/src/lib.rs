@@ -9,7 +9,9 @@
 )]
 
 mod admission;
+mod answer;
 pub mod counters;
+mod drain;
 mod ends;
 mod errors;
 pub mod flow;

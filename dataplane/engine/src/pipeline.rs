@@ -16,6 +16,7 @@ use lb_model::counters::DropReason;
 use lb_model::snapshot::Generation;
 
 use crate::counters::WorkerCounters;
+use crate::drain::Drains;
 use crate::ends::Ends;
 use crate::errors;
 use crate::flow::{Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, View, WideAddresses};
@@ -82,6 +83,7 @@ pub struct Engine {
     loads: Loads,
     picker: Picker,
     local_ports: LocalPorts,
+    drains: Drains,
     counters: Arc<WorkerCounters>,
     worker: u16,
     workers: u16,
@@ -161,6 +163,7 @@ impl Engine {
             flows,
             loads: Loads::new(Arc::clone(&counters)),
             local_ports: LocalPorts::new(worker, count, seed),
+            drains: Drains::default(),
             counters,
             worker,
             workers: count,
@@ -173,16 +176,21 @@ impl Engine {
     pub fn adopt(&mut self, tables: &Tables) {
         self.picker.grow(tables.schedules.len());
         self.loads.adopt(&tables.schedules);
+        self.drains.adopt(tables.drains());
     }
 
     /// Looks at the next `count` entries of the flow table and forgets those that were silent for too long, and those whose
-    /// member is gone. Returns how many.
+    /// member is gone or has drained for long enough. Returns how many.
     pub fn expire(&mut self, tables: &Tables, now: u32, count: u32) -> u32 {
         let mut expired = 0;
+        let draining = self.drains.are_any(now);
         for _ in 0..count {
             let Some((found, mut flow)) = self.flows.next_in_round() else { continue };
             let silent = now.wrapping_sub(flow.conn.last_seen) > flow.conn.timeout;
-            if silent || is_orphan(tables, &mut self.loads, &mut flow) {
+            let drained = draining
+                && backend_of(tables, &mut self.loads, &mut flow).is_some()
+                && self.drains.is_over(flow.conn.backend, now);
+            if silent || drained || is_orphan(tables, &mut self.loads, &mut flow) {
                 self.forget(found);
                 expired += 1;
             }
@@ -324,7 +332,12 @@ impl Engine {
         }
         let begins = found == Found::NOTHING;
         if begins {
-            found = self.begin(scene, packet, wide)?;
+            found = match self.begin(scene, packet, wide) {
+                Err(Verdict::Drop(reason)) if refuses(tables, packet, wide.as_ref(), reason) => {
+                    return Err(room::refuse(scene, burst, index, packet, reason));
+                }
+                begun => begun?,
+            };
         }
         let from = found.direction();
         let mut flow = self.flows.flow(found).ok_or(Verdict::Drop(DropReason::NoFlow))?;
@@ -479,6 +492,12 @@ impl Engine {
         let owner = owner(client, self.workers);
         (owner != self.worker).then_some(Verdict::Handoff(owner))
     }
+}
+
+/// Whether the sender of a packet that was not taken for this reason is told.
+fn refuses(tables: &Tables, packet: &Packet, wide: Option<&WideAddresses>, reason: DropReason) -> bool {
+    matches!(reason, DropReason::NoMember | DropReason::MembersFull | DropReason::ServiceFull)
+        && tables.service(packet.ends(wide).destination).is_some_and(|service| tables.refuses(service))
 }
 
 /// The worker that owns all flows of a client's address and port: the same for both directions.

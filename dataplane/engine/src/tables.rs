@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use lb_mem::NOBODY;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share,
+    Admission, Forwarding, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share, Unserved,
 };
 use lb_model::{MemberId, Tunnel, VirtualServiceId};
 use thiserror::Error;
 
+use crate::TICKS_PER_SECOND;
 use crate::admission::Gate;
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::rewrite::Mode;
@@ -187,6 +188,16 @@ impl Tables {
         self.configured.limits.get(self.backend(backend)?.limit as usize)
     }
 
+    /// Whether those who ask a service for a connection that nobody takes are told.
+    pub(crate) fn refuses(&self, service: u32) -> bool {
+        self.configured.unserved.get(service as usize) == Some(&Unserved::Reset)
+    }
+
+    /// The backends whose flows end some time, and after how many ticks.
+    pub(crate) fn drains(&self) -> &[(u32, u32)] {
+        &self.configured.drains
+    }
+
     /// What members of a service see in the place of its clients.
     pub(crate) fn local_addresses(&self, service: u32) -> &[IpAddr] {
         self.configured.local_addresses.get(service as usize).map_or(&[], |addresses| addresses)
@@ -271,6 +282,9 @@ struct Configured {
     /// By slot of the service; none where everybody may and no limit is set.
     gates: Vec<Option<Arc<Gate>>>,
     /// By slot of the service.
+    unserved: Vec<Unserved>,
+    drains: Vec<(u32, u32)>,
+    /// By slot of the service.
     local_addresses: Vec<Arc<[IpAddr]>>,
     /// Those of all services.
     masks: FastSet<IpAddr>,
@@ -341,6 +355,7 @@ impl Planner {
         put(&mut next.gates, slot, gate, || None);
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
         next.masks.extend(&service.local_addresses);
+        put(&mut next.unserved, slot, service.unserved, Unserved::default);
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
         (slot, self.schedule(slot, service, &placed))
@@ -373,6 +388,9 @@ impl Planner {
             .map_or(NOBODY, |most| next.limit(Limited::Member(backend.member), most, &[slot]));
         put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
         next.by_backend.insert((offered, member), slot);
+        if let Some(seconds) = backend.drain_timeout_s {
+            next.drains.push((slot, seconds.saturating_mul(TICKS_PER_SECOND)));
+        }
         if let Some(tunnel) = service.tunnel.filter(|_| mode == Mode::Wrapped) {
             let inner = Family::of(service.address);
             next.tunnels.push(TunnelTo { slot, member: backend.address, tunnel, inner });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::asking::{Outlier, Persistence, Retries};
 use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
 use crate::policy::L7Policy;
-use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Weight};
+use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight};
 use crate::{L4Port, MemberId, PoolId, Tunnel, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
@@ -62,6 +62,8 @@ pub struct VirtualService {
     pub timeouts: Timeouts,
     /// Who may connect.
     pub admission: Admission,
+    /// What those are told whom nobody takes.
+    pub unserved: Unserved,
     /// A disabled service is not offered.
     pub enabled: bool,
 }
@@ -141,6 +143,8 @@ pub struct Member {
     pub backup: bool,
     /// How many connections it may have at a time.
     pub connection_limit: Option<NonZeroU32>,
+    /// After how many seconds of draining its connections end; none: by themselves. Its pool says so.
+    pub drain_timeout_s: Option<u32>,
 }
 
 /// What the operator wants of a member.

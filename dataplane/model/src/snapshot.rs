@@ -73,6 +73,17 @@ impl Forwarding {
     }
 }
 
+/// What becomes of new connections that nobody takes: no member is there, or all that may have no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unserved {
+    /// They hear nothing.
+    #[default]
+    Silence,
+    /// They are reset; by UDP, the port is said to be unreachable.
+    Reset,
+}
+
 /// How a member is chosen for a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -260,6 +271,9 @@ pub struct L4Service {
     /// Who may begin one.
     #[serde(default)]
     pub admission: Admission,
+    /// What those are told whom nobody takes.
+    #[serde(default)]
+    pub unserved: Unserved,
     /// Who serves it; none: new connections are dropped and counted.
     pub backends: Vec<L4Backend>,
 }
@@ -291,6 +305,9 @@ pub struct L4Backend {
     /// How many connections it may have at a time, over all services; none: as many as come.
     #[serde(default)]
     pub connection_limit: Option<NonZeroU32>,
+    /// If it drains: after how many seconds the connections that it has end; none: by themselves.
+    #[serde(default)]
+    pub drain_timeout_s: Option<u32>,
 }
 
 /// A change of health alone: members that stand otherwise than in the snapshot of this generation, or than in the delta

@@ -57,6 +57,9 @@ pub(crate) struct Pool {
     /// Seconds in which a member that comes back is given more and more of its weight, in steps of 5 %; 0: all at once.
     #[schema(minimum = 0, maximum = 3600, default = 0, example = 30)]
     pub(crate) slow_start_s: u32,
+    /// Seconds after which the connections of a member end that drains; with null they end by themselves. Not for `http` services.
+    #[schema(minimum = 0, maximum = 604_800, example = 300)]
+    pub(crate) drain_timeout_s: Option<u32>,
     /// Which member a client of an HTTP service keeps; null: none.
     #[schema(value_type = Option<asking::shape::Persistence>)]
     pub(crate) persistence: Option<Persistence>,
@@ -131,6 +134,7 @@ impl Kind for Pool {
         let persistence = fields.nullable_object("persistence", asking::persistence);
         let retries = fields.object("retries", asking::retries);
         let outlier = fields.nullable_object("outlier", asking::outlier);
+        let drain_timeout_s = fields.nullable("drain_timeout_s", fields::number(0, 604_800));
         Some(Self {
             protocol: protocol?,
             algorithm: algorithm?,
@@ -140,6 +144,7 @@ impl Kind for Pool {
             below_min_healthy: below?,
             backup_pool_id: backup_pool_id?,
             slow_start_s: slow_start_s?,
+            drain_timeout_s: drain_timeout_s?,
             persistence: persistence?,
             retries: retries?,
             outlier: outlier?,

@@ -67,6 +67,15 @@ pub(crate) enum Forwarding {
     Proxy,
 }
 
+/// What new connections are told that nobody takes.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "silence")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum Unserved {
+    Silence,
+    Reset,
+}
+
 /// How a member is chosen for a new connection.
 ///
 /// * `round_robin`: one after the other.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::{L7Protocol, TlsVersion};
-use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts};
+use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts, Unserved};
 use lb_model::{CertificateId, L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +33,12 @@ const PACKETS: &[(&str, ServiceForwarding)] = &[
 
 /// How what the appliance answers itself reaches the members.
 const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Proxied(Proxied::Proxy))];
+
+/// What those can be told whom nobody takes.
+const UNSERVED: &[(&str, Unserved)] = &[("silence", Unserved::Silence), ("reset", Unserved::Reset)];
+
+/// What services that are proxied do about it is decided by the layer-7 plane.
+const SILENT: &[(&str, Unserved)] = &[("silence", Unserved::Silence)];
 
 /// The most networks that a list may have.
 const NETWORKS_MAX: usize = 4096;
@@ -81,6 +87,10 @@ pub(crate) struct VirtualService {
     /// one that is in both is denied. Not for `http` and `https`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) denied_cidrs: Vec<Prefix>,
+    /// What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
+    /// `reset` (by UDP: that the port is unreachable). Not for `http`.
+    #[schema(value_type = super::schema::Unserved, default = "silence")]
+    pub(crate) unserved: Unserved,
     /// How TLS ends here: for protocol `https`, and null for the others.
     pub(crate) tls: Option<Tls>,
 }
@@ -203,6 +213,13 @@ impl Kind for VirtualService {
         let network = of_packets(protocol, fields::network);
         let allowed_cidrs = fields.optional_list("allowed_cidrs", NETWORKS_MAX, &network);
         let denied_cidrs = fields.optional_list("denied_cidrs", NETWORKS_MAX, &network);
+        let unserved = match protocol {
+            // What every service has by default is no reason to refuse one that is proxied.
+            Some(ServiceProtocol::L7(_)) => {
+                fields.optional("unserved", Unserved::Silence, fields::supported(SILENT))
+            }
+            _ => fields.optional("unserved", Unserved::Silence, fields::word(UNSERVED)),
+        };
         Some(Self {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,
@@ -216,6 +233,7 @@ impl Kind for VirtualService {
             connection_limit: connection_limit?,
             allowed_cidrs: allowed_cidrs?,
             denied_cidrs: denied_cidrs?,
+            unserved: unserved?,
         })
     }
 }

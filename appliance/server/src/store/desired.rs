@@ -74,7 +74,14 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
     let Spec { meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
     let VirtualService {
-        connection_limit, allowed_cidrs, denied_cidrs, tls, tunnel, local_addresses, ..
+        connection_limit,
+        allowed_cidrs,
+        denied_cidrs,
+        tls,
+        tunnel,
+        local_addresses,
+        unserved,
+        ..
     } = own;
     let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
     let (id, enabled) = (record.id, meta.enabled);
@@ -91,6 +98,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 default_pool_id,
                 timeouts,
                 admission,
+                unserved,
                 enabled,
             }))
         }
@@ -120,6 +128,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
 fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
     let Spec { meta, own } = record.spec;
+    let drain_timeout_s = own.drain_timeout_s;
     let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
     let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, persistence, retries, outlier, .. } = own;
     let below_min_healthy = match (below_min_healthy, backup_pool_id) {
@@ -130,7 +139,10 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
             desired::BelowMinHealthy::Refuse
         }
     };
-    let members = members.remove(&record.id).unwrap_or_default();
+    let mut members = members.remove(&record.id).unwrap_or_default();
+    for member in &mut members {
+        member.drain_timeout_s = drain_timeout_s;
+    }
     desired::Pool {
         id: record.id,
         algorithm,
@@ -199,7 +211,10 @@ async fn members_by_pool(
         let state = if enabled { state.0 } else { MemberState::Disabled };
         let connection_limit = connection_limit.and_then(NonZeroU32::new);
         let address = IpAddr::V4(address);
-        let member = desired::Member { id, address, port, state, weight, backup, connection_limit };
+        // Its pool says it.
+        let drain_timeout_s = None;
+        let member =
+            desired::Member { id, address, port, state, weight, backup, connection_limit, drain_timeout_s };
         pools.entry(pool).or_default().push(member);
     }
     Ok(pools)

@@ -23,6 +23,7 @@ pub(crate) struct PoolRow {
     below_min_healthy: Word<BelowMinHealthy>,
     backup_pool_id: Option<Text<PoolId>>,
     slow_start_s: u32,
+    drain_timeout_s: Option<u32>,
     #[sqlx(json(nullable))]
     persistence: Option<Persistence>,
     #[sqlx(json)]
@@ -34,9 +35,9 @@ pub(crate) struct PoolRow {
 impl Table for Pool {
     const TABLE: &'static str = "pools";
     const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
-        backup_pool_id, slow_start_s, persistence, retries, outlier";
+        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier";
     const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
-        t.backup_pool_id, t.slow_start_s, t.persistence, t.retries, t.outlier,
+        t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
     const READINESS: &'static str = "CASE
@@ -61,7 +62,7 @@ impl Table for Pool {
     fn from_row(row: PoolRow) -> Self {
         let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids, .. } = row;
         let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
-        let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, .. } = row;
+        let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, drain_timeout_s, .. } = row;
         let PoolRow { persistence, retries, outlier, .. } = row;
         Self {
             protocol,
@@ -72,6 +73,7 @@ impl Table for Pool {
             below_min_healthy,
             backup_pool_id: backup_pool_id.map(|Text(id)| id),
             slow_start_s,
+            drain_timeout_s,
             persistence,
             retries,
             outlier,
@@ -80,11 +82,11 @@ impl Table for Pool {
 
     fn bind(&self, values: &mut Values<'_>) {
         let Self { protocol, algorithm, monitor_ids: _, monitors_needed, min_healthy, .. } = self;
-        let Self { below_min_healthy, backup_pool_id, slow_start_s, persistence, retries, outlier, .. } =
-            self;
+        let Self { below_min_healthy, backup_pool_id, slow_start_s, drain_timeout_s, .. } = self;
+        let Self { persistence, retries, outlier, .. } = self;
         values.push_bind(Word(protocol)).push_bind(Word(algorithm)).push_bind(Word(monitors_needed));
         values.push_bind(*min_healthy).push_bind(Word(below_min_healthy));
-        values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s);
+        values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s).push_bind(*drain_timeout_s);
         values
             .push_bind(persistence.clone().map(Json))
             .push_bind(Json(retries.clone()))

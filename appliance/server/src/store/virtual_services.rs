@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
-use lb_model::snapshot::{L4Protocol, Timeouts};
+use lb_model::snapshot::{L4Protocol, Timeouts, Unserved};
 use lb_model::{L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
@@ -27,6 +27,7 @@ pub(crate) struct VirtualServiceRow {
     tunnel: Option<Tunnel>,
     #[sqlx(json)]
     local_addresses: Vec<Ipv4Addr>,
+    unserved: Word<Unserved>,
     default_pool_id: Option<Text<PoolId>>,
     opening_timeout_s: u32,
     idle_timeout_s: u32,
@@ -44,10 +45,10 @@ impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel, local_addresses";
+        tunnel, local_addresses, unserved";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
-        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses,
+        t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -90,6 +91,7 @@ impl Table for VirtualService {
             forwarding: Word(forwarding),
             tunnel,
             local_addresses,
+            unserved: Word(unserved),
             default_pool_id,
             opening_timeout_s,
             idle_timeout_s,
@@ -116,6 +118,7 @@ impl Table for VirtualService {
             connection_limit: connection_limit.and_then(NonZeroU32::new),
             allowed_cidrs,
             denied_cidrs,
+            unserved,
         }
     }
 
@@ -127,6 +130,7 @@ impl Table for VirtualService {
             forwarding,
             tunnel,
             local_addresses,
+            unserved,
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
             tls,
@@ -140,7 +144,7 @@ impl Table for VirtualService {
         values.push_bind(connection_limit.map(NonZeroU32::get));
         values.push_bind(Json(allowed_cidrs.clone())).push_bind(Json(denied_cidrs.clone()));
         values.push_bind(tls.clone().map(Json)).push_bind(tunnel.map(Json));
-        values.push_bind(Json(local_addresses.clone()));
+        values.push_bind(Json(local_addresses.clone())).push_bind(Word(unserved));
     }
 
     async fn check(

@@ -3,12 +3,13 @@
 use lb_model::counters::DropReason;
 
 use super::{Burst, Packet, Scene, Stage, next_hop};
+use crate::answer::{self, Complaint};
 use crate::flow::{Direction, Flow};
 use crate::network::NextHop;
 use crate::rewrite::{Mode, store, sum_segment};
 use crate::tunnel::Outer;
 use crate::verdict::{PortIndex, Verdict};
-use crate::wire::{eth, ipv4, ipv6};
+use crate::wire::{TCP, eth, ipv4, ipv6};
 use crate::{mss, mtu};
 
 /// Whether a packet wants its sender to be told rather than be cut: all of IPv6 do.
@@ -90,14 +91,29 @@ pub(super) fn too_big_for<B: Burst>(
     packet: &Packet,
     room: usize,
 ) -> Verdict {
-    let end = usize::from(packet.end);
-    let told = match packet.stage {
-        // About an error no error is sent (RFC 1122, 3.2.2).
-        Stage::Error => false,
-        _ if packet.key.is_wide() => mtu::answer_too_big_v6(burst, index, end, room),
-        _ => mtu::answer_too_big(burst, index, end, room),
-    };
+    let (end, wide) = (usize::from(packet.end), packet.key.is_wide());
+    // About an error no error is sent (RFC 1122, 3.2.2).
+    let told =
+        packet.stage != Stage::Error && answer::complain(burst, index, end, wide, Complaint::TooBig(room));
     if told { Verdict::Reply(scene.port) } else { Verdict::Drop(DropReason::TooBig) }
+}
+
+/// Tells the sender of a packet that asks for a connection that nobody takes it.
+#[cold]
+pub(super) fn refuse<B: Burst>(
+    scene: &Scene,
+    burst: &mut B,
+    index: usize,
+    packet: &Packet,
+    reason: DropReason,
+) -> Verdict {
+    let (extent, wide) = ((usize::from(packet.payload), usize::from(packet.end)), packet.key.is_wide());
+    let told = if packet.key.transport() == TCP {
+        answer::reset(burst, index, extent, wide)
+    } else {
+        answer::complain(burst, index, extent.1, wide, Complaint::PortUnreachable)
+    };
+    if told { Verdict::Reply(scene.port) } else { Verdict::Drop(reason) }
 }
 
 /// Lets the two ends of a connection that begins send no larger segments than fit on both sides of the appliance.

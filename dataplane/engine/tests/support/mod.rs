@@ -24,7 +24,7 @@ use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
     Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
-    Timeouts, Weight,
+    Timeouts, Unserved, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 use uuid::Uuid;
@@ -369,6 +369,7 @@ pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
         backup: false,
         reserve: false,
         connection_limit: None,
+        drain_timeout_s: None,
     }
 }
 
@@ -385,6 +386,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
+        unserved: Unserved::default(),
         backends,
     };
     L4Snapshot { generation: Generation(1), services: vec![service] }

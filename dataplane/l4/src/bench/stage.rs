@@ -12,7 +12,7 @@ use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
     Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
-    Timeouts, Weight,
+    Timeouts, Unserved, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
 
@@ -186,6 +186,7 @@ fn snapshot() -> L4Snapshot {
             backup: false,
             reserve: false,
             connection_limit: None,
+            drain_timeout_s: None,
         })
     });
     let services = port(80).map(|port| L4Service {
@@ -199,6 +200,7 @@ fn snapshot() -> L4Snapshot {
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
+        unserved: Unserved::default(),
         backends: backends.collect(),
     });
     L4Snapshot { generation: Generation(1), services: services.into_iter().collect() }
