@@ -3319,6 +3319,12 @@ export interface components {
              * @example 30
              */
             slow_start_s?: number;
+            /**
+             * Format: int32
+             * @description Seconds after which the connections of a member end that drains; with null they end by themselves. Not for `http` services.
+             * @example 300
+             */
+            drain_timeout_s?: number | null;
             persistence?: components["schemas"]["Persistence"] | null;
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
@@ -3390,6 +3396,12 @@ export interface components {
              * @example 30
              */
             slow_start_s?: number;
+            /**
+             * Format: int32
+             * @description Seconds after which the connections of a member end that drains; with null they end by themselves. Not for `http` services.
+             * @example 300
+             */
+            drain_timeout_s?: number | null;
             persistence?: components["schemas"]["Persistence"] | null;
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
@@ -3502,6 +3514,12 @@ export interface components {
              * @example 30
              */
             slow_start_s: number;
+            /**
+             * Format: int32
+             * @description Seconds after which the connections of a member end that drains; with null they end by themselves. Not for `http` services.
+             * @example 300
+             */
+            drain_timeout_s: number | null;
             persistence: components["schemas"]["Persistence"] | null;
             /** @description What is asked of another member. */
             retries: components["schemas"]["Retries"];
@@ -4427,6 +4445,12 @@ export interface components {
              */
             expect?: string | null;
         };
+        /**
+         * @description What new connections are told that nobody takes.
+         * @example silence
+         * @enum {string}
+         */
+        Unserved: "silence" | "reset";
         /** @description What becomes of an update. */
         Update: {
             state: components["schemas"]["UpdateState"];
@@ -4837,6 +4861,12 @@ export interface components {
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
+            /**
+             * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
+             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             * @default silence
+             */
+            unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
@@ -4905,6 +4935,12 @@ export interface components {
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
+            /**
+             * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
+             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             * @default silence
+             */
+            unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
@@ -5014,6 +5050,12 @@ export interface components {
              * @default []
              */
             denied_cidrs: components["schemas"]["Cidr"][];
+            /**
+             * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
+             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             * @default silence
+             */
+            unserved: components["schemas"]["Unserved"];
             tls: components["schemas"]["ServiceTls"] | null;
         };
         /** @description A pool, and its share beside the others'. */
