@@ -9,13 +9,14 @@ function stats(connections: [number, number], received = connections[0] + connec
     member_id: `m${index}`,
     connections: count,
     active: 1,
+    unopened: 0,
     packets_in: count * 5,
     packets_out: count * 4,
     bytes_in: count * 100,
     bytes_out: count * 1000,
   }))
   const accounting = { received, from_twin: 0, originated: 0, sent: 0, punted: 0, consumed: 0, held: 0, drops: {} }
-  return { generation: 1, ports: [], accounting, flows: 3, flows_attached: 0, backends, l7: null }
+  return { generation: 1, ports: [], accounting, flows: 3, flows_attached: 0, backends, workers: [], l7: null }
 }
 
 test('rates are differences over time', () => {
@@ -29,7 +30,7 @@ test('a plane that was started again is no negative rate', () => {
 })
 
 test('what the layer-7 plane serves is counted in requests', () => {
-  const id = { pool_id: 'pool', member_id: 'm0', connections: 1, requests_open: 0, failures: 0 }
+  const id = { pool_id: 'pool', member_id: 'm0', connections: 1, requests_open: 0, failures: 0, ejection: null }
   const service = { virtual_service_id: 'web', connections: 5, connections_open: 4, answers: {}, endings: {} }
   const at = (requests: number): Stats => ({
     ...stats([0, 0]),
