@@ -29,6 +29,8 @@ fn without_the_privileged_hand_nothing_is_done_to_the_machine() {
         let answer = api.post(&format!("/api/v1/system/{order}"), &empty);
         assert_eq!((answer.status, answer.body["code"].as_str()), (503, Some("host_unavailable")), "{order}");
     }
+    assert_eq!(api.get("/api/v1/system/settings").status, 503);
+    assert_eq!(api.post("/api/v1/system/settings/confirm", &empty).status, 503);
     // Large enough that the answer comes while it is still being sent.
     let answer = put_update(&api, "application/octet-stream", vec![7; 32 << 20]);
     assert_eq!((answer.status, answer.body["code"].as_str()), (503, Some("host_unavailable")));

@@ -82,8 +82,8 @@ impl Machine {
             MachineRequest::Describe => Ok(()),
             MachineRequest::Install => self.install(),
             MachineRequest::RollBack => self.roll_back(),
-            MachineRequest::Restart => systemctl("reboot"),
-            MachineRequest::ShutDown => systemctl("poweroff"),
+            MachineRequest::Restart => power("reboot"),
+            MachineRequest::ShutDown => power("poweroff"),
             MachineRequest::FactoryReset => self.reset(),
         }
     }
@@ -126,7 +126,7 @@ impl Machine {
     fn reset(&self) -> Result<(), MachineError> {
         let path = self.data.join("factory-reset");
         fs::write(&path, b"").map_err(|source| MachineError::Write { path, source })?;
-        systemctl("reboot")
+        power("reboot")
     }
 
     /// From files alone: RAUC would ask the boot loader again, which takes long.
@@ -169,8 +169,13 @@ fn failed(error: MachineError) -> Installation {
 }
 
 /// The answer comes before the machine goes down: systemd only notes the order.
-fn systemctl(order: &str) -> Result<(), MachineError> {
+fn power(order: &str) -> Result<(), MachineError> {
     run("systemctl", &["--no-block", order]).map(drop)
+}
+
+/// Notes an order for a service.
+pub(crate) fn systemctl(order: &str, service: &str) -> Result<(), MachineError> {
+    run("systemctl", &["--no-block", order, service]).map(drop)
 }
 
 fn run<A: AsRef<OsStr>>(program: &'static str, arguments: &[A]) -> Result<Output, MachineError> {

@@ -11,6 +11,7 @@ mod nft;
 mod placement;
 mod plan;
 mod serve;
+mod settings;
 mod state;
 mod steering;
 mod users;
@@ -30,6 +31,7 @@ use tracing_subscriber::EnvFilter;
 use crate::host::Host;
 use crate::machine::Machine;
 use crate::serve::Service;
+use crate::settings::MachineSettings;
 
 /// The privileged hand of the appliance.
 #[derive(Debug, Parser)]
@@ -67,8 +69,8 @@ fn run(config: ApplianceConfig) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the directory {}", config.run_dir.display()))?;
     // The socket comes first: who connects early waits, and a second process ends before it touches anything.
     let listener = Listener::bind(&config.host_socket(), Some(user))?;
-    let machine = Machine::new(&config);
-    let service = Service::resume(Host::prepare(Arc::new(config))?, machine);
+    let (machine, settings) = (Machine::new(&config), MachineSettings::new(&config));
+    let service = Service::resume(Host::prepare(Arc::new(config))?, machine, settings);
     writeln!(io::stdout(), "penstock-host ready")?;
     Err(service.serve(&listener)).context("cannot accept connections any more")
 }

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::host::Host;
 use crate::machine::Machine;
+use crate::settings::MachineSettings;
 
 /// Why a conversation ended early.
 #[derive(Debug, Error)]
@@ -29,6 +30,7 @@ enum ConversationError {
 pub(crate) struct Service {
     host: Mutex<Serving>,
     machine: Machine,
+    settings: MachineSettings,
 }
 
 #[derive(Debug)]
@@ -39,13 +41,13 @@ struct Serving {
 
 impl Service {
     /// Puts the last plan in force again. A failure is answered to whoever asks; the next plan may mend it.
-    pub(crate) fn resume(mut host: Host, machine: Machine) -> Self {
+    pub(crate) fn resume(mut host: Host, machine: Machine, settings: MachineSettings) -> Self {
         let last = match host.resume() {
             Ok(Some((generation, off_link))) => HostAnswer::Applied { generation, off_link },
             Ok(None) => HostAnswer::Applied { generation: Generation::default(), off_link: Vec::new() },
             Err(error) => refused(Generation::default(), error),
         };
-        Self { host: Mutex::new(Serving { host, last }), machine }
+        Self { host: Mutex::new(Serving { host, last }), machine, settings }
     }
 
     /// Serves for ever, each peer in a thread of its own.
@@ -88,6 +90,7 @@ impl Service {
     fn answer(&self, request: &HostRequest, payload: Option<OwnedFd>) -> HostAnswer {
         match request {
             HostRequest::Machine(request) => self.machine.answer(*request),
+            HostRequest::Settings(request) => self.settings.answer(request),
             HostRequest::Status => self.serving().last.clone(),
             HostRequest::Apply { generation } => {
                 let mut serving = self.serving();

@@ -244,9 +244,10 @@ impl Reconciler {
                 self.observed.send_modify(|observed| observed.host.error = Some(reason.clone()));
                 Err(Unsettled::Refused { process: Host::PROCESS, reason })
             }
-            HostAnswer::Applied { .. } | HostAnswer::Machine(_) | HostAnswer::Unable { .. } => {
-                Err(Unsettled::Confused(Host::PROCESS))
-            }
+            HostAnswer::Applied { .. }
+            | HostAnswer::Machine(_)
+            | HostAnswer::Settings(_)
+            | HostAnswer::Unable { .. } => Err(Unsettled::Confused(Host::PROCESS)),
         }
     }
 }

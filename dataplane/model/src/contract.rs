@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::asking::Ejection;
 use crate::counters::{Accounting, BackendCounters};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
+use crate::settings::Settings;
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
 use crate::{MemberId, PoolId, VirtualServiceId};
 
@@ -198,6 +199,25 @@ pub enum HostRequest {
     Status,
     /// Something about the machine as a whole.
     Machine(MachineRequest),
+    /// Something about the machine's own settings.
+    Settings(SettingsRequest),
+}
+
+/// What penstockd asks of penstock-host about the machine's own settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum SettingsRequest {
+    /// What they are.
+    Describe,
+    /// Put these in force, and go back to those before unless they are confirmed in time.
+    Try {
+        /// All of them.
+        settings: Settings,
+        /// How long they wait.
+        seconds: u32,
+    },
+    /// Keep those that are on trial.
+    Confirm,
 }
 
 /// What penstockd asks of penstock-host about the machine as a whole.
@@ -238,11 +258,22 @@ pub enum HostAnswer {
     },
     /// A `MachineRequest` was followed, and this is how the machine is.
     Machine(MachineStatus),
-    /// A `MachineRequest` cannot be followed.
+    /// A `SettingsRequest` was followed, and this is how they are.
+    Settings(SettingsStatus),
+    /// A `MachineRequest` or `SettingsRequest` cannot be followed.
     Unable {
         /// Why, for the operator.
         reason: String,
     },
+}
+
+/// The machine's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsStatus {
+    /// Those in force.
+    pub settings: Settings,
+    /// The seconds after which they give way to those before, unless they are confirmed.
+    pub trial: Option<u32>,
 }
 
 /// How the machine is.

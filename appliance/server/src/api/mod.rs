@@ -29,6 +29,7 @@ mod pools;
 mod resource;
 mod revisions;
 mod session;
+mod settings;
 mod stats;
 mod status;
 mod system;
@@ -163,6 +164,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(history::routes());
     routes.extend(metrics::routes());
     routes.extend(system::routes());
+    routes.extend(settings::routes());
     routes.extend(docs::routes());
     routes
 }

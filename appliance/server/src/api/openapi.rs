@@ -26,6 +26,7 @@ use super::history::StatsHistory;
 use super::resource::Resource;
 use super::revisions::RevisionView;
 use super::session::{CurrentSession, PasswordChange, SessionEntryList};
+use super::settings::SettingsView;
 use super::stats::Stats;
 use super::status::{Health, Status};
 use super::system::System;
@@ -33,6 +34,7 @@ use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
+use crate::domain::schema::SettingsDocument;
 use crate::domain::{
     Certificate, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token, User, VirtualIp,
     VirtualService,
@@ -160,6 +162,9 @@ fn schemas() -> Vec<Named> {
     with_parts::<StatsHistory>(&mut schemas);
     with_parts::<Health>(&mut schemas);
     with_parts::<System>(&mut schemas);
+    with_parts::<SettingsView>(&mut schemas);
+    let patch = optional(object::<SettingsDocument>());
+    schemas.push(("SettingsPatch".to_owned(), Schema::Object(patch).into()));
     schemas
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A derived deserialiser stops at the first fault; a person filling a form wants all of them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -286,6 +287,38 @@ impl<'a> Fields<'a> {
             }
         }
         whole.then_some(items)
+    }
+
+    /// An object of objects, one of each of these names; one that is not given has all its defaults.
+    pub(crate) fn named_objects<T>(
+        &mut self,
+        key: &'static str,
+        names: &[&str],
+        read: impl Fn(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<BTreeMap<String, T>> {
+        let all = self.optional(key, Map::new(), |value| {
+            value.as_object().cloned().ok_or_else(|| Fault::wrong_type("an object"))
+        })?;
+        let at = self.at.field(key);
+        let empty = Map::new();
+        let mut found = BTreeMap::new();
+        for name in names {
+            let inner = match all.get(*name) {
+                None | Some(Value::Null) => &empty,
+                Some(Value::Object(inner)) => inner,
+                Some(_) => {
+                    let Fault { code, detail } = Fault::wrong_type("an object");
+                    self.faults.push(FieldError::new(at.field(name).0, code, detail));
+                    continue;
+                }
+            };
+            let mut fields =
+                Fields { document: inner, at: at.field(name), known: Vec::new(), faults: Vec::new() };
+            let item = read(&mut fields);
+            self.faults.extend(fields.finish());
+            found.extend(item.map(|item| ((*name).to_owned(), item)));
+        }
+        (found.len() == names.len()).then_some(found)
     }
 
     /// All that was wrong, unknown fields included.

@@ -21,6 +21,7 @@ mod policy;
 mod pool;
 pub(crate) mod revision;
 pub(crate) mod schema;
+pub(crate) mod settings;
 mod timestamp;
 mod token;
 mod tunnel;

@@ -1,5 +1,7 @@
 //! The words of lb-model's enums, for the API's description: lb-model itself knows no framework.
 
+use std::collections::BTreeMap;
+
 use utoipa::ToSchema;
 
 /// What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1), and so is `https`, whose
@@ -138,3 +140,76 @@ pub(crate) struct Cidr(#[expect(dead_code, reason = "a shape for the API's descr
     example = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
 )]
 pub(crate) struct Identifier(#[expect(dead_code, reason = "a shape for the API's description")] String);
+
+/// The machine's name, time and network.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) struct SettingsDocument {
+    /// What the machine is called.
+    #[schema(max_length = 253, example = "lb-1.example.net")]
+    hostname: String,
+    /// Where it is, as the time-zone database names it.
+    #[schema(max_length = 64, example = "Europe/Zurich")]
+    time_zone: String,
+    /// Its interfaces: `management`, at which this API is, and the ports that there are, as `port1`.
+    interfaces: BTreeMap<String, Interface>,
+    /// Who resolves names for it. None: those that DHCP names.
+    #[schema(max_items = 3)]
+    dns_servers: Vec<HostName>,
+    /// What is tried behind a name.
+    #[schema(max_items = 6)]
+    dns_search: Vec<HostName>,
+    /// Whose time it takes. None: Debian's pool.
+    #[schema(max_items = 8)]
+    ntp_servers: Vec<HostName>,
+    /// Who is sent its log (RFC 5424); null: nobody.
+    #[schema(required)]
+    syslog: Option<Syslog>,
+}
+
+/// How an interface is reached, and what is behind it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) struct Interface {
+    /// Its address and the length of its network's prefix; null: management asks DHCP, a port has none.
+    #[schema(max_length = 18, required, example = "192.0.2.10/24")]
+    address: Option<String>,
+    /// Where everything goes for which there is no other way; null: nowhere, or where DHCP says.
+    #[schema(max_length = 15, required, example = "192.0.2.1")]
+    gateway: Option<String>,
+    /// Networks behind other gateways.
+    #[schema(max_items = 64)]
+    routes: Vec<NetworkRoute>,
+}
+
+/// A network that is reached through a gateway.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) struct NetworkRoute {
+    /// The network.
+    #[schema(max_length = 18, example = "10.9.0.0/16")]
+    destination: String,
+    /// A host of the interface's own network.
+    #[schema(max_length = 15, example = "192.0.2.254")]
+    gateway: String,
+}
+
+/// A server that takes logs.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) struct Syslog {
+    /// Its name or address.
+    #[schema(max_length = 253, example = "log.example.net")]
+    server: String,
+    /// Its port.
+    #[schema(minimum = 1, maximum = 65535, example = 514)]
+    port: u16,
+    /// What carries the log: `udp` or `tcp`.
+    #[schema(max_length = 3, example = "tcp")]
+    protocol: String,
+}
+
+/// A name or an address of a host.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 253, example = "ntp.example.net")]
+pub(crate) struct HostName(#[expect(dead_code, reason = "a shape for the API's description")] String);
