@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api-tests", &[]),
     ("dpdk-sys", &[]),
     ("lb-cli", &[]),
+    ("lb-console", &[]),
     ("lb-compile", &["lb-model"]),
     ("lb-dpdk", &["dpdk-sys"]),
     ("lb-engine", &["lb-mem", "lb-model"]),
