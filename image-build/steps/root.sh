@@ -13,6 +13,8 @@ make_root() {
     echo penstock >"$root/etc/hostname"
     printf '127.0.0.1 localhost penstock\n::1 localhost\n' >"$root/etc/hosts"
     chroot "$root" useradd --system --uid 990 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin penstock
+    # Whose time is taken is said while it runs.
+    sed -i '/^pool /d' "$root/etc/chrony/chrony.conf"
     choose_services "$root"
     trim_modules "$root"
     make_initramfs "$root"
@@ -22,7 +24,7 @@ make_root() {
 
 install_programs() {
     local root=$1 program
-    for program in penstockd penstock-host penstock-l4 penstock-l7; do
+    for program in penstockd penstock-host penstock-l4 penstock-l7 penstock-console; do
         [ -e "$programs/$program" ] || fail "there is no $programs/$program: run \`make build\`"
         strip -o "$root/usr/lib/penstock/$program" "$programs/$program"
         chmod 0755 "$root/usr/lib/penstock/$program"
@@ -32,11 +34,14 @@ install_programs() {
 choose_services() {
     local root=$1
     chroot "$root" systemctl --quiet enable systemd-networkd \
-        penstock-grow penstock-state penstock-network penstock-host penstock-l4 penstock-l7 penstockd penstock-follow-address penstock-healthy \
+        penstock-grow penstock-state penstock-network penstock-host penstock-l4 penstock-l7 penstockd penstock-follow-address penstock-healthy penstock-provision \
         penstock-screen@ttyS0 penstock-screen@tty1
+    # Where a server was named it is started; the journal's socket knows it by its other name.
+    chroot "$root" systemctl --quiet disable rsyslog 2>/dev/null
+    ln -s /lib/systemd/system/rsyslog.service "$root/etc/systemd/system/syslog.service"
     # Nobody can sign in on a console, and updates come as whole slots.
     chroot "$root" systemctl --quiet mask getty@.service serial-getty@.service getty-static.service \
-        apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
+        apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
         systemd-repart.service 2>/dev/null
     chroot "$root" systemctl --quiet set-default multi-user.target
     chroot "$root" passwd --quiet --lock root
@@ -49,7 +54,7 @@ trim_modules() {
     release=${modules##*/}
     (
         cd "$modules/kernel"
-        rm -rf sound drivers/{gpu,media,staging,bluetooth,isdn,iio,infiniband,comedi,mmc,mtd,nfc,firewire,accessibility,leds,parport,pcmcia,power,pps,rtc,thunderbolt,w1,gnss,greybus,soundwire,usb/gadget,usb/serial,usb/misc,input/touchscreen,input/joystick,input/tablet,hid,memstick,ata/pata_*} \
+        rm -rf sound arch/x86/kvm drivers/{edac,hwmon,gpu,media,staging,bluetooth,isdn,iio,infiniband,comedi,mmc,mtd,nfc,firewire,accessibility,leds,parport,pcmcia,power,pps,rtc,thunderbolt,w1,gnss,greybus,soundwire,usb/gadget,usb/serial,usb/misc,input/touchscreen,input/joystick,input/tablet,hid,memstick,ata/pata_*} \
             drivers/net/{wireless,wwan,can,ieee802154,hamradio,arcnet,fddi,usb,wan,slip,plip,ppp} \
             net/{bluetooth,mac80211,wireless,can,ieee802154,mac802154,6lowpan,nfc,atm,ax25,rose,netrom,batman-adv,sctp,rds,tipc,dccp,ceph,9p,phonet,rxrpc,sunrpc} \
             fs/{btrfs,xfs,ocfs2,gfs2,jfs,f2fs,nilfs2,reiserfs,ceph,nfs,nfsd,smb,cifs,smbfs_common,afs,coda,orangefs,ubifs,jffs2,ufs,hfs,hfsplus,minix,affs,befs,bfs,efs,erofs,qnx4,qnx6,romfs,sysv,freevxfs,ntfs,ntfs3,omfs,zonefs,udf,dlm,lockd,9p,exfat,quota,ecryptfs}

@@ -24,9 +24,9 @@ class Api:
         answer = self.call("claim", {"code": code, "username": "admin", "password": PASSWORD})
         self.token = answer["access_token"]
 
-    def sign_in(self) -> None:
+    def sign_in(self, username: str = "admin", password: str = PASSWORD) -> None:
         self.token = ""
-        self.token = self.call("sessions", {"username": "admin", "password": PASSWORD})["access_token"]
+        self.token = self.call("sessions", {"username": username, "password": password})["access_token"]
 
     def create(self, collection: str, **fields: Any) -> str:
         """The id of what was made."""
@@ -42,6 +42,10 @@ class Api:
                 raise AssertionError(f"what was created is not done after {APPLYING} seconds: {status}")
             time.sleep(0.3)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        words = ["--request", "PATCH", "--header", "If-Match: *"]
+        return self._curl(path, words, ['header = "Content-Type: application/json"', f"data = {json.dumps(json.dumps(body))}"])
+
     def upload(self, path: str, file: Path) -> Any:
         curl = ["--request", "PUT", "--upload-file", str(file), "--header", "Content-Type: application/octet-stream"]
         return self._curl(path, curl, [])
@@ -54,7 +58,7 @@ class Api:
 
     def _curl(self, path: str, words: list[str], options: list[str]) -> Any:
         url = f"https://{self.host}:{self.port}/api/v1/{path}"
-        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "900", "--fail-with-body", *words, url]
+        curl = ["curl", "--silent", "--show-error", "--insecure", "--connect-timeout", "30", "--max-time", "900", "--fail-with-body", *words, url]
         # A password and a token are read from standard input: command lines can be seen by all.
         if self.token:
             options = [*options, f'header = "Authorization: Bearer {self.token}"']

@@ -1,9 +1,19 @@
-# What `network` and `configure` both need to know: the seed's values, and the network cards in the order of their places.
+# What `network`, `settings` and `configure` need to know: the values of seed and settings, and the network cards in the order of their places.
 # The first card is for management; the others are ports. A single one is both.
 # shellcheck shell=sh
 
 seed() {
     sed -n "s/^$1=//p" /run/penstock-seed | tail -n 1
+}
+
+# What the API has set, on trial or to stay, in place of what the seed says of the same things.
+setting() {
+    for settings in /run/penstock-host/settings /data/penstock/host/settings /run/penstock-seed; do
+        if [ -e $settings ]; then
+            sed -n "s/^$1=//p" $settings | tail -n 1
+            return
+        fi
+    done
 }
 
 # Lines `place interface`, as `0000:00:04.0 ens4`, written once: a card that goes to DPDK is then no interface any more.
