@@ -944,6 +944,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The machine's name, time and network */
+        get: operations["readMachineSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change them, on trial
+         * @description A merge patch (RFC 7396). It is in force a moment later, and undone by itself unless `POST /api/v1/system/settings/confirm` comes in time: at the new address, if that is changed. So nobody is locked out.
+         */
+        patch: operations["patchMachineSettings"];
+        trace?: never;
+    };
+    "/api/v1/system/settings/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep the settings that are on trial */
+        post: operations["confirmMachineSettings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/shutdown": {
         parameters: {
             query?: never;
@@ -2051,6 +2089,11 @@ export interface components {
              */
             status: string;
         };
+        /**
+         * @description A name or an address of a host.
+         * @example ntp.example.net
+         */
+        HostName: string;
         /** @description How a page is asked for, and what must come back. */
         HttpSettings: {
             /**
@@ -2167,6 +2210,21 @@ export interface components {
          * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
          */
         Identifier: string;
+        /** @description How an interface is reached, and what is behind it. */
+        Interface: {
+            /**
+             * @description Its address and the length of its network's prefix; null: management asks DHCP, a port has none.
+             * @example 192.0.2.10/24
+             */
+            address: string | null;
+            /**
+             * @description Where everything goes for which there is no other way; null: nowhere, or where DHCP says.
+             * @example 192.0.2.1
+             */
+            gateway: string | null;
+            /** @description Networks behind other gateways. */
+            routes: components["schemas"]["NetworkRoute"][];
+        };
         /**
          * @description Something that was left as it is.
          * @example pool `web`
@@ -2885,6 +2943,19 @@ export interface components {
          * @enum {string}
          */
         MonitorsNeeded: "all" | "any";
+        /** @description A network that is reached through a gateway. */
+        NetworkRoute: {
+            /**
+             * @description The network.
+             * @example 10.9.0.0/16
+             */
+            destination: string;
+            /**
+             * @description A host of the interface's own network.
+             * @example 192.0.2.254
+             */
+            gateway: string;
+        };
         /**
          * @description Whether a resource serves, as far as is known.
          * @enum {string}
@@ -4049,6 +4120,65 @@ export interface components {
             /** @description The newest first. */
             items: components["schemas"]["SessionEntry"][];
         };
+        /** @description The machine's name, time and network. */
+        SettingsDocument: {
+            /**
+             * @description What the machine is called.
+             * @example lb-1.example.net
+             */
+            hostname: string;
+            /**
+             * @description Where it is, as the time-zone database names it.
+             * @example Europe/Zurich
+             */
+            time_zone: string;
+            /** @description Its interfaces: `management`, at which this API is, and the ports that there are, as `port1`. */
+            interfaces: {
+                [key: string]: components["schemas"]["Interface"];
+            };
+            /** @description Who resolves names for it. None: those that DHCP names. */
+            dns_servers: components["schemas"]["HostName"][];
+            /** @description What is tried behind a name. */
+            dns_search: components["schemas"]["HostName"][];
+            /** @description Whose time it takes. None: Debian's pool. */
+            ntp_servers: components["schemas"]["HostName"][];
+            syslog: components["schemas"]["Syslog"] | null;
+        };
+        /** @description The machine's name, time and network. */
+        SettingsPatch: {
+            /**
+             * @description What the machine is called.
+             * @example lb-1.example.net
+             */
+            hostname?: string;
+            /**
+             * @description Where it is, as the time-zone database names it.
+             * @example Europe/Zurich
+             */
+            time_zone?: string;
+            /** @description Its interfaces: `management`, at which this API is, and the ports that there are, as `port1`. */
+            interfaces?: {
+                [key: string]: components["schemas"]["Interface"];
+            };
+            /** @description Who resolves names for it. None: those that DHCP names. */
+            dns_servers?: components["schemas"]["HostName"][];
+            /** @description What is tried behind a name. */
+            dns_search?: components["schemas"]["HostName"][];
+            /** @description Whose time it takes. None: Debian's pool. */
+            ntp_servers?: components["schemas"]["HostName"][];
+            syslog?: components["schemas"]["Syslog"] | null;
+        };
+        /** @description The settings, and whether they stay. */
+        SettingsView: {
+            /** @description Those in force. */
+            settings: components["schemas"]["SettingsDocument"];
+            /**
+             * Format: int32
+             * @description After so many seconds those before are in force again, unless these are confirmed; null: they stay.
+             * @example 118
+             */
+            reverts_in_s: number | null;
+        };
         /**
          * @description How much somebody should care.
          * @enum {string}
@@ -4185,6 +4315,25 @@ export interface components {
          * @enum {string}
          */
         Subject: "host" | "path" | "header" | "cookie" | "query" | "method" | "source" | "sni";
+        /** @description A server that takes logs. */
+        Syslog: {
+            /**
+             * @description Its name or address.
+             * @example log.example.net
+             */
+            server: string;
+            /**
+             * Format: int32
+             * @description Its port.
+             * @example 514
+             */
+            port: number;
+            /**
+             * @description What carries the log: `udp` or `tcp`.
+             * @example tcp
+             */
+            protocol: string;
+        };
         /** @description The machine's slots, and what becomes of an update. */
         System: {
             /** @description The two places for a release; none if the appliance was not started from its image. */
@@ -8264,6 +8413,149 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["System"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    readMachineSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description These are in force. */
+            200: {
+                headers: {
+                    /** @description Of the settings. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsView"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchMachineSettings: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the settings before are in force again, unless these are confirmed; a restart ends the trial too. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hostname": "lb-1",
+                 *       "interfaces": {
+                 *         "management": {
+                 *           "address": "192.0.2.10/24",
+                 *           "gateway": "192.0.2.1"
+                 *         }
+                 *       },
+                 *       "ntp_servers": [
+                 *         "ntp.example.net"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["SettingsPatch"];
+                /**
+                 * @example {
+                 *       "hostname": "lb-1",
+                 *       "interfaces": {
+                 *         "management": {
+                 *           "address": "192.0.2.10/24",
+                 *           "gateway": "192.0.2.1"
+                 *         }
+                 *       },
+                 *       "ntp_servers": [
+                 *         "ntp.example.net"
+                 *       ]
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["SettingsPatch"];
+            };
+        };
+        responses: {
+            /** @description Nothing was changed. */
+            200: {
+                headers: {
+                    /** @description Of the settings. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsView"];
+                };
+            };
+            /** @description They are being tried. */
+            202: {
+                headers: {
+                    /** @description Of the settings. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    confirmMachineSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They stay. */
+            200: {
+                headers: {
+                    /** @description Of the settings. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsView"];
                 };
             };
             401: components["responses"]["Problem401"];
