@@ -230,6 +230,12 @@ impl FlowTable {
         is_wide(conn).then_some(*wide)
     }
 
+    /// What the packets are looked up by that answer those of the flow that was found: addresses and ports as in their headers, in IPv4.
+    pub fn reply(&mut self, found: Found) -> Option<Key> {
+        let conn = self.file.parts().conns.get(found.entry() as usize)?;
+        Some(keys(conn)[Direction::FromMember as usize])
+    }
+
     /// Enters a flow that is not in the table; nothing if there is no room for it.
     pub fn insert(&mut self, flow: &NewFlow) -> Option<Found> {
         let is_pair = flow.wide.is_some();

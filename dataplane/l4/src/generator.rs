@@ -1,5 +1,7 @@
 //! Frames made in memory: a port without a wire, to measure the forwarder by itself.
 
+use std::sync::Arc;
+
 use lb_dpdk::{Burst, Mempool};
 use lb_engine::MAX_BURST;
 use lb_model::MacAddr;
@@ -64,12 +66,22 @@ pub(crate) struct Generator {
     at: u32,
     stride: u32,
     left: u64,
+    /// Where members' frames come from and go to, where it is not from themselves to the clients.
+    replies: Arc<[Reply]>,
 }
+
+/// Addresses and ports of a member's frames, as in their headers.
+pub(crate) type Reply = [u8; 12];
 
 impl Generator {
     pub(crate) fn new(pool: Mempool, scene: Scene) -> Self {
         let template = template(&scene, Step::Syn);
-        Self { pool, scene, step: Step::Syn, template, at: 0, stride: 1, left: 0 }
+        Self { pool, scene, step: Step::Syn, template, at: 0, stride: 1, left: 0, replies: Arc::default() }
+    }
+
+    /// From now on members answer to where their frames came from; by connection.
+    pub(crate) fn answer(&mut self, replies: Arc<[Reply]>) {
+        self.replies = replies;
     }
 
     /// Makes `count` frames from now on. In order, the connections are opened as the members take turns.
@@ -102,6 +114,9 @@ impl Generator {
                     self.at -= self.scene.flows;
                 }
                 address(frame, &self.scene, self.step, flow);
+                if let Some(reply) = self.replies.get(flow as usize).filter(|_| self.step.is_from_member()) {
+                    frame[26..38].copy_from_slice(reply);
+                }
             }
         }
         count

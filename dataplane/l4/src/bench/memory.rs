@@ -5,6 +5,7 @@ use lb_dpdk::{Eal, Mempool};
 use super::Options;
 use super::report::{each, huge_pages, machine, median_and_least};
 use super::stage::{Stage, no_op, scene, start};
+use super::ways;
 use crate::generator::Step;
 
 const DATA: [Step; 2] = [Step::FromClient, Step::FromMember];
@@ -44,7 +45,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         measure_connections(eal, pool, stage, options.rounds.min(3), figures)?;
     }
     print(&mut stages);
-    Ok(())
+    drop(stages);
+    ways::run(eal, pool, options)
 }
 
 fn measure_data(eal: Eal, pool: Mempool, stage: &mut Stage, frames: u64, figures: &mut Figures) {

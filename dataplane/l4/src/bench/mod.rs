@@ -6,6 +6,7 @@ mod report;
 mod stage;
 mod stopwatch;
 mod testpmd;
+mod ways;
 
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use lb_dpdk::{Burst, Eal, EalConfig, LogLevel, Memory, Mempool, cycles};
+use lb_engine::flow::Key;
 use lb_engine::network::{Network, PortView, Route, Strangers};
 use lb_engine::tables::Planner;
 use lb_engine::{Engine, FlowTable, PortIndex};
@@ -14,10 +15,10 @@ use lb_model::snapshot::{
     Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
     Timeouts, Unserved, Weight,
 };
-use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
+use lb_model::{L4Port, MacAddr, MemberId, Tunnel, VirtualServiceId};
 
 use super::stopwatch::Stopwatch;
-use crate::generator::{Generator, Scene, Step};
+use crate::generator::{Generator, Reply, Scene, Step, frame_of};
 use crate::ports::deal;
 use crate::shared::Shared;
 use crate::ways::{Inlet, KernelSide, Outlet};
@@ -32,6 +33,17 @@ const MEMBERS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(198, 18, 2, 14),
 ];
 const HOST: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 1, 1), Ipv4Addr::new(198, 18, 2, 1)];
+/// Enough for a million connections to four members.
+const LOCAL_ADDRESSES: [Ipv4Addr; 8] = [
+    Ipv4Addr::new(198, 18, 2, 201),
+    Ipv4Addr::new(198, 18, 2, 202),
+    Ipv4Addr::new(198, 18, 2, 203),
+    Ipv4Addr::new(198, 18, 2, 204),
+    Ipv4Addr::new(198, 18, 2, 205),
+    Ipv4Addr::new(198, 18, 2, 206),
+    Ipv4Addr::new(198, 18, 2, 207),
+    Ipv4Addr::new(198, 18, 2, 208),
+];
 const MACS: [MacAddr; 2] = [MacAddr([2, 0, 0, 0, 0, 1]), MacAddr([2, 0, 0, 0, 0, 2])];
 const FRONT: usize = 0;
 const BACK: usize = 1;
@@ -54,10 +66,31 @@ pub(super) fn scene(flows: u32) -> Scene {
     Scene { flows, service: (VIP.octets(), 80), member: (MEMBERS[0].octets(), 8080), members: 4, macs: MACS }
 }
 
+/// How packets reach the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Nat,
+    FullNat,
+    Direct,
+    Tunnel(Tunnel),
+}
+
+impl Way {
+    fn forwarding(self) -> Forwarding {
+        match self {
+            Self::Nat => Forwarding::Nat,
+            Self::FullNat => Forwarding::FullNat,
+            Self::Direct => Forwarding::Dr,
+            Self::Tunnel(_) => Forwarding::Tunnel,
+        }
+    }
+}
+
 /// A worker with its connections.
 pub(super) struct Stage {
     pub(super) worker: Worker,
     pub(super) scene: Scene,
+    way: Way,
     eal: Eal,
     shared: Arc<Shared>,
 }
@@ -65,6 +98,11 @@ pub(super) struct Stage {
 impl Stage {
     /// A worker with generators for ports and room for the connections, none of which is open.
     pub(super) fn new(eal: Eal, pool: Mempool, flows: u32) -> anyhow::Result<Self> {
+        Self::by(eal, pool, flows, Way::Nat)
+    }
+
+    /// The same, for members that are reached in another way.
+    pub(super) fn by(eal: Eal, pool: Mempool, flows: u32, way: Way) -> anyhow::Result<Self> {
         let scene = scene(flows);
         let shared = Arc::new(Shared::new(1));
         let capacity = flows.next_power_of_two().clamp(1024, (1 << 24) - 1);
@@ -79,16 +117,50 @@ impl Stage {
         let frequency = eal.cycles_per_second();
         let worker = Worker::new(0, engine, ports, pool, frequency, Arc::clone(&shared), None);
         let mut planner = Planner::new(1);
-        planner.publish(&snapshot())?;
+        planner.publish(&snapshot(way))?;
         shared.publish(planner.tables(&network()));
-        Ok(Self { worker, scene, eal, shared })
+        Ok(Self { worker, scene, way, eal, shared })
     }
 
     /// Opens every connection, handshake and all; returns the cycles it took.
     pub(super) fn open_all(&mut self) -> f64 {
         let flows = u64::from(self.scene.flows);
-        let steps = [(FRONT, Step::Syn), (BACK, Step::SynAck), (FRONT, Step::Ack)];
-        steps.iter().map(|(port, step)| self.drive(&[(*port, *step)], flows, true)).sum()
+        let mut cycles = self.drive(&[(FRONT, Step::Syn)], flows, true);
+        match self.way {
+            Way::Nat => cycles += self.drive(&[(BACK, Step::SynAck)], flows, true),
+            Way::FullNat => {
+                self.learn_replies();
+                cycles += self.drive(&[(BACK, Step::SynAck)], flows, true);
+            }
+            // Replies take another way.
+            Way::Direct | Way::Tunnel(_) => {}
+        }
+        cycles + self.drive(&[(FRONT, Step::Ack)], flows, true)
+    }
+
+    /// Tells the members' side what it was asked from.
+    fn learn_replies(&mut self) {
+        let (table, scene) = (self.worker.engine.flows(), self.scene);
+        let reply = |flow| {
+            let frame = frame_of(&scene, Step::Syn, flow);
+            let addresses = frame.get(26..)?.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))?;
+            let ports = frame.get(34..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))?;
+            let found = table.find(Key { addresses, ports, protocol: 6 }, None);
+            let Key { addresses, ports, .. } = table.reply(found)?;
+            let mut reply = Reply::default();
+            reply[..8].copy_from_slice(&addresses.to_ne_bytes());
+            reply[8..].copy_from_slice(&ports.to_ne_bytes());
+            Some(reply)
+        };
+        let replies: Arc<[Reply]> = (0..scene.flows).filter_map(reply).collect();
+        if let Some(Inlet::Generator(generator)) = self.worker.ports[BACK].inlets.first_mut() {
+            generator.answer(replies);
+        }
+    }
+
+    /// Data from the clients over all connections in an unforeseen order. Returns the cycles it took.
+    pub(super) fn listen(&mut self, frames: u64) -> f64 {
+        self.drive(&[(FRONT, Step::FromClient)], frames, false)
     }
 
     /// Lets the timeout of every connection pass, and returns the cycles it takes to forget them all.
@@ -173,7 +245,8 @@ pub(super) fn no_op(
 }
 
 /// One service with four members, as published by penstockd.
-fn snapshot() -> L4Snapshot {
+fn snapshot(way: Way) -> L4Snapshot {
+    let tunnel = if let Way::Tunnel(tunnel) = way { Some(tunnel) } else { None };
     let port = |number| L4Port::new(number).map_err(|_| ()).ok();
     let backends = MEMBERS.iter().zip(1u128..).filter_map(|(address, number)| {
         Some(L4Backend {
@@ -194,9 +267,9 @@ fn snapshot() -> L4Snapshot {
         address: VIP.into(),
         port,
         protocol: L4Protocol::Tcp,
-        forwarding: Forwarding::Nat,
-        tunnel: None,
-        local_addresses: Vec::new(),
+        forwarding: way.forwarding(),
+        tunnel,
+        local_addresses: LOCAL_ADDRESSES.map(IpAddr::V4).to_vec(),
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
