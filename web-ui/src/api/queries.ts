@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
 import { answer, api } from './client.ts'
 import { type Collection, cursorOf, type ListQuery, type Page } from './collection.ts'
-import { changesets, membersOf, monitors, pools, services, virtualIps } from './resources.ts'
+import { certificates, changesets, membersOf, monitors, pools, services, virtualIps } from './resources.ts'
 
 /** Live values. */
 const EVERY_SECOND = 1000
@@ -71,6 +71,7 @@ export const servicesQuery = queryOptions({ ...firstOf(services), select: items 
 export const virtualIpsQuery = queryOptions({ ...firstOf(virtualIps), select: items })
 export const poolsQuery = queryOptions({ ...firstOf(pools), select: items })
 export const monitorsQuery = queryOptions({ ...firstOf(monitors), select: items })
+export const certificatesQuery = queryOptions({ ...firstOf(certificates), select: items })
 export const changesetsQuery = queryOptions({ ...firstOf(changesets), select: items })
 export const membersQuery = (poolId: string) => queryOptions({ ...firstOf(membersOf(poolId)), select: items })
 

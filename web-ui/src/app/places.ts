@@ -1,13 +1,17 @@
 /** Where one can go: the navigation, the palette and the keys are made from this. */
 import {
   IconBell,
+  IconCertificate,
+  IconChartLine,
   IconFileCode,
   IconGitPullRequest,
   IconHeartbeat,
   IconHistory,
   IconLayoutDashboard,
   IconMapPin,
+  IconNetwork,
   IconServer2,
+  IconSettings,
   IconShieldCheck,
   IconStack2,
   IconUsers,
@@ -18,16 +22,20 @@ import type { TextKey } from '../i18n/index.ts'
 export interface Place {
   to:
     | '/'
-    | '/virtual-services'
-    | '/virtual-ips'
-    | '/pools'
-    | '/monitors'
-    | '/events'
-    | '/revisions'
     | '/audit'
-    | '/users'
-    | '/pending'
+    | '/certificates'
+    | '/charts'
     | '/configuration'
+    | '/events'
+    | '/monitors'
+    | '/network'
+    | '/pending'
+    | '/pools'
+    | '/revisions'
+    | '/system'
+    | '/users'
+    | '/virtual-ips'
+    | '/virtual-services'
   label: TextKey
   group: 'overview' | 'traffic' | 'observe' | 'system'
   icon: typeof IconServer2
@@ -65,7 +73,31 @@ export const PLACES: readonly Place[] = [
     key: 'm',
     permission: 'balancing:read',
   },
+  {
+    to: '/certificates',
+    label: 'nav.certificates',
+    group: 'traffic',
+    icon: IconCertificate,
+    key: 't',
+    permission: 'balancing:read',
+  },
   { to: '/virtual-ips', label: 'nav.vips', group: 'traffic', icon: IconMapPin, key: 'i', permission: 'balancing:read' },
+  {
+    to: '/charts',
+    label: 'nav.metrics',
+    group: 'observe',
+    icon: IconChartLine,
+    key: 'x',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/network',
+    label: 'nav.network',
+    group: 'observe',
+    icon: IconNetwork,
+    key: 'w',
+    permission: 'balancing:read',
+  },
   { to: '/events', label: 'nav.events', group: 'observe', icon: IconBell, key: 'e', permission: 'balancing:read' },
   {
     to: '/pending',
@@ -93,4 +125,5 @@ export const PLACES: readonly Place[] = [
   },
   { to: '/users', label: 'nav.users', group: 'system', icon: IconUsers, key: 'u', permission: 'accounts:read' },
   { to: '/audit', label: 'nav.audit', group: 'system', icon: IconShieldCheck, key: 'a', permission: 'audit:read' },
+  { to: '/system', label: 'nav.appliance', group: 'system', icon: IconSettings, key: 's', permission: 'system:read' },
 ]

@@ -100,6 +100,31 @@ const profile = createRoute({
   component: page(() => import('../pages/users/Profile.tsx'), 'Profile'),
 })
 
+const certificates = createRoute({
+  getParentRoute: under,
+  path: '/certificates',
+  validateSearch: listSearch,
+  component: page(() => import('../pages/certificates/List.tsx'), 'CertificateList'),
+})
+const metrics = createRoute({
+  getParentRoute: under,
+  path: '/charts',
+  validateSearch: (search: Record<string, unknown>): { of?: string | undefined; minutes?: number | undefined } => ({
+    ...(typeof search.of === 'string' ? { of: search.of } : {}),
+    ...(typeof search.minutes === 'number' ? { minutes: search.minutes } : {}),
+  }),
+  component: page(() => import('../pages/metrics/Metrics.tsx'), 'Metrics'),
+})
+const network = createRoute({
+  getParentRoute: under,
+  path: '/network',
+  component: page(() => import('../pages/network/Network.tsx'), 'Network'),
+})
+const system = createRoute({
+  getParentRoute: under,
+  path: '/system',
+  component: page(() => import('../pages/system/System.tsx'), 'System'),
+})
 const pending = createRoute({
   getParentRoute: under,
   path: '/pending',
@@ -121,6 +146,10 @@ export const router = createRouter({
     events,
     revisions.addChildren([revision]),
     audit,
+    certificates,
+    metrics,
+    network,
+    system,
     pending,
     configuration,
     users,

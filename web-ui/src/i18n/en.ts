@@ -11,7 +11,11 @@ export const en = {
     pools: 'Pools',
     monitors: 'Health checks',
     vips: 'Virtual IPs',
+    certificates: 'Certificates',
     observe: 'Observe',
+    appliance: 'Appliance',
+    metrics: 'Metrics',
+    network: 'Data plane',
     events: 'Events',
     revisions: 'Versions',
     pending: 'Pending changes',
@@ -142,6 +146,7 @@ export const en = {
     offLink: '{{address}} belongs to no network of a port',
     offLinkHelp: 'Nobody on a connected network will find this virtual IP.',
     statsAway: 'No live values',
+    certificate: 'Certificate',
     linkDown: 'Port {{name}} has no link',
   },
   list: {
@@ -295,6 +300,12 @@ export const en = {
     saved: '{{name}} is saved',
   },
   role: { admin: 'Administrator', operator: 'Operator', viewer: 'Viewer', auditor: 'Auditor' },
+  expiry: {
+    over: 'Expired',
+    early: 'Not valid yet',
+    days_one: '{{count}} day left',
+    days_other: '{{count}} days left',
+  },
   problem: {
     readOnly: 'As {{role}} you can look, but not change this',
     streamLost: 'The stream of events is interrupted; values are read every few seconds until it is back.',

@@ -12,7 +12,11 @@ export const zh: Dictionary = {
     pools: '服务器池',
     monitors: '健康检查',
     vips: '虚拟 IP',
+    certificates: '证书',
     observe: '观测',
+    appliance: '设备',
+    metrics: '指标',
+    network: '数据面',
     events: '事件',
     revisions: '配置版本',
     pending: '待应用变更',
@@ -137,6 +141,7 @@ export const zh: Dictionary = {
     offLink: '{{address}} 不属于任何网口的网段',
     offLinkHelp: '直连网络中的主机找不到这个虚拟 IP。',
     statsAway: '没有实时数据',
+    certificate: '证书',
     linkDown: '网口 {{name}} 链路断开',
   },
   list: {
@@ -289,6 +294,7 @@ export const zh: Dictionary = {
     saved: '{{name}} 已保存',
   },
   role: { admin: '管理员', operator: '操作员', viewer: '查看者', auditor: '审计员' },
+  expiry: { over: '已过期', early: '尚未生效', days_one: '剩余 {{count}} 天', days_other: '剩余 {{count}} 天' },
   problem: {
     readOnly: '当前角色（{{role}}）只能查看，不能修改',
     streamLost: '事件流已中断，恢复之前每隔几秒读取一次数据。',

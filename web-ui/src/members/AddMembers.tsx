@@ -56,7 +56,7 @@ export function AddMembers({ poolId, close }: { poolId: string; close: () => voi
           label={t('members.add')}
           cancel={cancel}
           setDirty={setDirty}
-          call={(values) => ({ method: 'POST', url: into.url, body: read(values).members[0] })}
+          calls={(values) => read(values).members.map((body) => ({ method: 'POST', url: into.url, body }))}
         />
       )}
     </FormModal>

@@ -87,7 +87,7 @@ export function MemberTable({ poolId, members, giver }: Props) {
       title: t('list.status'),
       value: (member) => severity(memberFacts(member)),
       phone: 'status',
-      cell: (member) => <MemberHealth member={member} />,
+      cell: (member) => <MemberHealth member={member} open={open.get(member.id) ?? 0} />,
     },
     {
       id: 'name',
@@ -243,9 +243,17 @@ export function MemberTable({ poolId, members, giver }: Props) {
 }
 
 /** A member that is down says what the last check saw, and since when. */
-function MemberHealth({ member }: { member: Member }) {
+function MemberHealth({ member, open }: { member: Member; open: number }) {
   const { t, i18n } = useTranslation()
   const facts = memberFacts(member)
+  if (facts.health === 'draining') {
+    return (
+      <span className="stacked">
+        <HealthStatus facts={facts} />
+        <span className="small dim">{t('members.left', { count: open })}</span>
+      </span>
+    )
+  }
   if (facts.health !== 'down') return <HealthStatus facts={facts} />
   return (
     <span className="stacked">

@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { monitorsQuery, poolsQuery, virtualIpsQuery } from '../api/queries.ts'
+import { certificatesQuery, monitorsQuery, poolsQuery, virtualIpsQuery } from '../api/queries.ts'
 import type { TextKey } from '../i18n/index.ts'
 import type { Choice, Field, Values } from '../ui/form/fields.ts'
 
@@ -23,7 +23,10 @@ const port = (label: TextKey): Field => ({
 })
 
 /** Words of the API with what they are called here. */
-function useWords<Word extends string>(key: 'algorithm' | 'memberState' | 'role', words: readonly Word[]): Choice[] {
+function useWords<Word extends string>(
+  key: 'algorithm' | 'memberState' | 'role' | 'replicationRole' | 'monitorsNeeded' | 'belowMinHealthy' | 'permission',
+  words: readonly Word[],
+): Choice[] {
   const { t } = useTranslation()
   return useMemo(() => words.map((word) => ({ value: word, label: t(`${key}.${word}` as TextKey) })), [t, key, words])
 }
@@ -50,8 +53,16 @@ export const virtualIpFields: readonly Field[] = [
   ...ABOUT,
 ]
 
+export const useAlgorithms = () => useWords('algorithm', ALGORITHMS)
+
+const MONITORS_NEEDED = ['all', 'any'] as const
+const BELOW_MIN_HEALTHY = ['refuse', 'all_members', 'backup_pool'] as const
+
 export function usePoolFields(): readonly Field[] {
   const algorithms = useWords('algorithm', ALGORITHMS)
+  const needed = useWords('monitorsNeeded', MONITORS_NEEDED)
+  const below = useWords('belowMinHealthy', BELOW_MIN_HEALTHY)
+  const { data: pools } = useQuery(poolsQuery)
   const { data: monitors } = useQuery(monitorsQuery)
   return [
     NAME,
@@ -62,6 +73,52 @@ export function usePoolFields(): readonly Field[] {
       label: 'field.monitors',
       help: 'help.monitors',
       choices: (monitors ?? []).map(({ id, name }) => ({ value: id, label: name })),
+    },
+    {
+      path: 'monitors_needed',
+      kind: 'choice',
+      label: 'field.monitorsNeeded',
+      choices: needed,
+      when: ({ monitor_ids }) => Array.isArray(monitor_ids) && monitor_ids.length > 1,
+    },
+    {
+      path: 'min_healthy',
+      kind: 'number',
+      label: 'field.minHealthy',
+      help: 'help.minHealthy',
+      min: 1,
+      max: 65535,
+      optional: true,
+      advanced: true,
+    },
+    {
+      path: 'below_min_healthy',
+      kind: 'choice',
+      label: 'field.belowMinHealthy',
+      help: 'help.belowMinHealthy',
+      choices: below,
+      advanced: true,
+    },
+    {
+      path: 'backup_pool_id',
+      kind: 'choice',
+      label: 'field.backupPool',
+      required: true,
+      optional: true,
+      advanced: true,
+      choices: (pools ?? []).map(({ id, name }) => ({ value: id, label: name })),
+      when: ({ below_min_healthy }) => below_min_healthy === 'backup_pool',
+    },
+    {
+      path: 'slow_start_s',
+      kind: 'number',
+      label: 'field.slowStart',
+      help: 'help.slowStart',
+      min: 0,
+      max: 3600,
+      unit: 's',
+      optional: true,
+      advanced: true,
     },
     ENABLED,
     ...ABOUT,
@@ -92,11 +149,18 @@ const CHECK_NAMES: Partial<Record<(typeof CHECK_KINDS)[number], string>> = {
   redis: 'Redis',
 }
 const isHttp = ({ kind }: Values) => kind === 'http' || kind === 'https'
-const isTcp = ({ kind }: Values) => kind === 'tcp' || kind === 'udp'
+const sends = ({ kind }: Values) => kind === 'tcp' || kind === 'udp'
+const named = ({ kind }: Values) => kind === 'https' || kind === 'tls'
+const isDatabase = ({ kind }: Values) => kind === 'postgres' || kind === 'mysql'
+const replicates = (values: Values) => isDatabase(values) || values.kind === 'redis'
+const is =
+  (word: string) =>
+  ({ kind }: Values) =>
+    kind === word
 const MILLISECONDS = { kind: 'number', min: 100, max: 3_600_000, unit: 'ms' } as const
 const IN_A_ROW = { kind: 'number', min: 1, max: 100, required: true } as const
 
-export const monitorFields: readonly Field[] = [
+const MONITOR_FIELDS: readonly Field[] = [
   NAME,
   {
     path: 'kind',
@@ -116,10 +180,65 @@ export const monitorFields: readonly Field[] = [
     advanced: true,
     when: isHttp,
   },
-  { path: 'settings.send', kind: 'mono', label: 'field.send', help: 'help.send', when: isTcp },
-  { path: 'settings.expect', kind: 'mono', label: 'field.expect', help: 'help.expect', when: isTcp },
+  { path: 'settings.server_name', kind: 'mono', label: 'field.serverName', help: 'help.serverName', when: named },
+  {
+    path: 'settings.days_left',
+    kind: 'number',
+    label: 'field.daysLeft',
+    help: 'help.daysLeft',
+    min: 0,
+    max: 3650,
+    optional: true,
+    when: is('tls'),
+  },
+  { path: 'settings.service', kind: 'mono', label: 'field.grpcService', help: 'help.grpcService', when: is('grpc') },
+  {
+    path: 'settings.user',
+    kind: 'mono',
+    label: 'field.user',
+    help: 'help.databaseUser',
+    placeholder: 'penstock',
+    when: isDatabase,
+  },
+  {
+    path: 'settings.database',
+    kind: 'mono',
+    label: 'field.database',
+    placeholder: 'postgres',
+    beside: true,
+    when: is('postgres'),
+  },
+  {
+    path: 'settings.role',
+    kind: 'choice',
+    label: 'field.role',
+    help: 'help.replicationRole',
+    choices: [],
+    when: replicates,
+  },
+  {
+    path: 'settings.lag_max_s',
+    kind: 'number',
+    label: 'field.lagMax',
+    help: 'help.lagMax',
+    min: 0,
+    max: 86400,
+    unit: 's',
+    optional: true,
+    when: (values) => values.kind === 'postgres' || values.kind === 'redis',
+  },
+  { path: 'settings.send', kind: 'mono', label: 'field.send', help: 'help.send', when: sends },
+  { path: 'settings.expect', kind: 'mono', label: 'field.expect', help: 'help.expect', when: sends },
   { path: 'interval_ms', label: 'field.interval', required: true, ...MILLISECONDS },
   { path: 'timeout_ms', label: 'field.timeout', optional: true, beside: true, ...MILLISECONDS, min: 10 },
+  {
+    path: 'down_interval_ms',
+    label: 'field.downInterval',
+    help: 'help.downInterval',
+    optional: true,
+    advanced: true,
+    ...MILLISECONDS,
+  },
   { path: 'rise', label: 'field.rise', help: 'help.rise', ...IN_A_ROW },
   { path: 'fall', label: 'field.fall', help: 'help.fall', beside: true, ...IN_A_ROW },
   {
@@ -136,6 +255,17 @@ export const monitorFields: readonly Field[] = [
   ENABLED,
   ...ABOUT,
 ]
+
+export const REPLICATION_ROLES = ['any', 'primary', 'replica'] as const
+
+export function useMonitorFields(): readonly Field[] {
+  const roles = useWords('replicationRole', REPLICATION_ROLES)
+  return useMemo(
+    () =>
+      MONITOR_FIELDS.map((field) => (field.path === 'settings.role' ? { ...field, choices: roles } : field) as Field),
+    [roles],
+  )
+}
 
 export function useMemberFields(): readonly Field[] {
   const states = useWords('memberState', MEMBER_STATES)
@@ -160,43 +290,182 @@ export function useMemberFields(): readonly Field[] {
   ]
 }
 
+/** Timeouts and who may connect: the same for a new service and one that is changed. `values` are a service's. */
+export const LIMITS: readonly Field[] = [
+  {
+    path: 'timeouts.idle_s',
+    kind: 'number',
+    label: 'field.idle',
+    help: 'help.idle',
+    min: 1,
+    max: 86400,
+    unit: 's',
+    optional: true,
+    advanced: true,
+  },
+  {
+    path: 'timeouts.opening_s',
+    kind: 'number',
+    label: 'field.opening',
+    help: 'help.opening',
+    min: 1,
+    max: 86400,
+    unit: 's',
+    optional: true,
+    advanced: true,
+  },
+  {
+    path: 'timeouts.closing_s',
+    kind: 'number',
+    label: 'field.closing',
+    help: 'help.closing',
+    min: 1,
+    max: 86400,
+    unit: 's',
+    optional: true,
+    beside: true,
+    advanced: true,
+  },
+]
+
+/** What only the layer-4 plane heeds. */
+export const ACCESS: readonly Field[] = [
+  {
+    path: 'allowed_cidrs',
+    kind: 'tags',
+    label: 'field.allowedCidrs',
+    help: 'help.allowedCidrs',
+    placeholder: '198.51.100.0/24',
+    advanced: true,
+  },
+  {
+    path: 'denied_cidrs',
+    kind: 'tags',
+    label: 'field.deniedCidrs',
+    help: 'help.deniedCidrs',
+    placeholder: '203.0.113.0/24',
+    advanced: true,
+  },
+  {
+    path: 'connection_limit',
+    kind: 'number',
+    label: 'field.connectionLimit',
+    help: 'help.serviceLimit',
+    min: 1,
+    max: 100_000_000,
+    optional: true,
+    advanced: true,
+  },
+]
+
+export const TLS_VERSIONS: readonly Choice[] = [
+  { value: '1.2', label: 'TLS 1.2' },
+  { value: '1.3', label: 'TLS 1.3' },
+]
+
+export const useCertificateChoices = (): Choice[] => {
+  const { data } = useQuery(certificatesQuery)
+  return (data ?? []).map(({ id, name, names }) => ({
+    value: id,
+    label: names[0] === undefined || names[0] === name ? name : `${name} · ${names[0]}`,
+  }))
+}
+
+const inLayer7 = ({ forwarding }: Values) => forwarding === 'proxy'
+
 export function useServiceFields(): readonly Field[] {
   const { data: pools } = useQuery(poolsQuery)
   const { data: virtualIps } = useQuery(virtualIpsQuery)
-  return useMemo(
-    () => [
-      NAME,
-      {
-        path: 'virtual_ip_ids',
-        kind: 'several',
-        label: 'field.virtualIps',
-        required: true,
-        choices: (virtualIps ?? []).map(({ id, name, address }) => ({
-          value: id,
-          label: name === address ? address : `${address} · ${name}`,
-        })),
-      },
-      port('field.port'),
-      {
-        path: 'default_pool_id',
-        kind: 'choice',
-        label: 'field.pool',
-        optional: true,
-        choices: (pools ?? []).map(({ id, name }) => ({ value: id, label: name })),
-      },
-      ENABLED,
-      {
-        path: 'timeouts.idle_s',
-        kind: 'number',
-        label: 'field.idle',
-        help: 'help.idle',
-        min: 1,
-        max: 86400,
-        unit: 's',
-        advanced: true,
-      },
-      ...ABOUT,
-    ],
-    [pools, virtualIps],
-  )
+  const certificates = useCertificateChoices()
+  const isHttps = ({ protocol }: Values) => protocol === 'https'
+  return [
+    NAME,
+    {
+      path: 'virtual_ip_ids',
+      kind: 'several',
+      label: 'field.virtualIps',
+      required: true,
+      choices: (virtualIps ?? []).map(({ id, name, address }) => ({
+        value: id,
+        label: name === address ? address : `${address} · ${name}`,
+      })),
+    },
+    {
+      path: 'protocol',
+      kind: 'choice',
+      label: 'field.protocol',
+      choices: ['tcp', 'udp', 'http', 'https'].map((value) => ({ value, label: value.toUpperCase() })),
+    },
+    port('field.port'),
+    {
+      path: 'forwarding',
+      kind: 'choice',
+      label: 'field.forwarding',
+      help: 'help.forwarding',
+      choices: ['nat', 'dr', 'proxy'].map((value) => ({ value, label: value.toUpperCase() })),
+    },
+    {
+      path: 'default_pool_id',
+      kind: 'choice',
+      label: 'field.pool',
+      optional: true,
+      choices: (pools ?? []).map(({ id, name }) => ({ value: id, label: name })),
+    },
+    {
+      path: 'tls.certificate_ids',
+      kind: 'several',
+      label: 'field.certificates',
+      help: 'help.certificates',
+      required: true,
+      choices: certificates,
+      when: isHttps,
+    },
+    {
+      path: 'tls.min_version',
+      kind: 'choice',
+      label: 'field.minVersion',
+      choices: TLS_VERSIONS,
+      advanced: true,
+      when: isHttps,
+    },
+    ENABLED,
+    ...LIMITS,
+    ...ACCESS.map((field) => ({ ...field, when: (values: Values) => !inLayer7(values) })),
+    ...ABOUT,
+  ]
 }
+
+const PEM = { kind: 'file', accept: '.pem,.crt,.cer,.key,.txt' } as const
+
+/** A key that is not given stays as it is. */
+export const certificateFields = (needsKey: boolean): readonly Field[] => [
+  NAME,
+  {
+    path: 'chain',
+    label: 'field.chain',
+    help: 'help.chain',
+    required: true,
+    placeholder: '-----BEGIN CERTIFICATE-----',
+    ...PEM,
+  },
+  {
+    path: 'private_key',
+    label: 'field.privateKey',
+    help: needsKey ? 'help.privateKey' : 'help.privateKeyKept',
+    required: needsKey,
+    placeholder: '-----BEGIN PRIVATE KEY-----',
+    ...PEM,
+    secret: true,
+  },
+  ...ABOUT,
+]
+
+export const PERMISSIONS = [
+  'balancing:read',
+  'balancing:write',
+  'accounts:read',
+  'accounts:write',
+  'audit:read',
+  'system:read',
+  'system:write',
+] as const

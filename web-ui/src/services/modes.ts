@@ -21,6 +21,9 @@ export const MODES = {
   'tcp nat': { protocol: 'tcp', forwarding: 'nat' },
   'udp nat': { protocol: 'udp', forwarding: 'nat' },
   'http proxy': { protocol: 'http', forwarding: 'proxy' },
+  'https proxy': { protocol: 'https', forwarding: 'proxy' },
+  'tcp dr': { protocol: 'tcp', forwarding: 'dr' },
+  'udp dr': { protocol: 'udp', forwarding: 'dr' },
 } as const satisfies Record<string, Carried>
 
 export type Mode = keyof typeof MODES

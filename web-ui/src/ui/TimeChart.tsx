@@ -12,11 +12,13 @@ interface Props {
   span: number
   format: (value: number) => string
   height?: number
+  /** What the axis reaches at least. */
+  least?: number
 }
 
 const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-export function TimeChart({ series, labels, span, format, height = 220 }: Props) {
+export function TimeChart({ series, labels, span, format, height = 220, least = 1000 }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(null)
   const scheme = useComputedColorScheme('light')
@@ -45,9 +47,9 @@ export function TimeChart({ series, labels, span, format, height = 220 }: Props)
       made.setData([series.times, ...series.values] as uPlot.AlignedData, false)
       made.setScale('x', { min: until - span, max: until })
       const values = series.values.flat().filter((value) => value !== null)
-      made.setScale('y', { min: 0, max: Math.max(1000, ...values) * 1.15 })
+      made.setScale('y', { min: 0, max: Math.max(least, ...values) * 1.15 })
     })
-  }, [series, span, scheme, first, second, format, height])
+  }, [series, span, scheme, first, second, format, height, least])
 
   return <div className="chart" ref={box} aria-hidden="true" />
 }

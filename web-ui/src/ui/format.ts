@@ -35,5 +35,8 @@ export const dateTime = (time: string, language: string) =>
 export const dateTimeExact = (time: string, language: string) =>
   new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium', hour12: false }).format(new Date(time))
 
+export const date = (at: string, language: string) =>
+  new Intl.DateTimeFormat(language, { dateStyle: 'medium' }).format(new Date(at))
+
 export const time = (at: number | string, language: string) =>
   new Intl.DateTimeFormat(language, { timeStyle: 'medium', hour12: false }).format(new Date(at))

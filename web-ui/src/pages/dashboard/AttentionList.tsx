@@ -2,9 +2,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { useTranslation } from 'react-i18next'
-import { statsQuery, statusQuery } from '../../api/queries.ts'
+import { certificatesQuery, statsQuery, statusQuery } from '../../api/queries.ts'
 import { isProxied } from '../../services/modes.ts'
 import type { ServiceRow } from '../../services/useServiceRows.ts'
+import { useExpiry } from '../../status/expiry.ts'
 import { useReason } from '../../status/useReason.ts'
 import { Card } from '../../ui/Card.tsx'
 import { useProblemText } from '../../ui/ProblemNote.tsx'
@@ -84,6 +85,8 @@ function useApplianceItems(rows: readonly ServiceRow[] | undefined): Item[] {
   const { data: status, error: statusError } = useQuery(statusQuery)
   const { data: stats, error: statsError } = useQuery(statsQuery)
   const problemText = useProblemText()
+  const { data: certificates } = useQuery(certificatesQuery)
+  const expiry = useExpiry()
   const items: Item[] = []
   if (statusError !== null)
     items.push({ key: 'status', tone: 'down', title: t('problem.title'), text: problemText(statusError) })
@@ -113,6 +116,12 @@ function useApplianceItems(rows: readonly ServiceRow[] | undefined): Item[] {
   }
   if (statsError !== null && statusError === null) {
     items.push({ key: 'stats', tone: 'degraded', title: t('attention.statsAway'), text: problemText(statsError) })
+  }
+  for (const certificate of certificates ?? []) {
+    const { tone, text } = expiry(certificate)
+    if (tone !== 'up') {
+      items.push({ key: certificate.id, tone, title: certificate.name, text: `${t('attention.certificate')}: ${text}` })
+    }
   }
   return items
 }

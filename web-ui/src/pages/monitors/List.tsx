@@ -8,7 +8,7 @@ import { poolsQuery } from '../../api/queries.ts'
 import { monitors } from '../../api/resources.ts'
 import { useList } from '../../api/useList.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
-import { monitorFields } from '../../resources/fields.ts'
+import { useMonitorFields } from '../../resources/fields.ts'
 import { Names, PlainName } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
 import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
@@ -22,6 +22,7 @@ const INITIAL = {
   fall: 3,
   'settings.path': '/',
   'settings.codes': ['200-399'],
+  'settings.role': 'any',
 }
 
 const WORDS = {
@@ -42,7 +43,7 @@ export function MonitorList() {
       words={WORDS}
       columns={useColumns()}
       textOf={({ kind }) => kind}
-      fields={monitorFields}
+      fields={useMonitorFields()}
       initial={INITIAL}
       readOnly={useReadOnly()}
       removal={() => t('monitors.removeText')}
@@ -54,6 +55,9 @@ export function MonitorList() {
 function asked({ kind, settings }: Monitor): string | null {
   if ((kind === 'http' || kind === 'https') && 'codes' in settings && settings.codes)
     return `${settings.method} ${settings.path} → ${settings.codes.join(', ')}`
+  if (kind === 'grpc' && 'service' in settings && settings.service) return settings.service
+  if ('role' in settings && settings.role && settings.role !== 'any') return settings.role
+  if ('days_left' in settings && settings.days_left) return `≥ ${settings.days_left} d`
   return 'expect' in settings && settings.expect ? `→ ${settings.expect}` : null
 }
 

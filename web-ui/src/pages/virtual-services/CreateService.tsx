@@ -3,36 +3,67 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { monitorsQuery, poolsQuery, virtualIpsQuery } from '../../api/queries.ts'
 import { parseMembers } from '../../members/parseMembers.ts'
-import { type Mode, MODES } from '../../services/modes.ts'
-import type { Field, Values } from '../../ui/form/fields.ts'
+import { isProxied, type Mode, MODES } from '../../services/modes.ts'
+import { useTray } from '../../pending/useTray.ts'
+import {
+  ACCESS,
+  certificateFields,
+  LIMITS,
+  TLS_VERSIONS,
+  useAlgorithms,
+  useCertificateChoices,
+} from '../../resources/fields.ts'
+import type { ApiCall } from '../../ui/form/commands.ts'
+import { created, type Field, type Values } from '../../ui/form/fields.ts'
 import { FormModal } from '../../ui/form/FormModal.tsx'
 import { ResourceForm } from '../../ui/form/ResourceForm.tsx'
 import { showToast } from '../../ui/toasts.ts'
-import { createService } from './createService.ts'
+import { createService, type NewService, operationsOf, scriptOf, withOwn } from './createService.ts'
 
 const INITIAL: Values = {
   name: '',
   mode: 'tcp nat',
   address: '',
   port: 80,
+  certificateKind: 'new',
+  certificate_ids: [],
+  min_version: '1.2',
   poolKind: 'new',
   default_pool_id: null,
   members: [],
   monitor_ids: [],
+  watch: true,
+  algorithm: 'round_robin',
 }
 
 const isNew = ({ poolKind }: Values) => poolKind === 'new'
+const isHttps = ({ mode }: Values) => mode === 'https proxy'
+const inLayer4 = ({ mode }: Values) => !isProxied(MODES[mode as Mode])
 
-const pasted = ({ members, port }: Values) =>
-  parseMembers((members as readonly string[]).join('\n'), typeof port === 'number' ? port : 80)
+const pasted = ({ members, port, mode }: Values) =>
+  // Behind HTTPS members mostly speak HTTP.
+  parseMembers(
+    (members as readonly string[]).join('\n'),
+    mode === 'https proxy' ? 80 : typeof port === 'number' ? port : 80,
+  )
 
 function useFields(): readonly Field[] {
   const { t } = useTranslation()
   const { data: virtualIps = [] } = useQuery(virtualIpsQuery)
   const { data: pools = [] } = useQuery(poolsQuery)
   const { data: monitors = [] } = useQuery(monitorsQuery)
+  const certificates = useCertificateChoices()
+  const algorithms = useAlgorithms()
+  const [, chain, privateKey] = certificateFields(true)
+  const brings = (values: Values) => isHttps(values) && (certificates.length === 0 || values.certificateKind === 'new')
   return [
     { path: 'name', kind: 'text', label: 'field.name', help: 'help.name', required: true },
+    {
+      path: 'mode',
+      kind: 'choice',
+      label: 'create.mode',
+      choices: Object.keys(MODES).map((mode) => ({ value: mode, label: t(`mode.${mode as Mode}`) })),
+    },
     {
       path: 'address',
       kind: 'suggested',
@@ -43,10 +74,32 @@ function useFields(): readonly Field[] {
     },
     { path: 'port', kind: 'number', label: 'field.port', min: 1, max: 65535, required: true, beside: true },
     {
-      path: 'mode',
+      path: 'certificateKind',
       kind: 'choice',
-      label: 'create.mode',
-      choices: Object.keys(MODES).map((mode) => ({ value: mode, label: t(`mode.${mode as Mode}`) })),
+      label: 'field.certificates',
+      choices: [
+        { value: 'new', label: t('create.newCertificate') },
+        { value: 'existing', label: t('create.existingCertificate') },
+      ],
+      when: (values) => isHttps(values) && certificates.length > 0,
+    },
+    ...[chain, privateKey].flatMap((field) => (field === undefined ? [] : [{ ...field, when: brings }])),
+    {
+      path: 'certificate_ids',
+      kind: 'several',
+      label: 'create.chooseCertificate',
+      help: 'help.certificates',
+      required: true,
+      choices: certificates,
+      when: (values) => isHttps(values) && !brings(values),
+    },
+    {
+      path: 'min_version',
+      kind: 'choice',
+      label: 'field.minVersion',
+      choices: TLS_VERSIONS,
+      advanced: true,
+      when: isHttps,
     },
     {
       path: 'poolKind',
@@ -56,6 +109,7 @@ function useFields(): readonly Field[] {
         { value: 'new', label: t('create.newPool') },
         { value: 'existing', label: t('create.existingPool') },
       ],
+      when: () => pools.length > 0,
     },
     {
       path: 'members',
@@ -67,6 +121,13 @@ function useFields(): readonly Field[] {
       when: isNew,
     },
     {
+      path: 'watch',
+      kind: 'switch',
+      label: 'create.watch',
+      help: 'create.watchHelp',
+      when: (values) => isNew(values) && monitors.length === 0 && !String(values.mode).startsWith('udp'),
+    },
+    {
       path: 'monitor_ids',
       kind: 'several',
       label: 'field.monitors',
@@ -74,6 +135,7 @@ function useFields(): readonly Field[] {
       choices: monitors.map(({ id, name }) => ({ value: id, label: name })),
       when: (values) => isNew(values) && monitors.length > 0,
     },
+    { path: 'algorithm', kind: 'choice', label: 'field.algorithm', choices: algorithms, advanced: true, when: isNew },
     {
       path: 'default_pool_id',
       kind: 'choice',
@@ -83,52 +145,116 @@ function useFields(): readonly Field[] {
       choices: pools.map(({ id, name }) => ({ value: id, label: name })),
       when: (values) => !isNew(values),
     },
+    ...LIMITS,
+    ...ACCESS.map((field) => ({ ...field, when: inLayer4 })),
   ]
 }
 
-export function CreateService({ close, done }: { close: () => void; done: (id: string) => void }) {
+/** What was typed, as what is wanted of the appliance. */
+function read(values: Values, fields: readonly Field[]) {
+  const there = (path: string) => fields.find((field) => field.path === path)?.when?.(values) ?? true
+  const text = (path: string) => String(values[path] ?? '').trim()
+  const name = text('name')
+  const rest = [...LIMITS, ...ACCESS].filter(({ path }) => there(path))
+  const wanted: NewService = {
+    name,
+    address: text('address'),
+    port: Number(values.port),
+    mode: values.mode as Mode,
+    tls: isHttps(values)
+      ? {
+          ids: there('certificate_ids') ? [...(values.certificate_ids as readonly string[])] : [],
+          min_version: text('min_version'),
+        }
+      : null,
+    pool: isNew(values)
+      ? {
+          members: pasted(values).members,
+          algorithm: text('algorithm'),
+          monitors: [...(values.monitor_ids as readonly string[])],
+          watch: there('watch') && values.watch === true,
+        }
+      : { id: String(values.default_pool_id) },
+    more: created(rest, values),
+  }
+  const certificate =
+    isHttps(values) && there('chain')
+      ? { name, chain: `${text('chain')}\n`, private_key: `${text('private_key')}\n` }
+      : null
+  return { wanted, certificate }
+}
+
+interface Props {
+  /** What it begins with, if it is not the usual. */
+  initial?: Values
+  cancel: () => void
+  /** Without asking. */
+  close: () => void
+  setDirty?: (dirty: boolean) => void
+  done: (made: Made) => void
+}
+
+/** What was made, and how to make it again. */
+export interface Made {
+  id: string
+  name: string
+  calls: readonly ApiCall[]
+}
+
+export function ServiceForm({ initial, cancel, close, setDirty, done }: Props) {
   const { t } = useTranslation()
   const queries = useQueryClient()
   const fields = useFields()
+  const collect = useTray()
   const { data: virtualIps = [] } = useQuery(virtualIpsQuery)
+  const callsOf = (values: Values): readonly ApiCall[] => {
+    const { wanted, certificate } = read(values, fields)
+    return scriptOf(operationsOf(withOwn(wanted, certificate), virtualIps), certificate)
+  }
   const submit = async (values: Values) => {
-    const { name, address, port, mode, default_pool_id } = values
-    const pool = isNew(values) ? { members: pasted(values).members } : { id: String(default_pool_id) }
-    const wanted = {
-      name: String(name).trim(),
-      address: String(address).trim(),
-      port: Number(port),
-      mode: mode as Mode,
-      monitors: [...(values.monitor_ids as readonly string[])],
-      pool,
-    }
-    const id = await createService(wanted, virtualIps)
+    const { wanted, certificate } = read(values, fields)
+    const calls = callsOf(values)
+    const { id } = await createService(wanted, virtualIps, certificate)
     await queries.invalidateQueries()
     showToast({ tone: 'up', text: t('toast.created', { name: wanted.name }) })
-    done(id)
+    done({ id, name: wanted.name, calls })
+  }
+  const wait = async (values: Values) => {
+    await collect(operationsOf(read(values, fields).wanted, virtualIps))
+    close()
   }
   const check = (values: Values): Record<string, string> => {
     const [first] = isNew(values) ? pasted(values).faults : []
     return first === undefined ? {} : { members: first }
   }
   return (
+    <ResourceForm
+      fields={fields}
+      initial={{ ...INITIAL, ...initial }}
+      submit={submit}
+      wait={wait}
+      canWait={(values) => read(values, fields).certificate === null}
+      check={check}
+      label={t('form.create')}
+      cancel={cancel}
+      setDirty={setDirty}
+      calls={callsOf}
+      note={t('create.note')}
+    >
+      {(values) => {
+        const found = isNew(values) ? pasted(values).members.length : 0
+        return found > 0 && <p className="small dim">{t('create.membersFound', { count: found })}</p>
+      }}
+    </ResourceForm>
+  )
+}
+
+export function CreateService({ close, done }: { close: () => void; done: (id: string) => void }) {
+  const { t } = useTranslation()
+  return (
     <FormModal title={t('services.create')} close={close}>
       {({ cancel, setDirty }) => (
-        <ResourceForm
-          fields={fields}
-          initial={INITIAL}
-          submit={submit}
-          check={check}
-          label={t('form.create')}
-          cancel={cancel}
-          setDirty={setDirty}
-          note={t('create.note')}
-        >
-          {(values) => {
-            const found = isNew(values) ? pasted(values).members.length : 0
-            return found > 0 && <p className="small dim">{t('create.membersFound', { count: found })}</p>
-          }}
-        </ResourceForm>
+        <ServiceForm cancel={cancel} close={close} setDirty={setDirty} done={({ id }) => done(id)} />
       )}
     </FormModal>
   )

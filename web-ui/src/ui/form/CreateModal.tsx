@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next'
 import { canWait, creation, useTray } from '../../pending/useTray.ts'
 import type { Collection } from '../../api/collection.ts'
 import { showToast } from '../toasts.ts'
-import { created, type Field, type Values, valuesOf } from './fields.ts'
+import { created, type Field, shown, type Values, valuesOf } from './fields.ts'
 import { FormModal } from './FormModal.tsx'
 import { ResourceForm } from './ResourceForm.tsx'
 
@@ -46,7 +46,7 @@ export function CreateModal<View extends { name: string }, Spec>(props: Props<Vi
           label={t('form.create')}
           cancel={cancel}
           setDirty={setDirty}
-          call={(values) => ({ method: 'POST', url: into.url, body: body(values) })}
+          calls={(values) => [{ method: 'POST', url: into.url, body: shown(fields, body(values) as object) }]}
         />
       )}
     </FormModal>

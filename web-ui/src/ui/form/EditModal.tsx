@@ -12,7 +12,7 @@ import { isProblem } from '../../api/problem.ts'
 import { ProblemNote } from '../ProblemNote.tsx'
 import { showToast } from '../toasts.ts'
 import { Conflict } from './Conflict.tsx'
-import { type Field, patched, type Values, valuesOf } from './fields.ts'
+import { type Field, patched, shown, type Values, valuesOf } from './fields.ts'
 import { FormModal } from './FormModal.tsx'
 import { ResourceForm } from './ResourceForm.tsx'
 
@@ -116,12 +116,14 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
       label={t('form.save')}
       cancel={cancel}
       setDirty={setDirty}
-      call={(values) => ({
-        method: 'PATCH',
-        url: `${of.url}/${id}`,
-        body: patched(fields, base.values, values),
-        etag: base.etag,
-      })}
+      calls={(values) => [
+        {
+          method: 'PATCH',
+          url: `${of.url}/${id}`,
+          body: shown(fields, patched(fields, base.values, values)),
+          etag: base.etag,
+        },
+      ]}
     />
   )
 }

@@ -1,6 +1,8 @@
 /** The control of one field. */
 import {
   Autocomplete,
+  Button,
+  FileButton,
   MultiSelect,
   NumberInput,
   PasswordInput,
@@ -77,6 +79,8 @@ export function FieldInput({ field, value, set, error, focus }: Props) {
       return (
         <Textarea {...common} value={text} autosize minRows={2} onChange={(event) => set(event.currentTarget.value)} />
       )
+    case 'file':
+      return <FileInput common={common} accept={field.accept} text={text} set={set} />
     case 'lines':
       return (
         <Textarea
@@ -157,4 +161,43 @@ export function FieldInput({ field, value, set, error, focus }: Props) {
         />
       )
   }
+}
+
+interface FileProps {
+  common: {
+    label: string
+    name: string
+    description?: string
+    error?: string
+    withAsterisk?: boolean
+    placeholder?: string
+  }
+  accept: string
+  text: string
+  set: (value: Value) => void
+}
+
+/** To paste a text, or take it from a file. */
+function FileInput({ common, accept, text, set }: FileProps) {
+  const { t } = useTranslation()
+  return (
+    <>
+      <Textarea
+        {...common}
+        value={text}
+        rows={4}
+        spellCheck={false}
+        autoComplete="off"
+        classNames={{ input: 'mono small' }}
+        onChange={(event) => set(event.currentTarget.value)}
+      />
+      <FileButton accept={accept} onChange={(file) => void file?.text().then(set)}>
+        {(props) => (
+          <Button {...props} className="below" variant="default" size="compact-sm">
+            {t('form.fromFile', { field: common.label })}
+          </Button>
+        )}
+      </FileButton>
+    </>
+  )
 }

@@ -6,7 +6,8 @@ import { useTranslation } from 'react-i18next'
 import { ApiProblem } from '../../api/problem.ts'
 import { useFaultText } from '../faults.ts'
 import { ProblemNote } from '../ProblemNote.tsx'
-import { type ApiCall, ApiCallNote } from './ApiCallNote.tsx'
+import { ApiCallNote } from './ApiCallNote.tsx'
+import type { ApiCall } from './commands.ts'
 import { FieldInput } from './FieldInput.tsx'
 import { blank, changedFields, type Field, fieldAt, faultsOf, type Values } from './fields.ts'
 
@@ -18,11 +19,13 @@ export interface FormProps {
   label: string
   /** Puts it beside other changes that are applied together, instead. */
   wait?: ((values: Values) => Promise<unknown>) | undefined
+  /** Whether these can; all can if nothing is said. */
+  canWait?: ((values: Values) => boolean) | undefined
   cancel: () => void
   /** Told whether there is something to lose. */
   setDirty?: ((dirty: boolean) => void) | undefined
-  /** What sending it would be as a call of the API. */
-  call?: ((values: Values) => ApiCall) | undefined
+  /** What sending it would be as calls of the API. */
+  calls?: ((values: Values) => readonly ApiCall[]) | undefined
   /** Can be sent though nothing was typed. */
   ready?: boolean
   /** Further faults of the values, by field. */
@@ -44,7 +47,21 @@ function linesOf(fields: readonly Field[]): Field[][] {
 }
 
 export function ResourceForm(props: FormProps) {
-  const { fields, initial, submit, label, wait, cancel, setDirty, call, ready = false, check, children, note } = props
+  const {
+    fields,
+    initial,
+    submit,
+    label,
+    wait,
+    canWait,
+    cancel,
+    setDirty,
+    calls,
+    ready = false,
+    check,
+    children,
+    note,
+  } = props
   const { t } = useTranslation()
   const faultText = useFaultText()
   const [values, setValues] = useState(initial)
@@ -106,13 +123,13 @@ export function ResourceForm(props: FormProps) {
           <div className="fields">{lines(advanced)}</div>
         </details>
       )}
-      {call !== undefined && <ApiCallNote call={() => call(values)} />}
+      {calls !== undefined && <ApiCallNote calls={() => calls(values)} />}
       {note !== undefined && <p className="note">{note}</p>}
       <div className="form-end">
         <Button variant="default" onClick={cancel}>
           {t('common.cancel')}
         </Button>
-        {wait !== undefined && (
+        {wait !== undefined && (canWait?.(values) ?? true) && (
           <Button
             variant="default"
             loading={waiting.isPending}

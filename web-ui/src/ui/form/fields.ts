@@ -30,6 +30,8 @@ export type Field = Base &
     // Never read back: empty means unchanged.
     | { kind: 'secret' }
     | { kind: 'lines'; placeholder?: string }
+    // A text that mostly comes from a file; one that is secret is never read back.
+    | { kind: 'file'; accept: string; secret?: boolean }
     | { kind: 'number'; min: number; max: number; unit?: string; optional?: boolean; decimals?: boolean }
     | { kind: 'choice'; choices: readonly Choice[]; optional?: boolean }
     | { kind: 'several'; choices: readonly Choice[] }
@@ -87,6 +89,7 @@ const isThere = (field: Field, values: Values) => field.when?.(values) ?? true
 function written(field: Field, values: Values): unknown {
   const value = values[field.path] ?? blank(field)
   if (field.kind === 'secret') return String(value) || null
+  if (field.kind === 'file') return String(value).trim() === '' ? null : `${String(value).trim()}\n`
   if (field.kind === 'mono' || field.kind === 'suggested') return String(value).trim() || null
   if (field.kind === 'text') return String(value).trim()
   if (field.kind === 'lines')
@@ -104,6 +107,13 @@ export function created(fields: readonly Field[], values: Values): Document {
     if (!empty || field.required) put(document, field.path, value)
   }
   return document
+}
+
+/** A document as it may stand on a screen: without what is secret. */
+export function shown(fields: readonly Field[], document: object): object {
+  const secret = fields.filter((field) => field.kind === 'secret' || (field.kind === 'file' && field.secret === true))
+  const hidden = secret.flatMap(({ path }) => (path in document ? [[path, '…']] : []))
+  return { ...document, ...Object.fromEntries(hidden) }
 }
 
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
