@@ -4,6 +4,7 @@
 //   node e2e/console.mjs <address> <claim code> <member,member> <virtual ip> <gallery>
 //
 // It prints `traffic please` when it wants connections through the virtual IP, and reads a line when they flow.
+import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openBrowser } from './harness.mjs'
@@ -66,6 +67,9 @@ async function claim() {
   await page.getByText('Too short, too long').waitFor()
   await page.getByRole('textbox', { name: 'Password' }).fill(PASSWORD)
   await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'The first service' }).waitFor()
+  await everySize('start', () => page.locator('.rows li').first().waitFor())
+  await button('Later').click()
   await page.getByRole('heading', { name: 'Dashboard' }).waitFor()
   await page.getByText('No virtual service yet').waitFor()
   await picture('dashboard-empty')
@@ -88,9 +92,8 @@ async function createService() {
   await dialog().getByRole('textbox', { name: 'Name' }).focus()
   await page.keyboard.type('shop')
   await page.keyboard.press('Tab')
+  await page.keyboard.press('Tab')
   await page.keyboard.type(virtualIp)
-  await page.keyboard.press('Tab')
-  await page.keyboard.press('Tab')
   await page.keyboard.press('Tab')
   await page.keyboard.press('Tab')
   await page.keyboard.type('not an address')
@@ -99,6 +102,12 @@ async function createService() {
   await page.getByText('Line 1: not an address with a port').waitFor()
   await page.getByRole('textbox', { name: 'Members' }).fill(members.split(',').join('\n'))
   await page.getByText('2 members').waitFor()
+  // It is shown what members look like that nobody watches.
+  await page.getByRole('switch', { name: 'Watch the members' }).uncheck({ force: true })
+  await page.getByText('Show as an API call').click()
+  await page.getByText('POOL=$(curl').waitFor()
+  await page.getByText('penstock', { exact: true }).click()
+  await page.getByText('POOL=$(penstock -o json create').waitFor()
   await button('Create').focus()
   await page.keyboard.press('Enter')
   await dialog().getByText('Resource map').waitFor()
@@ -216,6 +225,145 @@ async function healthChecks() {
   await page.keyboard.press('Escape')
   await visit('Dashboard')
   await everyWay('dashboard-degraded', () => page.locator('.attention li').first().waitFor())
+}
+
+/** A certificate is uploaded, replaced, and used by a service that speaks HTTPS. */
+async function certificates() {
+  await visit('Certificates')
+  await page.getByText('No certificate yet').waitFor()
+  await picture('certificates-empty')
+  await page.keyboard.press('n')
+  const first = selfSigned('shop.example', 12)
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('the shop')
+  await dialog().getByRole('textbox', { name: 'Certificate and chain' }).fill(first.chain)
+  await dialog().getByRole('textbox', { name: 'Private key' }).fill('no key')
+  await everyWay('certificate-create', () => dialog().getByRole('textbox').first().waitFor())
+  if ((await dialog().getByRole('textbox', { name: 'Name' }).inputValue()) === '') {
+    // The languages were switched by loading the page anew.
+    await dialog().getByRole('textbox', { name: 'Name' }).fill('the shop')
+    await dialog().getByRole('textbox', { name: 'Certificate and chain' }).fill(first.chain)
+    await dialog().getByRole('textbox', { name: 'Private key' }).fill('no key')
+  }
+  await button('Create').click()
+  await dialog().getByText('This value cannot be taken').waitFor()
+  await dialog().getByRole('textbox', { name: 'Private key' }).fill(first.key)
+  await button('Create').click()
+  await page.getByText('the shop is created').waitFor()
+  await page.getByText(/^1[12] days left/).waitFor()
+  await everySize('certificates', row)
+  // Another certificate takes its place; whoever uses it need not be told.
+  const second = selfSigned('www.shop.example', 90)
+  await page.locator('.list tbody tr').first().click()
+  await dialog().getByRole('textbox', { name: 'Certificate and chain' }).fill(second.chain)
+  await dialog().getByRole('textbox', { name: 'Private key' }).fill(second.key)
+  await dialog().getByRole('button', { name: 'Save' }).click()
+  await page.locator('.list').getByText('www.shop.example').first().waitFor()
+  await page.getByText(/^(89|90) days left/).waitFor()
+  // HTTPS on the address that is there, by the pool that is there.
+  await visit('Virtual services')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('secure shop')
+  await dialog().getByRole('combobox', { name: 'Type' }).click()
+  await page.getByRole('option', { name: 'HTTPS' }).click()
+  await dialog().getByRole('combobox', { name: 'Virtual IP address' }).fill(virtualIp)
+  await dialog().getByRole('textbox', { name: 'Port' }).fill('443')
+  await dialog().getByText('One that is there').click()
+  await dialog().getByRole('combobox', { name: 'Choose certificates' }).click()
+  await page.getByRole('option').first().click()
+  await page.keyboard.press('Escape')
+  await dialog().getByText('Existing pool').click()
+  await dialog().getByRole('combobox', { name: 'Choose a pool' }).click()
+  await page.getByRole('option', { name: 'shop' }).click()
+  await picture('create-https')
+  await button('Create').click()
+  await dialog().getByText('Resource map').waitFor()
+  await dialog().getByText('L7 · HTTPS').waitFor()
+  await page.keyboard.press('Escape')
+}
+
+/** Requests are told apart, and some are refused; a change of one number leaves the rest. */
+async function policies() {
+  await visit('L7 rules')
+  await page.getByText('No rule yet').waitFor()
+  await picture('policies-empty')
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('no admin')
+  await dialog().getByRole('combobox', { name: 'Virtual service' }).click()
+  await page.getByRole('option', { name: 'secure shop' }).click()
+  await button('Conditions: one more').click()
+  await dialog().getByLabel('With what').fill('/admin')
+  await page.keyboard.press('Enter')
+  await dialog().getByRole('combobox', { name: 'Then' }).click()
+  await page.getByRole('option', { name: 'Refuse' }).click()
+  await dialog().getByRole('textbox', { name: 'Code' }).fill('404')
+  await picture('policy-create')
+  await button('Create').click()
+  await page.getByText('no admin is created').waitFor()
+  await everySize('policies', row)
+  const read = async () => (await named('policies', 'no admin')) ?? {}
+  const { rules, reject, pools, redirect } = await read()
+  const made = JSON.stringify([rules?.[0]?.compare, rules?.[0]?.values, reject, pools, redirect])
+  if (made !== '["prefix",["/admin"],{"code":404},[],null]') faults.push(`the rule is ${made}`)
+  await page.locator('.list tbody tr').first().click()
+  await dialog().getByRole('textbox', { name: 'Code' }).fill('410')
+  await dialog().getByRole('button', { name: 'Save' }).click()
+  await page.getByText('no admin is saved').waitFor()
+  const changed = await read()
+  const now = JSON.stringify([changed.reject, changed.redirect, changed.respond, changed.rules?.length])
+  if (now !== '[{"code":410},null,null,1]') faults.push(`the changed rule is ${now}`)
+}
+
+/** A certificate that vouches for itself. */
+function selfSigned(name, days) {
+  const options = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', String(days)]
+  const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`]
+  const made = execFileSync('openssl', ['req', '-x509', ...options, ...names, '-keyout', '-'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const part = (kind) => made.toString().match(new RegExp(`-----BEGIN ${kind}-----[^]*?-----END ${kind}-----`))[0]
+  return { key: part('PRIVATE KEY'), chain: part('CERTIFICATE') }
+}
+
+/** Where the traffic goes, and what it goes through. */
+async function observe() {
+  await visit('Metrics')
+  await page.waitForFunction(() => document.querySelectorAll('.chart canvas').length >= 6)
+  await everySize('charts', () => page.waitForFunction(() => document.querySelectorAll('.chart canvas').length >= 4))
+  await visit('Data plane')
+  const known = () => page.locator('.rows li').nth(2).waitFor()
+  await everySize('network', known)
+  await visit('Appliance')
+  await everySize('system', known)
+  // What cannot be undone is asked for by its name.
+  await button('Forget everything').click()
+  await picture('factory-reset')
+  if (await dialog().getByRole('button', { name: 'Forget everything' }).isEnabled())
+    faults.push('a reset needs no word')
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+}
+
+/** A token is shown once, works, and is revoked. */
+async function tokens() {
+  await page.goto(`${address}/profile`)
+  await button('New token').click()
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('backup job')
+  await picture('token-create')
+  await button('Create').click()
+  const token = await dialog().locator('pre').textContent()
+  await picture('token')
+  await button('Done').click()
+  const ask = () =>
+    page.evaluate(async (token) => {
+      const headers = { Authorization: `Bearer ${token}` }
+      return (await fetch('/api/v1/pools', { headers, credentials: 'omit' })).status
+    }, token)
+  const works = await ask()
+  if (works !== 200) faults.push(`the token got ${works}`)
+  await button('Revoke').click()
+  await page.getByText('backup job does not work any more').waitFor()
+  const revoked = await ask()
+  if (revoked !== 401) faults.push(`a revoked token got ${revoked}`)
 }
 
 /** Another operator is faster: nothing is lost of what either wrote. */
@@ -457,6 +605,41 @@ async function deleteService() {
   await page.getByRole('link', { name: 'shop' }).waitFor({ state: 'detached' })
 }
 
+/** From the first screen to HTTPS with two members that answer, and then the same for a script. */
+async function wizard() {
+  const begun = Date.now()
+  const { chain, key } = selfSigned('first.example', 30)
+  await page.goto(`${address}/start`)
+  await button('Go on').click()
+  await page.getByRole('textbox', { name: 'Name' }).fill('first')
+  await page.getByRole('combobox', { name: 'Virtual IP address' }).fill(virtualIp)
+  await page.getByRole('textbox', { name: 'Port' }).fill('8443')
+  await page.getByRole('textbox', { name: 'Certificate and chain' }).fill(chain)
+  await page.getByRole('textbox', { name: 'Private key' }).fill(key)
+  await page.getByRole('textbox', { name: 'Members' }).fill(members.split(',').join('\n'))
+  // There is a check by now; otherwise one is made.
+  const checks = page.getByRole('combobox', { name: 'Health checks' })
+  if (await checks.isVisible()) {
+    await checks.click()
+    await page.getByRole('option', { name: 'home page' }).click()
+    await page.keyboard.press('Escape')
+  }
+  await picture('start-service')
+  await button('Create').click()
+  await page.getByText('Try it:').waitFor()
+  await page.locator('.note .tone-up, .note.up').first().waitFor()
+  const seconds = (Date.now() - begun) / 1000
+  console.error(`console: HTTPS with two members in ${seconds.toFixed(0)} s`)
+  if (seconds > 180) faults.push(`the first service took ${seconds} s`)
+  await page.getByText('CERTIFICATE=$(curl').waitFor()
+  await picture('start-result')
+  await page.getByText('penstock', { exact: true }).click()
+  await page.getByText('CERTIFICATE=$(penstock').waitFor()
+  await page.getByRole('link', { name: 'Look at the service' }).click()
+  await dialog().getByText('L7 · HTTPS').waitFor()
+  await page.keyboard.press('Escape')
+}
+
 async function signOut() {
   await button('Account').click()
   await page.getByRole('menuitem', { name: 'Sign out' }).click()
@@ -486,6 +669,10 @@ const story = [
   pools,
   virtualIps,
   healthChecks,
+  certificates,
+  policies,
+  observe,
+  tokens,
   editConflict,
   pendingChanges,
   exportAndImport,
@@ -496,6 +683,7 @@ const story = [
   sessionEnds,
   connectionLost,
   deleteService,
+  wizard,
   longList,
   signOutAndIn,
 ]
@@ -504,7 +692,10 @@ const wanted = process.env.PENSTOCK_STORY?.split(',')
 for (const part of story.filter(({ name }) => wanted?.includes(name) ?? true)) {
   step(part.name)
   try {
-    if (wanted !== undefined && part !== claim) await page.goto(address)
+    if (wanted !== undefined && part !== claim) {
+      await page.goto(address)
+      await page.getByRole('navigation').waitFor()
+    }
     await part()
   } catch (error) {
     await page.screenshot({ path: join(gallery, 'failed.png') })

@@ -42,6 +42,8 @@ export interface Collection<View = unknown, Spec = unknown> {
   parentId: string | null
   /** Its address, with the identifiers of what it belongs to. */
   url: string
+  /** What is sent, from what a form says, where these differ. */
+  shape?: (document: object) => object
   list(query: ListQuery, signal?: AbortSignal): Promise<Page<View>>
   read(id: string, signal?: AbortSignal): Promise<{ view: View; etag: string }>
   create(body: Spec): Promise<View>

@@ -1,5 +1,6 @@
 /** Where one can go: the navigation, the palette and the keys are made from this. */
 import {
+  IconArrowsSplit,
   IconBell,
   IconCertificate,
   IconChartLine,
@@ -30,6 +31,7 @@ export interface Place {
     | '/monitors'
     | '/network'
     | '/pending'
+    | '/policies'
     | '/pools'
     | '/revisions'
     | '/system'
@@ -65,6 +67,14 @@ export const PLACES: readonly Place[] = [
     permission: 'balancing:read',
   },
   { to: '/pools', label: 'nav.pools', group: 'traffic', icon: IconStack2, key: 'p', permission: 'balancing:read' },
+  {
+    to: '/policies',
+    label: 'nav.policies',
+    group: 'traffic',
+    icon: IconArrowsSplit,
+    key: 'l',
+    permission: 'balancing:read',
+  },
   {
     to: '/monitors',
     label: 'nav.monitors',

@@ -125,6 +125,17 @@ const system = createRoute({
   path: '/system',
   component: page(() => import('../pages/system/System.tsx'), 'System'),
 })
+const start = createRoute({
+  getParentRoute: under,
+  path: '/start',
+  component: page(() => import('../pages/start/Start.tsx'), 'Start'),
+})
+const policies = createRoute({
+  getParentRoute: under,
+  path: '/policies',
+  validateSearch: listSearch,
+  component: page(() => import('../pages/policies/List.tsx'), 'PolicyList'),
+})
 const pending = createRoute({
   getParentRoute: under,
   path: '/pending',
@@ -147,6 +158,8 @@ export const router = createRouter({
     revisions.addChildren([revision]),
     audit,
     certificates,
+    start,
+    policies,
     metrics,
     network,
     system,

@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
-import { certificatesQuery, monitorsQuery, poolsQuery, virtualIpsQuery } from '../api/queries.ts'
+import { certificatesQuery, monitorsQuery, poolsQuery, servicesQuery, virtualIpsQuery } from '../api/queries.ts'
 import type { TextKey } from '../i18n/index.ts'
 import type { Choice, Field, Values } from '../ui/form/fields.ts'
 
@@ -24,7 +24,7 @@ const port = (label: TextKey): Field => ({
 
 /** Words of the API with what they are called here. */
 function useWords<Word extends string>(
-  key: 'algorithm' | 'memberState' | 'role' | 'replicationRole' | 'monitorsNeeded' | 'belowMinHealthy' | 'permission',
+  key: 'algorithm' | 'memberState' | 'role' | 'replicationRole' | 'monitorsNeeded' | 'belowMinHealthy',
   words: readonly Word[],
 ): Choice[] {
   const { t } = useTranslation()
@@ -328,6 +328,35 @@ export const LIMITS: readonly Field[] = [
   },
 ]
 
+const carriesFrames = (values: Values) => values['tunnel.kind'] === 'vxlan' || values['tunnel.kind'] === 'geneve'
+
+/** What packets are wrapped in on their way to the members. */
+export const TUNNEL: readonly Field[] = [
+  {
+    path: 'tunnel.kind',
+    kind: 'choice',
+    label: 'field.tunnelKind',
+    help: 'help.tunnelKind',
+    required: true,
+    choices: ['ipip', 'gre', 'gue', 'vxlan', 'geneve'].map((value) => ({ value, label: value.toUpperCase() })),
+  },
+  { path: 'tunnel.vni', kind: 'number', label: 'field.vni', min: 0, max: 16_777_215, when: carriesFrames },
+  {
+    path: 'tunnel.port',
+    kind: 'number',
+    label: 'field.tunnelPort',
+    min: 1,
+    max: 65535,
+    optional: true,
+    beside: true,
+    when: (values) => carriesFrames(values) || values['tunnel.kind'] === 'gue',
+  },
+]
+
+/** Where a field of a tunnel is there: where there is a tunnel at all, and it has it. */
+export const tunnelled = (field: Field, has: (values: Values) => boolean) => (values: Values) =>
+  has(values) && (field.when?.(values) ?? true)
+
 /** What only the layer-4 plane heeds. */
 export const ACCESS: readonly Field[] = [
   {
@@ -402,7 +431,7 @@ export function useServiceFields(): readonly Field[] {
       kind: 'choice',
       label: 'field.forwarding',
       help: 'help.forwarding',
-      choices: ['nat', 'dr', 'proxy'].map((value) => ({ value, label: value.toUpperCase() })),
+      choices: ['nat', 'dr', 'tunnel', 'proxy'].map((value) => ({ value, label: value.toUpperCase() })),
     },
     {
       path: 'default_pool_id',
@@ -428,6 +457,7 @@ export function useServiceFields(): readonly Field[] {
       advanced: true,
       when: isHttps,
     },
+    ...TUNNEL.map((field) => ({ ...field, when: tunnelled(field, ({ forwarding }) => forwarding === 'tunnel') })),
     ENABLED,
     ...LIMITS,
     ...ACCESS.map((field) => ({ ...field, when: (values: Values) => !inLayer7(values) })),
@@ -469,3 +499,160 @@ export const PERMISSIONS = [
   'system:read',
   'system:write',
 ] as const
+
+const SUBJECTS = ['host', 'path', 'header', 'cookie', 'query', 'method', 'source', 'sni'] as const
+const COMPARES = ['exact', 'prefix', 'suffix', 'contains', 'regex', 'present', 'network'] as const
+const hasKey = ({ kind }: Record<string, unknown>) => kind === 'header' || kind === 'cookie' || kind === 'query'
+const decides =
+  (word: string) =>
+  ({ decision }: Values) =>
+    decision === word
+
+/** How requests are told apart, and what becomes of them. */
+export function usePolicyFields(): readonly Field[] {
+  const { t } = useTranslation()
+  const { data: services = [] } = useQuery(servicesQuery)
+  const { data: pools = [] } = useQuery(poolsQuery)
+  return useMemo(() => {
+    const words = <Word extends string>(key: 'subject' | 'compare' | 'decision' | 'headerVerb', all: readonly Word[]) =>
+      all.map((word) => ({ value: word, label: t(`${key}.${word}` as TextKey) }))
+    const changes = (path: string, label: TextKey): Field => ({
+      path,
+      kind: 'rows',
+      label,
+      advanced: true,
+      columns: [
+        {
+          key: 'change',
+          label: 'field.change',
+          kind: 'choice',
+          first: 'set',
+          choices: words('headerVerb', ['set', 'add', 'remove']),
+        },
+        { key: 'name', label: 'field.name', kind: 'text' },
+        { key: 'value', label: 'field.value', kind: 'text', when: ({ change }) => change !== 'remove' },
+      ],
+    })
+    return [
+      NAME,
+      {
+        path: 'virtual_service_id',
+        kind: 'choice',
+        label: 'detail.service',
+        required: true,
+        optional: true,
+        choices: services
+          .filter(({ forwarding }) => forwarding === 'proxy')
+          .map(({ id, name }) => ({ value: id, label: name })),
+      },
+      {
+        path: 'position',
+        kind: 'number',
+        label: 'field.position',
+        help: 'help.position',
+        min: 0,
+        max: 1_000_000,
+        optional: true,
+      },
+      {
+        path: 'rules',
+        kind: 'rows',
+        label: 'field.rules',
+        help: 'help.rules',
+        columns: [
+          { key: 'kind', label: 'field.subject', kind: 'choice', first: 'path', choices: words('subject', SUBJECTS) },
+          { key: 'key', label: 'field.key', kind: 'text', when: hasKey },
+          {
+            key: 'compare',
+            label: 'field.compare',
+            kind: 'choice',
+            first: 'prefix',
+            choices: words('compare', COMPARES),
+          },
+          {
+            key: 'values',
+            label: 'field.values',
+            kind: 'tags',
+            first: [],
+            when: ({ compare }) => compare !== 'present',
+          },
+          { key: 'invert', label: 'field.invert', kind: 'switch', first: false },
+        ],
+      },
+      {
+        path: 'decision',
+        kind: 'choice',
+        label: 'field.decision',
+        help: 'help.decision',
+        choices: words('decision', ['pools', 'redirect', 'respond', 'reject', 'none']),
+      },
+      {
+        path: 'pools',
+        kind: 'rows',
+        label: 'pools.title',
+        columns: [
+          {
+            key: 'pool_id',
+            label: 'field.pool',
+            kind: 'choice',
+            first: pools[0]?.id ?? null,
+            choices: pools.map(({ id, name }) => ({ value: id, label: name })),
+          },
+          { key: 'weight', label: 'field.weight', kind: 'number', first: 1 },
+        ],
+        when: decides('pools'),
+      },
+      {
+        path: 'redirect.scheme',
+        kind: 'choice',
+        label: 'field.scheme',
+        optional: true,
+        choices: ['https', 'http'].map((value) => ({ value, label: value })),
+        when: decides('redirect'),
+      },
+      { path: 'redirect.host', kind: 'mono', label: 'field.host', beside: true, when: decides('redirect') },
+      { path: 'redirect.path', kind: 'mono', label: 'field.path', when: decides('redirect') },
+      {
+        path: 'redirect.code',
+        kind: 'number',
+        label: 'field.code',
+        min: 301,
+        max: 308,
+        optional: true,
+        beside: true,
+        when: decides('redirect'),
+      },
+      {
+        path: 'respond.code',
+        kind: 'number',
+        label: 'field.code',
+        min: 200,
+        max: 599,
+        optional: true,
+        when: decides('respond'),
+      },
+      {
+        path: 'respond.content_type',
+        kind: 'mono',
+        label: 'field.contentType',
+        placeholder: 'text/html; charset=utf-8',
+        when: decides('respond'),
+      },
+      { path: 'respond.body', kind: 'long', label: 'field.body', when: decides('respond') },
+      {
+        path: 'reject.code',
+        kind: 'number',
+        label: 'field.code',
+        min: 400,
+        max: 599,
+        optional: true,
+        when: decides('reject'),
+      },
+      { path: 'rewrite.host', kind: 'mono', label: 'field.rewriteHost', advanced: true },
+      changes('rewrite.request_headers', 'field.requestHeaders'),
+      changes('rewrite.response_headers', 'field.responseHeaders'),
+      ENABLED,
+      ...ABOUT,
+    ]
+  }, [t, services, pools])
+}

@@ -24,6 +24,8 @@ export const MODES = {
   'https proxy': { protocol: 'https', forwarding: 'proxy' },
   'tcp dr': { protocol: 'tcp', forwarding: 'dr' },
   'udp dr': { protocol: 'udp', forwarding: 'dr' },
+  'tcp tunnel': { protocol: 'tcp', forwarding: 'tunnel' },
+  'udp tunnel': { protocol: 'udp', forwarding: 'tunnel' },
 } as const satisfies Record<string, Carried>
 
 export type Mode = keyof typeof MODES

@@ -1,6 +1,7 @@
 /** The first run: the one-time code and the administrator. */
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
+import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
@@ -15,10 +16,14 @@ export function ClaimPage() {
   const { t } = useTranslation()
   const faultText = useFaultText()
   const queries = useQueryClient()
+  const navigate = useNavigate()
   const [values, setValues] = useState<Claim>({ code: '', username: 'admin', password: '' })
   const claim = useMutation({
     mutationFn: (body: Claim) => answer(api.POST('/api/v1/claim', { body })),
-    onSuccess: () => queries.invalidateQueries(),
+    onSuccess: async () => {
+      await navigate({ to: '/start' })
+      await queries.invalidateQueries()
+    },
   })
   const field = (name: keyof Claim) => {
     const fault =

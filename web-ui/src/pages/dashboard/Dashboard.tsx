@@ -2,10 +2,11 @@
 import { Button, SegmentedControl } from '@mantine/core'
 import { useNavigate } from '@tanstack/react-router'
 import { IconPlus } from '@tabler/icons-react'
-import { useMemo, useState } from 'react'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
-import { series, useRecent } from '../../live/traffic.ts'
-import { useServiceRows } from '../../services/useServiceRows.ts'
+import { useSummed } from '../../live/history.ts'
+import { RANGES, useRangeWord } from '../../live/ranges.ts'
+import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
 import { Card } from '../../ui/Card.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { bitRate } from '../../ui/format.ts'
@@ -18,14 +19,21 @@ import { Figures } from './Figures.tsx'
 import { MemberShares } from './MemberShares.tsx'
 import { PlaneCard } from './PlaneCard.tsx'
 
-const RANGES = [1, 5, 15]
+/** Minutes that this page sees itself; further back the appliance remembers. */
+const SEEN = 5
+
+const COLUMNS = [
+  { metric: 'bytes_in', times: 8 },
+  { metric: 'bytes_out', times: 8 },
+]
 
 export function Dashboard() {
   const { t } = useTranslation()
-  const [minutes, setMinutes] = useState(5)
+  const [minutes, setMinutes] = useState(SEEN)
+  const word = useRangeWord()
   const navigate = useNavigate()
   const { rows, error, retry } = useServiceRows()
-  const add = () => void navigate({ to: '/virtual-services', search: { create: true } })
+  const add = () => void navigate({ to: '/start' })
   return (
     <>
       <div className="page-head">
@@ -35,13 +43,13 @@ export function Dashboard() {
           aria-label={t('dashboard.range')}
           value={String(minutes)}
           onChange={(value) => setMinutes(Number(value))}
-          data={RANGES.map((n) => ({ value: String(n), label: t('dashboard.minutes', { n }) }))}
+          data={[SEEN, ...RANGES].map((n) => ({ value: String(n), label: word(n) }))}
         />
       </div>
       {error !== null && <ProblemNote error={error} retry={retry} />}
       <div className="dashboard">
-        <Figures rows={rows} seconds={minutes * 60} />
-        <TrafficCard seconds={minutes * 60} />
+        <Figures rows={rows} seconds={Math.min(minutes, 15) * 60} />
+        <TrafficCard seconds={minutes * 60} rows={rows} />
         <AttentionList rows={rows} />
         {rows?.length === 0 ? (
           <section className="card span-all">
@@ -63,18 +71,10 @@ export function Dashboard() {
   )
 }
 
-function TrafficCard({ seconds }: { seconds: number }) {
+function TrafficCard({ seconds, rows }: { seconds: number; rows: readonly ServiceRow[] | undefined }) {
   const { t } = useTranslation()
-  const samples = useRecent(seconds)
-  const shown = useMemo(
-    () =>
-      series(
-        samples,
-        (one) => one.total.bitsIn,
-        (one) => one.total.bitsOut,
-      ),
-    [samples],
-  )
+  const ids = rows?.map(({ service }) => service.id) ?? []
+  const shown = useSummed({ resource: 'virtual-services', ids, metrics: ['bytes_in', 'bytes_out'], seconds }, COLUMNS)
   const labels: [string, string] = [t('dashboard.inbound'), t('dashboard.outbound')]
   return (
     <Card title={t('dashboard.traffic')} aside={<Legend labels={labels} />} className="span-main">

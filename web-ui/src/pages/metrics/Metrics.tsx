@@ -1,31 +1,32 @@
-/** Courses over time: of everything, or of one virtual service. */
+/** Courses over time, as the appliance measured and kept them: of everything, or of one virtual service. */
 import { SegmentedControl, Select } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
-import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { servicesQuery } from '../../api/queries.ts'
-import { NO_RATES, type Rates, type Sample } from '../../live/rates.ts'
-import { series, useRecent } from '../../live/traffic.ts'
+import { useSummed } from '../../live/history.ts'
+import { RANGES, useRangeWord } from '../../live/ranges.ts'
 import { Card } from '../../ui/Card.tsx'
-import { bitRate, count, perSecond, time } from '../../ui/format.ts'
+import { bitRate, count, dateTime, perSecond } from '../../ui/format.ts'
 import { Legend } from '../../ui/Legend.tsx'
 import { TimeChart } from '../../ui/TimeChart.tsx'
 
 const route = getRouteApi('/charts')
-const MINUTES = [1, 5, 15]
 /** Rows of a table beside a chart. */
 const ROWS = 12
 
+type Column = { metric: string; times?: number }
+
 export function Metrics() {
   const { t } = useTranslation()
-  const { of, minutes = 5 } = route.useSearch()
+  const { of, minutes = 15 } = route.useSearch()
   const navigate = useNavigate()
+  const word = useRangeWord()
   const { data: services = [] } = useQuery(servicesQuery)
   const show = (search: { of?: string | undefined; minutes: number }) =>
     void navigate({ to: '/charts', search, replace: true })
-  const rates = (one: Sample): Rates => (of === undefined ? one.total : (one.services.get(of) ?? NO_RATES))
-  const none = services.length === 0
+  const seconds = minutes * 60
+  const ids = of === undefined ? services.map(({ id }) => id) : [of]
   return (
     <>
       <div className="page-head">
@@ -35,7 +36,7 @@ export function Metrics() {
           placeholder={t('metrics.all')}
           data={services.map(({ id, name }) => ({ value: id, label: name }))}
           value={of ?? null}
-          disabled={none}
+          disabled={services.length === 0}
           clearable
           searchable
           onChange={(next) => show({ of: next ?? undefined, minutes })}
@@ -45,48 +46,54 @@ export function Metrics() {
           aria-label={t('dashboard.range')}
           value={String(minutes)}
           onChange={(value) => show({ of, minutes: Number(value) })}
-          data={MINUTES.map((n) => ({ value: String(n), label: t('dashboard.minutes', { n }) }))}
+          data={RANGES.map((n) => ({ value: String(n), label: word(n) }))}
         />
       </div>
       <div className="charts">
         <Chart
           title={t('services.throughput')}
           labels={[t('dashboard.inbound'), t('dashboard.outbound')]}
-          seconds={minutes * 60}
-          values={[(one) => rates(one).bitsIn, (one) => rates(one).bitsOut]}
-          format={bitRate}
-          subject={of}
+          columns={[
+            { metric: 'bytes_in', times: 8 },
+            { metric: 'bytes_out', times: 8 },
+          ]}
+          {...{ seconds, ids, resource: 'virtual-services', format: bitRate }}
         />
         <Chart
           title={t('metrics.given')}
           labels={[t('services.connections'), t('detail.requests')]}
-          seconds={minutes * 60}
-          values={[(one) => rates(one).connections, (one) => rates(one).requests]}
-          format={perSecond}
-          subject={of}
+          columns={[{ metric: 'connections' }, { metric: 'requests' }]}
+          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
+        />
+        <Chart
+          title={t('metrics.answers')}
+          labels={[t('metrics.well'), t('metrics.failed')]}
+          columns={[{ metric: 'answers_2xx' }, { metric: 'answers_5xx' }]}
+          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
+        />
+        <Chart
+          title={t('metrics.packets')}
+          labels={[t('dashboard.inbound'), t('dashboard.outbound')]}
+          columns={[{ metric: 'packets_in' }, { metric: 'packets_out' }]}
+          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
         />
         {of === undefined && (
           <>
             <Chart
               title={t('metrics.frames')}
               labels={[t('network.received'), t('network.dropped')]}
-              seconds={minutes * 60}
-              values={[(one) => one.receivedFrames, (one) => one.droppedFrames]}
-              format={perSecond}
-              subject={of}
+              columns={[{ metric: 'received' }, { metric: 'dropped' }]}
+              {...{ seconds, resource: 'appliance', format: perSecond }}
             />
             <Chart
               title={t('dashboard.concurrent')}
-              labels={[t('dashboard.concurrent'), t('metrics.packets')]}
-              seconds={minutes * 60}
-              values={[(one) => one.flows, (one) => one.total.packets]}
-              format={count}
-              subject={of}
+              labels={[t('dashboard.concurrent'), t('network.held')]}
+              columns={[{ metric: 'flows' }, { metric: 'held' }]}
+              {...{ seconds, resource: 'appliance', format: count }}
             />
           </>
         )}
       </div>
-      <p className="small dim">{t('metrics.kept')}</p>
     </>
   )
 }
@@ -94,20 +101,21 @@ export function Metrics() {
 interface ChartProps {
   title: string
   labels: [string, string]
+  columns: readonly [Column, Column]
+  resource: 'virtual-services' | 'appliance'
+  ids?: readonly string[]
   seconds: number
-  values: [(one: Sample) => number, (one: Sample) => number]
   format: (value: number) => string
-  /** Of what it is: another one is another chart. */
-  subject: string | undefined
 }
 
-function Chart({ title, labels, seconds, values: [first, second], format, subject }: ChartProps) {
+function Chart({ title, labels, columns, resource, ids, seconds, format }: ChartProps) {
   const { t, i18n } = useTranslation()
-  const samples = useRecent(seconds)
-  // eslint-disable-next-line react-hooks/exhaustive-deps -- the functions only differ with the subject
-  const shown = useMemo(() => series(samples, first, second), [samples, subject])
-  const step = Math.max(1, Math.floor(samples.length / ROWS))
-  const rows = samples.filter((_, index) => (samples.length - 1 - index) % step === 0).slice(-ROWS)
+  const shown = useSummed({ resource, ids, metrics: columns.map(({ metric }) => metric), seconds }, columns)
+  const { times, values } = shown
+  const step = Math.max(1, Math.floor(times.length / ROWS))
+  const rows = times.map((_, index) => index).filter((index) => (times.length - 1 - index) % step === 0)
+  const cell = (value: number | null | undefined) =>
+    value === null || value === undefined ? t('common.none') : format(value)
   return (
     <Card title={title} aside={<Legend labels={labels} />}>
       <TimeChart series={shown} labels={labels} span={seconds} format={format} height={200} least={1} />
@@ -122,11 +130,11 @@ function Chart({ title, labels, seconds, values: [first, second], format, subjec
             </tr>
           </thead>
           <tbody>
-            {rows.map((one) => (
-              <tr key={one.at}>
-                <td>{time(one.at * 1000, i18n.language)}</td>
-                <td className="number">{format(first(one))}</td>
-                <td className="number">{format(second(one))}</td>
+            {rows.slice(-ROWS).map((index) => (
+              <tr key={times[index]}>
+                <td>{dateTime(new Date((times[index] ?? 0) * 1000).toISOString(), i18n.language)}</td>
+                <td className="number">{cell(values[0]?.[index])}</td>
+                <td className="number">{cell(values[1]?.[index])}</td>
               </tr>
             ))}
           </tbody>

@@ -34,6 +34,7 @@ export function Network() {
         )}
         {stats !== undefined && <Ports ports={stats.ports} />}
         {stats !== undefined && <Frames stats={stats} />}
+        {stats !== undefined && <Workers workers={stats.workers} />}
         {status !== undefined && <Processes status={status} />}
       </div>
     </>
@@ -142,6 +143,47 @@ function Frames({ stats }: { stats: Stats }) {
         )}
       </Card>
     </div>
+  )
+}
+
+/** Each has its own share of the connections; one that has much more than the others is worth a look. */
+function Workers({ workers }: { workers: Stats['workers'] }) {
+  const { t } = useTranslation()
+  const most = Math.max(1, ...workers.map(({ received }) => received))
+  return (
+    <Card title={t('network.workers')}>
+      <div className="scroll-x" role="region" aria-label={t('network.workers')} tabIndex={0}>
+        <table className="table">
+          <thead>
+            <tr>
+              <th>{t('network.worker')}</th>
+              <th className="number">{t('network.received')}</th>
+              <td className="only-wide" />
+              <th className="number">{t('network.sent')}</th>
+              <th className="number">{t('network.dropped')}</th>
+              <th className="number">{t('dashboard.concurrent')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {workers.map(({ received, sent, dropped, flows }, index) => (
+              // A worker is its number.
+              <tr key={index}>
+                <td className="mono">{index}</td>
+                <td className="number">{count(received)}</td>
+                <td className="only-wide">
+                  <span className="meter" aria-hidden="true">
+                    <span style={{ width: percent(received / most) }} />
+                  </span>
+                </td>
+                <td className="number">{count(sent)}</td>
+                <td className="number">{count(dropped)}</td>
+                <td className="number">{count(flows)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
   )
 }
 

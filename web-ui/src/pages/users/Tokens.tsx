@@ -17,12 +17,21 @@ import { useAction } from '../../ui/useAction.ts'
 
 type Token = Schemas['TokenView']
 
+type Permission = Schemas['Permission']
+
+/** What it is called; in texts a colon means something else. */
+function useCalled() {
+  const { t } = useTranslation()
+  return (one: Permission) => t(`permission.${one.replace(':', '_') as 'balancing_read'}`)
+}
+
 const DAYS = [7, 30, 90, 365]
 const DAY_MS = 86_400_000
 
 export function Tokens({ userId, permissions }: { userId: string; permissions: readonly string[] }) {
   const { t, i18n } = useTranslation()
   const act = useAction()
+  const called = useCalled()
   const tokens = tokensOf(userId)
   const { data } = useQuery(firstOf(tokens))
   const [creating, setCreating] = useState(false)
@@ -50,7 +59,7 @@ export function Tokens({ userId, permissions }: { userId: string; permissions: r
             <span className="grow">
               <bdi>{token.name}</bdi>{' '}
               <span className="dim">
-                {token.permissions.map((one) => t(`permission.${one}`)).join(' · ')} ·{' '}
+                {token.permissions.map((one) => called(one)).join(' · ')} ·{' '}
                 {t('tokens.until', { time: date(token.expires_at, i18n.language) })}
               </span>
             </span>
@@ -74,6 +83,7 @@ interface CreateProps {
 function CreateToken({ userId, permissions, close }: CreateProps) {
   const { t } = useTranslation()
   const queries = useQueryClient()
+  const called = useCalled()
   const [made, setMade] = useState<string | null>(null)
   const fields: readonly Field[] = [
     { path: 'name', kind: 'text', label: 'field.name', required: true },
@@ -84,7 +94,7 @@ function CreateToken({ userId, permissions, close }: CreateProps) {
       required: true,
       choices: PERMISSIONS.filter((one) => permissions.includes(one)).map((one) => ({
         value: one,
-        label: t(`permission.${one}`),
+        label: called(one),
       })),
     },
     {
@@ -97,7 +107,7 @@ function CreateToken({ userId, permissions, close }: CreateProps) {
   const submit = async ({ name, permissions, days }: Values) => {
     const body = {
       name: String(name).trim(),
-      permissions: permissions as Schemas['Permission'][],
+      permissions: permissions as Permission[],
       expires_at: new Date(Date.now() + Number(days) * DAY_MS).toISOString(),
     }
     const params = { path: { user_id: userId } }

@@ -1,13 +1,14 @@
 /** One virtual service beside the list: facts, map, traffic, members. */
 import { useQuery } from '@tanstack/react-query'
 import { getRouteApi, useNavigate } from '@tanstack/react-router'
-import { useMemo, useState } from 'react'
+import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { isProblem } from '../../api/problem.ts'
 import { membersQuery, oneOf, poolsQuery, virtualIpsQuery } from '../../api/queries.ts'
 import { services } from '../../api/resources.ts'
-import { bits, series, useRecent } from '../../live/traffic.ts'
+import { useSummed } from '../../live/history.ts'
+import { bits, useRecent } from '../../live/traffic.ts'
 import { MemberTable } from '../../members/MemberTable.tsx'
 import { useServiceFields } from '../../resources/fields.ts'
 import { giverOf, isProxied, layerOf, modeOf } from '../../services/modes.ts'
@@ -18,11 +19,18 @@ import { EditModal } from '../../ui/form/modals.tsx'
 import { RemoveModal } from '../../ui/RemoveModal.tsx'
 import { bitRate, count } from '../../ui/format.ts'
 import { Legend } from '../../ui/Legend.tsx'
-import { TimeChart } from '../../ui/TimeChart.tsx'
+import { later } from '../../ui/later.tsx'
 import { ResourceMap } from './ResourceMap.tsx'
 
+/** The map and the members are there before the library that draws. */
+const TimeChart = later(async () => (await import('../../ui/TimeChart.tsx')).TimeChart)
+
 const route = getRouteApi('/virtual-services/$serviceId')
-const CHART_S = 300
+const CHART_S = 900
+const COLUMNS = [
+  { metric: 'bytes_in', times: 8 },
+  { metric: 'bytes_out', times: 8 },
+]
 
 export function ServiceDetail() {
   const { t } = useTranslation()
@@ -117,16 +125,8 @@ function Inside({ serviceId }: { serviceId: string }) {
 
 function TrafficChart({ serviceId }: { serviceId: string }) {
   const { t } = useTranslation()
-  const samples = useRecent(CHART_S)
-  const shown = useMemo(
-    () =>
-      series(
-        samples,
-        (one) => one.services.get(serviceId)?.bitsIn ?? 0,
-        (one) => one.services.get(serviceId)?.bitsOut ?? 0,
-      ),
-    [samples, serviceId],
-  )
+  const asked = { resource: 'virtual-services', ids: [serviceId], metrics: ['bytes_in', 'bytes_out'] } as const
+  const shown = useSummed({ ...asked, seconds: CHART_S }, COLUMNS)
   const labels: [string, string] = [t('dashboard.inbound'), t('dashboard.outbound')]
   return (
     <section aria-label={t('detail.traffic')}>
@@ -134,7 +134,9 @@ function TrafficChart({ serviceId }: { serviceId: string }) {
         <h3>{t('detail.traffic')}</h3>
         <Legend labels={labels} />
       </div>
-      <TimeChart series={shown} labels={labels} span={CHART_S} format={bitRate} height={160} />
+      <div className="chart-room">
+        <TimeChart series={shown} labels={labels} span={CHART_S} format={bitRate} height={160} />
+      </div>
     </section>
   )
 }

@@ -22,7 +22,8 @@ export function CreateModal<View extends { name: string }, Spec>(props: Props<Vi
   const { title, into, fields, initial, close, done } = props
   const { t } = useTranslation()
   const queries = useQueryClient()
-  const body = (values: Values) => created(fields, values) as Spec
+  const shape = into.shape ?? ((document: object) => document)
+  const body = (values: Values) => shape(created(fields, values)) as Spec
   const submit = async (values: Values) => {
     const view = await into.create(body(values))
     await queries.invalidateQueries()

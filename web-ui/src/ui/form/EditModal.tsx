@@ -76,9 +76,13 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
   const [mine, setMine] = useState(read.values)
   const [theirs, setTheirs] = useState<Version | null>(null)
 
+  const change = (from: Version, values: Values) => {
+    const document = patched(fields, from.values, values)
+    return of.shape?.(document) ?? document
+  }
   const write = async (values: Values, from: Version) => {
     try {
-      const view = await of.patch(id, patched(fields, from.values, values) as Partial<Spec>, from.etag)
+      const view = await of.patch(id, change(from, values) as Partial<Spec>, from.etag)
       await queries.invalidateQueries()
       showToast({ tone: 'up', text: t('toast.saved', { name: view.name }) })
       close()
@@ -92,7 +96,7 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
   }
   const collect = useTray()
   const wait = async (values: Values) => {
-    await collect([update(of, id, patched(fields, base.values, values))])
+    await collect([update(of, id, change(base, values))])
     close()
   }
   if (theirs !== null) {
@@ -120,7 +124,7 @@ function Editing<View extends { name: string }, Spec>(props: EditingProps<View, 
         {
           method: 'PATCH',
           url: `${of.url}/${id}`,
-          body: shown(fields, patched(fields, base.values, values)),
+          body: shown(fields, change(base, values)),
           etag: base.etag,
         },
       ]}

@@ -15,6 +15,9 @@ import {
 } from '@mantine/core'
 import { useTranslation } from 'react-i18next'
 import type { Field, Value } from './fields.ts'
+import { later } from '../later.tsx'
+
+const RowsInput = later(async () => (await import('./RowsInput.tsx')).RowsInput)
 
 interface Props {
   field: Field
@@ -79,6 +82,8 @@ export function FieldInput({ field, value, set, error, focus }: Props) {
       return (
         <Textarea {...common} value={text} autosize minRows={2} onChange={(event) => set(event.currentTarget.value)} />
       )
+    case 'rows':
+      return <RowsInput label={common.label} help={help} error={error} columns={field.columns} value={list} set={set} />
     case 'file':
       return <FileInput common={common} accept={field.accept} text={text} set={set} />
     case 'lines':

@@ -24,12 +24,25 @@ interface Base {
   placeholder?: string
 }
 
+/** A value of each object of a list. */
+export interface RowColumn {
+  key: string
+  label: TextKey
+  kind: 'text' | 'number' | 'choice' | 'tags' | 'switch'
+  choices?: readonly Choice[]
+  /** What a new object has. */
+  first?: unknown
+  when?: (row: Record<string, unknown>) => boolean
+}
+
 export type Field = Base &
   (
     | { kind: 'text' | 'mono' | 'long' | 'tags' | 'switch' }
     // Never read back: empty means unchanged.
     | { kind: 'secret' }
     | { kind: 'lines'; placeholder?: string }
+    // Objects, each as JSON.
+    | { kind: 'rows'; columns: readonly RowColumn[] }
     // A text that mostly comes from a file; one that is secret is never read back.
     | { kind: 'file'; accept: string; secret?: boolean }
     | { kind: 'number'; min: number; max: number; unit?: string; optional?: boolean; decimals?: boolean }
@@ -60,6 +73,7 @@ function put(document: Document, path: string, value: unknown) {
 export function blank(field: Field): Value {
   switch (field.kind) {
     case 'tags':
+    case 'rows':
     case 'lines':
     case 'several':
       return []
@@ -78,6 +92,8 @@ export function valuesOf(fields: readonly Field[], document: unknown): Values {
   return Object.fromEntries(
     fields.map((field) => {
       const value = at(document, field.path)
+      if (field.kind === 'rows')
+        return [field.path, ((value as unknown[] | undefined) ?? []).map((one) => JSON.stringify(one))]
       return [field.path, value === undefined || value === null ? blank(field) : (value as Value)]
     }),
   )
@@ -92,6 +108,7 @@ function written(field: Field, values: Values): unknown {
   if (field.kind === 'file') return String(value).trim() === '' ? null : `${String(value).trim()}\n`
   if (field.kind === 'mono' || field.kind === 'suggested') return String(value).trim() || null
   if (field.kind === 'text') return String(value).trim()
+  if (field.kind === 'rows') return (value as readonly string[]).map((text) => JSON.parse(text) as unknown)
   if (field.kind === 'lines')
     return (value as readonly string[]).map((line) => line.trim()).filter((line) => line !== '')
   return value

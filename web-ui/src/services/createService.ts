@@ -2,12 +2,12 @@
  * A virtual service with all that it needs: edits that are applied as one, or not at all. Only a certificate goes before, by
  * itself: its private key must not lie in a changeset.
  */
-import { answer, api, type Operation, type VirtualIp } from '../../api/client.ts'
-import { ApiProblem } from '../../api/problem.ts'
-import { certificates, changesets } from '../../api/resources.ts'
-import type { PastedMember } from '../../members/parseMembers.ts'
-import { isProxied, type Mode, MODES } from '../../services/modes.ts'
-import { type ApiCall, variable } from '../../ui/form/commands.ts'
+import { answer, api, type Operation, type VirtualIp } from '../api/client.ts'
+import { ApiProblem } from '../api/problem.ts'
+import { certificates, changesets } from '../api/resources.ts'
+import type { PastedMember } from '../members/parseMembers.ts'
+import { isProxied, type Mode, MODES } from './modes.ts'
+import { type ApiCall, variable } from '../ui/form/commands.ts'
 
 export interface NewService {
   name: string
