@@ -18,7 +18,7 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
     let mut named = BTreeMap::new();
     for wanted in want.proxied_services.iter().filter(|service| service.enabled) {
         let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, .. } = wanted;
-        let ProxiedService { timeouts, tls, policies, enabled: _, .. } = wanted;
+        let ProxiedService { timeouts, tls, policies, proxy_protocol_from, enabled: _, .. } = wanted;
         let mut on = addresses(*id, virtual_ip_ids, &virtual_ips)?;
         if on.is_empty() {
             continue;
@@ -37,21 +37,21 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
             timeouts: *timeouts,
             tls: tls.clone(),
             policies: policies.clone(),
+            proxy_protocol_from: proxy_protocol_from.clone(),
         });
     }
     services.sort_unstable_by_key(|service| service.id);
-    let pools = named.into_iter().map(|(id, of)| pool(id, of, &pools, seen)).collect();
-    let certificates = shown(want, &services);
+    let pools: Vec<_> = named.into_iter().map(|(id, of)| pool(id, of, &pools, seen)).collect();
+    let certificates = shown(want, &services, &pools);
     Ok(L7Snapshot { generation: want.generation, services, pools, certificates })
 }
 
 /// The certificates that somebody shows, and no others: the plane need not know what nobody uses.
-fn shown(want: &DesiredState, services: &[L7Service]) -> Vec<L7Certificate> {
-    let named: HashSet<_> = services
-        .iter()
-        .filter_map(|service| service.tls.as_ref())
-        .flat_map(|tls| &tls.certificates)
-        .collect();
+fn shown(want: &DesiredState, services: &[L7Service], pools: &[L7Pool]) -> Vec<L7Certificate> {
+    let to_clients =
+        services.iter().filter_map(|service| service.tls.as_ref()).flat_map(|tls| &tls.certificates);
+    let to_members = pools.iter().filter_map(|pool| pool.manner.tls.as_ref()?.certificate.as_ref());
+    let named: HashSet<_> = to_clients.chain(to_members).collect();
     let mut certificates: Vec<_> =
         want.certificates.iter().filter(|certificate| named.contains(&certificate.id)).cloned().collect();
     certificates.sort_unstable_by_key(|certificate| certificate.id);
@@ -76,6 +76,7 @@ fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) ->
         retries: of.retries.clone(),
         outlier: of.outlier,
         members,
+        manner: of.manner.clone(),
     }
 }
 

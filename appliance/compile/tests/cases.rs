@@ -10,7 +10,7 @@ use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService,
 };
-use lb_model::l7::{L7Protocol, L7Timeouts};
+use lb_model::l7::{L7Protocol, L7Timeouts, Manner};
 use lb_model::observed::{Liveness, MemberHealth};
 use lb_model::snapshot::{
     Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
@@ -76,6 +76,7 @@ fn pool(number: usize, members: Vec<Member>) -> Pool {
         persistence: None,
         retries: Retries::default(),
         outlier: None,
+        manner: Manner::default(),
     }
 }
 
@@ -273,8 +274,9 @@ fn proxied(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Pro
         protocol: L7Protocol::Http,
         port: port(listen),
         default_pool_id: pool.map(|pool| PoolId(uuid(pool))),
-        timeouts: L7Timeouts { idle_s: 60, request_s: 10, connect_s: 5, response_s: 60 },
+        timeouts: L7Timeouts::default(),
         tls: None,
+        proxy_protocol_from: vec![],
         policies: vec![],
         enabled: true,
     }

@@ -10,6 +10,7 @@ use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService,
 };
+use lb_model::l7::Manner;
 use lb_model::snapshot::{
     Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Unserved, Weight,
 };
@@ -47,6 +48,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         persistence: None,
         retries: Retries::default(),
         outlier: None,
+        manner: Manner::default(),
     })
 }
 

@@ -48,7 +48,7 @@ struct Tier {
 }
 
 /// Who asks, for those schedulers that look at it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) client: SocketAddr,
     pub(crate) service: SocketAddr,
@@ -304,6 +304,7 @@ mod tests {
                     reserve: false,
                     request_limit: None,
                 },
+                crate::service::Manner::default(),
                 u64::from(last),
                 1,
             );

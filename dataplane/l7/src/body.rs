@@ -41,6 +41,8 @@ pub(crate) enum Body {
     H2Client(Box<crate::h2::ClientBody>),
     /// From a member.
     Member(Box<MemberBody>),
+    /// From a member that speaks HTTP/2.
+    H2Member(Box<crate::h2::MemberBody>),
 }
 
 impl Body {
@@ -52,6 +54,16 @@ impl Body {
             Self::Client(body) => body.length(),
             Self::H2Client(body) => body.length(),
             Self::Member(body) => body.length(),
+            Self::H2Member(body) => body.length(),
+        }
+    }
+
+    /// Of an answer: goes on with the request that it answers, when nobody has room for the answer itself.
+    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Member(body) => body.poll_upload(cx),
+            Self::H2Member(body) => body.poll_upload(cx),
+            Self::Empty | Self::Whole(_) | Self::Client(_) | Self::H2Client(_) => {}
         }
     }
 }
@@ -75,11 +87,16 @@ impl http_body::Body for Body {
             Self::Client(body) => body.poll_frame(cx),
             Self::H2Client(body) => body.poll_frame(cx),
             Self::Member(body) => body.poll_frame(cx),
+            Self::H2Member(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.length() == Some(0)
+        match self {
+            // Fields may follow, or the word that this was all.
+            Self::H2Member(body) => body.is_end_stream(),
+            _ => self.length() == Some(0),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -37,9 +37,15 @@ pub(crate) struct Client {
     idle: Duration,
     presence: Presence,
     cell: Arc<ServiceCell>,
+    /// In a tunnel, which no request ends.
+    parting: Option<Parting>,
     /// Bytes that came since they were last taken account of.
     received: u64,
 }
+
+/// How a tunnel ends whose service is offered no more: not at once.
+#[derive(Debug, Default)]
+struct Parting(Option<Deadline>);
 
 /// Why no further head came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,7 @@ impl SharedClient {
             idle,
             presence,
             cell,
+            parting: None,
             received: 0,
         })))
     }
@@ -105,6 +112,14 @@ impl SharedClient {
         Body::Client(ClientBody { client: self.clone(), length: client.decoder.left() })
     }
 
+    /// What follows the head where both sides say what they like from then on.
+    pub(crate) fn tunnel(&self) -> Body {
+        let mut client = self.lock();
+        client.decoder = Decoder::new(Framing::UntilClose);
+        client.parting = Some(Parting::default());
+        Body::Client(ClientBody { client: self.clone(), length: None })
+    }
+
     /// Whether the current request has come whole.
     pub(crate) fn is_request_whole(&self) -> bool {
         self.lock().decoder.is_done()
@@ -114,11 +129,22 @@ impl SharedClient {
     pub(crate) async fn send(&self, mut sender: Sender, sent: &mut u64) -> Result<(), SendError> {
         let done = std::future::poll_fn(|cx| {
             loop {
-                ready!(sender.poll_fill(cx))?;
+                let filled = sender.poll_fill(cx);
                 // Not before the body was asked: it may draw on this client itself.
                 let mut client = self.lock();
-                if ready!(client.poll_flush(&mut sender, cx))? {
-                    return Poll::Ready(Ok(()));
+                match filled {
+                    Poll::Ready(filled) => filled?,
+                    Poll::Pending => return client.poll_parting(cx).map(Err),
+                }
+                let flushed = client.poll_flush(&mut sender, cx);
+                drop(client);
+                match flushed {
+                    Poll::Ready(Ok(false)) => {}
+                    Poll::Ready(done) => return Poll::Ready(done.map(drop).map_err(SendError::Receiver)),
+                    Poll::Pending => {
+                        sender.poll_upload(cx);
+                        return self.lock().poll_parting(cx).map(Err);
+                    }
                 }
             }
         })
@@ -201,8 +227,11 @@ impl Client {
             }
             let idle = self.idle;
             match self.poll_fill(true, cx) {
+                Poll::Ready(Ok(0)) if self.decoder.close() => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(BodyError::Cut))),
                 Poll::Ready(Ok(_)) => self.deadline.set(idle),
+                // Whether anybody says anything is the member's side's to see, which sees both.
+                Poll::Pending if self.parting.is_some() => return Poll::Pending,
                 Poll::Pending => {
                     ready!(self.deadline.poll(cx));
                     return Poll::Ready(Some(Err(BodyError::Silent)));
@@ -234,6 +263,17 @@ impl Client {
             }
             done @ Poll::Ready(_) => done,
         }
+    }
+
+    /// Ready once a tunnel has to end.
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<SendError> {
+        let Some(Parting(deadline)) = &mut self.parting else { return Poll::Pending };
+        if deadline.is_none() {
+            ready!(self.presence.poll_leave(&self.cell, cx));
+        }
+        let patience = seconds(self.cell.load().timeouts.drain_s);
+        ready!(deadline.get_or_insert_with(|| Deadline::after(patience)).poll(cx));
+        Poll::Ready(SendError::Parted)
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {

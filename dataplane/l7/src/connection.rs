@@ -15,20 +15,24 @@ use crate::forward::{self, Answer};
 use crate::h1::{Framing, RequestHead, SendError, Sender, is_bodiless, read_request, write_response_head};
 use crate::h2::{self, Wire};
 use crate::origin::Origin;
+use crate::proxy_protocol;
 use crate::record::Record;
 use crate::refusal;
 use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
+use crate::tunnel;
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>) {
+pub(crate) async fn serve(mut stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>) {
     let service = cell.load_full();
     service.counters.accepted();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let scheme = if service.tls.is_some() { "https" } else { "http" };
-    if let Some(stream) = open(stream, &service).await {
+    if let Some(ends) = introduce(&mut stream, ends, &service).await
+        && let Some(stream) = open(stream, &service).await
+    {
         let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
         drop(service);
         if stream.chose_h2() {
@@ -58,13 +62,34 @@ async fn serve_h1(stream: Stream, origin: Origin, cell: &Arc<ServiceCell>) {
     }
 }
 
+/// Who the client is, where a proxy before us tells.
+async fn introduce(stream: &mut TcpStream, ends: Ends, service: &Service) -> Option<Ends> {
+    let address = ends.client.ip().to_canonical();
+    if !service.proxy_protocol_from.iter().any(|network| network.contains(address)) {
+        return Some(ends);
+    }
+    let patience = seconds(service.timeouts.request_s);
+    match tokio::time::timeout(patience, proxy_protocol::read(stream, ends)).await {
+        Ok(Ok(told)) => Some(told),
+        Ok(Err(error)) => {
+            tracing::debug!(service = %service.id, %error, "a proxy did not tell who its client is");
+            service.counters.ended(Ending::BadProxyHeader);
+            None
+        }
+        Err(_) => {
+            service.counters.ended(Ending::ClientTimeout);
+            None
+        }
+    }
+}
+
 /// What requests come on: inside of TLS, where the service has it.
 async fn open(stream: TcpStream, service: &Service) -> Option<Stream> {
     let Some(tls) = &service.tls else { return Some(Stream::Plain(stream)) };
     let patience = seconds(service.timeouts.request_s);
     let shaken = tokio::time::timeout(patience, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await;
     match shaken {
-        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream.into()))),
         Ok(Err(error)) => {
             tracing::debug!(service = %service.id, %error, "no TLS came about");
             service.counters.ended(Ending::TlsFailed);
@@ -109,20 +134,31 @@ async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell, m
 }
 
 async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head: RequestHead) -> Next {
-    let RequestHead { parts, framing, keep_alive, expects_continue } = head;
+    let RequestHead { mut parts, framing, keep_alive, expects_continue } = head;
     let (method, version) = (parts.method.clone(), parts.version);
-    let body = client.body(framing, expects_continue);
+    let body = if framing == Framing::Empty && tunnel::is_wanted(&parts) {
+        parts.extensions.insert(tunnel::Wanted);
+        client.tunnel()
+    } else {
+        client.body(framing, expects_continue)
+    };
     let mut record = Record::begin(service);
-    let Answer { parts, body } = forward::answer(service, origin, parts, body, &mut record).await;
+    let Answer { mut parts, body } = forward::answer(service, origin, parts, body, &mut record).await;
 
-    let bodiless = is_bodiless(&method, parts.status);
+    let tunneled = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let bodiless = !tunneled && is_bodiless(&method, parts.status);
     let framing = match forward::framing(&body) {
+        _ if tunneled => Framing::UntilClose,
         _ if bodiless => Framing::Empty,
         Framing::Chunked if version == Version::HTTP_10 => Framing::UntilClose,
         framing => framing,
     };
     let stays = keep_alive && !service.removed && framing != Framing::UntilClose && client.is_request_whole();
+    if tunneled {
+        tunnel::name(&mut parts.headers);
+    }
     let option = match (stays, version) {
+        _ if tunneled => None,
         (false, _) => Some("close"),
         (true, Version::HTTP_10) => Some("keep-alive"),
         (true, _) => None,
@@ -140,6 +176,7 @@ async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head:
 fn ending_of(error: &SendError) -> Ending {
     match error {
         SendError::Receiver(_) => Ending::ClientGone,
+        SendError::Parted => Ending::ServiceGone,
         SendError::Body(BodyError::Silent) => Ending::MemberTimeout,
         SendError::Body(_) => Ending::MemberCut,
     }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
 use http_body::Frame;
 use thiserror::Error;
+use tokio::io::AsyncWrite as _;
 
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
@@ -18,6 +19,7 @@ use crate::h1::{Decoded, Decoder, Found, Framing, ResponseHead, Scan, SendError,
 use crate::pool;
 use crate::service::{Member, OpenRequest};
 use crate::stream::Stream;
+use crate::tunnel;
 
 /// A connection to a member.
 #[derive(Debug)]
@@ -40,6 +42,9 @@ pub(crate) enum NoAnswer {
     Connect(#[source] io::Error),
     #[error("no connection was made in time")]
     ConnectTimeout,
+    /// The member could not show who it is, or speaks no TLS that we do.
+    #[error("no TLS came about")]
+    Tls(#[source] io::Error),
     /// Before the first byte of an answer.
     #[error("the member closed the connection before it answered")]
     Closed,
@@ -61,11 +66,12 @@ pub(crate) struct Exchange {
     /// The member takes no more, but may have answered before.
     refuses: bool,
     method: Method,
-    response: Duration,
     deadline: Deadline,
     member: Arc<Member>,
     open: OpenRequest,
-    idle: Duration,
+    patience: Patience,
+    /// What is sent once the member has agreed to a tunnel.
+    tunnel: Option<Body>,
 }
 
 /// How long each phase may take.
@@ -75,6 +81,8 @@ pub(crate) struct Patience {
     pub(crate) response: Duration,
     /// Between two pieces of it.
     pub(crate) idle: Duration,
+    /// The same in a tunnel, whichever side sends it.
+    pub(crate) tunnel: Duration,
 }
 
 impl Exchange {
@@ -85,19 +93,23 @@ impl Exchange {
         patience: Patience,
         member: Arc<Member>,
     ) -> Self {
-        let Patience { response, idle } = patience;
         let open = OpenRequest::begin(Arc::clone(&member));
         Self {
             connection,
             sender: Some(sender),
             refuses: false,
             method,
-            response,
-            deadline: Deadline::after(response),
+            deadline: Deadline::after(patience.response),
             member,
             open,
-            idle,
+            patience,
+            tunnel: None,
         }
+    }
+
+    /// Sends this too, if the member agrees to a tunnel.
+    pub(crate) fn with_tunnel(self, body: Body) -> Self {
+        Self { tunnel: Some(body), ..self }
     }
 
     /// Sends the request and waits for the head of the answer.
@@ -107,21 +119,25 @@ impl Exchange {
             wait.as_mut().await?
         };
         let ResponseHead { parts, framing, keep_alive } = head;
+        let tunneled = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let mut body = MemberBody {
             connection: Some(self.connection),
             sender: self.sender,
             decoder: Decoder::new(framing),
             keep_alive: keep_alive && !self.refuses,
             deadline: self.deadline,
-            idle: self.idle,
+            idle: if tunneled { self.patience.tunnel } else { self.patience.idle },
             member: self.member,
             open: Some(self.open),
+            tunneled,
+            half_closed: self.patience.idle,
+            closing: false,
         };
         if framing == Framing::Empty && body.sender.is_none() {
             body.finish();
             return Ok((parts, Body::Empty));
         }
-        body.deadline.set(self.idle);
+        body.deadline.set(body.idle);
         Ok((parts, Body::Member(Box::new(body))))
     }
 
@@ -131,17 +147,17 @@ impl Exchange {
             match poll_send(sender, &mut self.connection.stream, cx) {
                 Poll::Ready(Ok(())) => {
                     self.sender = None;
-                    self.deadline.set(self.response);
+                    self.deadline.set(self.patience.response);
                 }
                 Poll::Ready(Err(SendError::Body(error))) => {
                     return Poll::Ready(Err(NoAnswer::Request(error)));
                 }
                 // It may have answered before it closed: what it said counts.
-                Poll::Ready(Err(SendError::Receiver(_))) => {
+                Poll::Ready(Err(SendError::Receiver(_) | SendError::Parted)) => {
                     self.sender = None;
                     self.refuses = true;
                 }
-                Poll::Pending if sender.written() != before => self.deadline.set(self.response),
+                Poll::Pending if sender.written() != before => self.deadline.set(self.patience.response),
                 Poll::Pending => {}
             }
         }
@@ -176,14 +192,19 @@ impl Exchange {
                 Found::Partial => return Ok(None),
                 Found::BareLineFeed | Found::TooLarge => return Err(NoAnswer::Malformed),
             };
-            let head =
+            let mut head =
                 read_response(buffer.split_to(length), &self.method).map_err(|_| NoAnswer::Malformed)?;
             if !head.parts.status.is_informational() {
                 return Ok(Some(head));
             }
-            // Nobody asked to change the protocol; other interim answers are for the hop before.
+            // Other interim answers are for the hop before.
             if head.parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(NoAnswer::Malformed);
+                let Some(body) = self.tunnel.take().filter(|_| tunnel::is_granted(&head.parts)) else {
+                    return Err(NoAnswer::Malformed);
+                };
+                self.sender = Some(Sender::new(BytesMut::new(), body, Framing::UntilClose));
+                (head.framing, head.keep_alive) = (Framing::UntilClose, false);
+                return Ok(Some(head));
             }
         }
     }
@@ -209,6 +230,12 @@ pub(crate) struct MemberBody {
     idle: Duration,
     member: Arc<Member>,
     open: Option<OpenRequest>,
+    /// Both sides say what they like.
+    tunneled: bool,
+    /// How long a tunnel may stay half closed without a byte.
+    half_closed: Duration,
+    /// The client has said all, which the member is still to be told.
+    closing: bool,
 }
 
 impl MemberBody {
@@ -216,21 +243,36 @@ impl MemberBody {
         self.decoder.left()
     }
 
+    /// Sends what is left of the request, or of what the client says in a tunnel.
+    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Some(sender) = &mut self.sender {
+            let before = sender.written();
+            match poll_send(sender, &mut connection.stream, cx) {
+                Poll::Ready(sent) => {
+                    self.sender = None;
+                    self.keep_alive &= sent.is_ok();
+                    if self.tunneled {
+                        // Whoever is told that nothing more comes has as long to end as without a tunnel.
+                        (self.closing, self.idle) = (true, self.half_closed);
+                        self.deadline.set(self.idle);
+                    }
+                }
+                Poll::Pending if self.tunneled && sender.written() != before => self.deadline.set(self.idle),
+                Poll::Pending => {}
+            }
+        }
+        if self.closing {
+            self.closing = std::pin::Pin::new(&mut connection.stream).poll_shutdown(cx).is_pending();
+        }
+    }
+
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_upload(cx);
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        if let Some(sender) = &mut self.sender {
-            match poll_send(sender, &mut connection.stream, cx) {
-                Poll::Ready(Ok(())) => self.sender = None,
-                Poll::Ready(Err(_)) => {
-                    self.sender = None;
-                    self.keep_alive = false;
-                }
-                Poll::Pending => {}
-            }
-        }
         loop {
             let frame = match self.decoder.decode(&mut connection.buffer) {
                 Ok(Decoded::Data(data)) => Some(Frame::data(data)),

@@ -8,18 +8,22 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use lb_model::l7::Ending;
+use lb_model::l7::{Ending, HttpVersion, L7Timeouts};
 
+use crate::balance::Ends;
 use crate::body::{Body, BodyError};
 use crate::client::seconds;
-use crate::exchange::{Exchange, NoAnswer, Patience};
+use crate::exchange::{Exchange, MemberConnection, NoAnswer, Patience};
 use crate::h1::{Framing, Sender, write_request_head};
+use crate::h2;
 use crate::origin::Origin;
 use crate::persistence::Kept;
 use crate::pool;
 use crate::record::Record;
 use crate::route::{self, Refused, Whom};
 use crate::service::{Member, Pool, Service};
+use crate::stream::Stream;
+use crate::tunnel;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -48,6 +52,7 @@ impl Answer {
         let (status, ending) = match failure {
             NoAnswer::Connect(_) => (StatusCode::BAD_GATEWAY, Ending::ConnectFailed),
             NoAnswer::ConnectTimeout => (StatusCode::GATEWAY_TIMEOUT, Ending::ConnectFailed),
+            NoAnswer::Tls(_) => (StatusCode::BAD_GATEWAY, Ending::MemberTls),
             NoAnswer::Closed => (StatusCode::BAD_GATEWAY, Ending::MemberClosed),
             NoAnswer::Timeout => (StatusCode::GATEWAY_TIMEOUT, Ending::MemberTimeout),
             NoAnswer::Malformed => (StatusCode::BAD_GATEWAY, Ending::MemberProtocol),
@@ -97,7 +102,7 @@ async fn ask(
     }
     pool.budget.earn();
     let secure = origin.sni.is_some() || origin.scheme == "https";
-    let mut request = Request { service, parts, body: Some(body) };
+    let mut request = Request { service, ends: origin.ends, parts, body: Some(body) };
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
     let mut next = Some(first);
@@ -161,6 +166,7 @@ fn no_member(record: &mut Record) -> Answer {
 /// A request that looks for a member.
 struct Request<'service> {
     service: &'service Service,
+    ends: Ends,
     parts: http::request::Parts,
     /// Until it was given to a member.
     body: Option<Body>,
@@ -169,48 +175,96 @@ struct Request<'service> {
 impl Request<'_> {
     /// Asks one member: on a connection that waits, or a new one.
     async fn ask(&mut self, member: &Arc<Member>) -> Result<Answer, NoAnswer> {
-        if let Some(waiting) = pool::take(member) {
+        let tunneled = self.is_tunneled();
+        if member.speaks == HttpVersion::Http2 && !tunneled {
+            return self.ask_over_h2(member).await;
+        }
+        // What is not asked again if the member has closed it is asked on a new one.
+        if let Some(waiting) = if tunneled { None } else { pool::take(member) } {
             match self.exchange(waiting, member).await {
                 // It was closed while the request was on its way: what waits may always be gone.
                 Err(NoAnswer::Closed) if self.is_repeatable() => {}
                 other => return other,
             }
         }
+        let stream = self.connect(member).await?;
+        self.exchange(MemberConnection::new(stream), member).await
+    }
+
+    async fn ask_over_h2(&mut self, member: &Arc<Member>) -> Result<Answer, NoAnswer> {
+        if let Some(kept) = h2::pool::take(member).await {
+            match self.exchange_over_h2(kept, member).await {
+                Err(NoAnswer::Closed) if self.is_repeatable() => {}
+                other => return other,
+            }
+        }
+        let stream = self.connect(member).await?;
         let connect = seconds(self.service.timeouts.connect_s);
-        let connection = pool::connect(member, connect).await.inspect_err(|_| member.counters().failed())?;
-        self.exchange(connection, member).await
+        let connection = h2::pool::begin(stream, member, connect).await?;
+        self.exchange_over_h2(connection, member).await
+    }
+
+    async fn connect(&self, member: &Member) -> Result<Stream, NoAnswer> {
+        let connect = seconds(self.service.timeouts.connect_s);
+        pool::connect(member, self.ends, connect).await.inspect_err(|_| member.counters().failed())
+    }
+
+    async fn exchange_over_h2(
+        &mut self,
+        connection: h2::pool::Connection,
+        member: &Arc<Member>,
+    ) -> Result<Answer, NoAnswer> {
+        let body = self.take_body();
+        let answered = match h2::Exchange::begin(connection, &self.parts, body, self.patience(), member) {
+            Ok(exchange) => exchange.answer().await,
+            Err(failed) => Err(failed),
+        };
+        answer_of(answered, member)
+    }
+
+    /// What it is sent with; one without a body can be sent again.
+    fn take_body(&mut self) -> Body {
+        let body = self.body.take().unwrap_or_default();
+        if matches!(body, Body::Empty) {
+            self.body = Some(Body::Empty);
+        }
+        body
+    }
+
+    fn patience(&self) -> Patience {
+        let L7Timeouts { response_s, idle_s, tunnel_s, .. } = self.service.timeouts;
+        Patience { response: seconds(response_s), idle: seconds(idle_s), tunnel: seconds(tunnel_s) }
+    }
+
+    fn is_tunneled(&self) -> bool {
+        self.parts.extensions.get::<tunnel::Wanted>().is_some()
     }
 
     async fn exchange(
         &mut self,
-        connection: crate::exchange::MemberConnection,
+        connection: MemberConnection,
         member: &Arc<Member>,
     ) -> Result<Answer, NoAnswer> {
-        let body = self.body.take().unwrap_or_default();
-        let framing = framing(&body);
-        if matches!(body, Body::Empty) {
-            self.body = Some(Body::Empty);
+        let tunnel = self.is_tunneled().then(|| self.body.take().unwrap_or_default());
+        if tunnel.is_some() {
+            tunnel::name(&mut self.parts.headers);
         }
+        let body = if tunnel.is_some() { Body::Empty } else { self.take_body() };
+        let framing = framing(&body);
         let sender = Sender::new(write_request_head(&self.parts, framing), body, framing);
-        let timeouts = &self.service.timeouts;
-        let patience = Patience { response: seconds(timeouts.response_s), idle: seconds(timeouts.idle_s) };
         let method = self.parts.method.clone();
-        let exchange = Exchange::new(connection, sender, method, patience, Arc::clone(member));
-        let answered = exchange.answer().await;
-        let (mut parts, body) = answered.inspect_err(|failed| {
-            if !matches!(failed, NoAnswer::Request(_)) {
-                member.counters().failed();
-            }
-        })?;
-        strip(&mut parts.headers);
-        Ok(Answer { parts, body })
+        let mut exchange = Exchange::new(connection, sender, method, self.patience(), Arc::clone(member));
+        if let Some(body) = tunnel {
+            exchange = exchange.with_tunnel(body);
+        }
+        answer_of(exchange.answer().await, member)
     }
 
     /// Whether another member may be asked after this.
     fn may_go_on_after(&self, failure: &NoAnswer) -> bool {
         match failure {
             // Nothing was sent.
-            NoAnswer::Connect(_) | NoAnswer::ConnectTimeout => self.body.is_some(),
+            NoAnswer::Connect(_) | NoAnswer::ConnectTimeout | NoAnswer::Tls(_) => self.body.is_some(),
             NoAnswer::Closed => self.is_repeatable(),
             NoAnswer::Timeout | NoAnswer::Malformed | NoAnswer::Request(_) => false,
         }
@@ -222,6 +276,19 @@ impl Request<'_> {
         let idempotent = method.is_safe() || *method == Method::PUT || *method == Method::DELETE;
         self.body.is_some() && idempotent
     }
+}
+
+fn answer_of(
+    answered: Result<(http::response::Parts, Body), NoAnswer>,
+    member: &Member,
+) -> Result<Answer, NoAnswer> {
+    let (mut parts, body) = answered.inspect_err(|failed| {
+        if !matches!(failed, NoAnswer::Request(_)) {
+            member.counters().failed();
+        }
+    })?;
+    strip(&mut parts.headers);
+    Ok(Answer { parts, body })
 }
 
 /// How a body is framed on an HTTP/1 connection.

@@ -6,10 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lb_model::l7::ProxyProtocol;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use crate::balance::Ends;
 use crate::exchange::{MemberConnection, NoAnswer};
+use crate::h2;
+use crate::proxy_protocol;
 use crate::service::Member;
 use crate::stream::Stream;
 
@@ -45,7 +49,8 @@ pub(crate) fn take(member: &Member) -> Option<MemberConnection> {
 
 /// Lets a connection wait for the next request.
 pub(crate) fn keep(member: &Arc<Member>, connection: MemberConnection) {
-    if member.is_gone() {
+    // A connection that was begun in the name of one client is not for another.
+    if member.is_gone() || member.proxy_protocol != ProxyProtocol::None {
         return;
     }
     POOL.with_borrow_mut(|pool| {
@@ -58,21 +63,30 @@ pub(crate) fn keep(member: &Arc<Member>, connection: MemberConnection) {
 }
 
 /// A new connection.
-pub(crate) async fn connect(member: &Member, patience: Duration) -> Result<MemberConnection, NoAnswer> {
-    let connecting = TcpStream::connect(SocketAddr::new(member.address, member.port.get()));
-    let stream = match timeout(patience, connecting).await {
-        Ok(connected) => connected.map_err(NoAnswer::Connect)?,
-        Err(_) => return Err(NoAnswer::ConnectTimeout),
-    };
-    stream.set_nodelay(true).map_err(NoAnswer::Connect)?;
+pub(crate) async fn connect(member: &Member, ends: Ends, patience: Duration) -> Result<Stream, NoAnswer> {
+    let stream = timeout(patience, connect_at_last(member, ends)).await;
+    let stream = stream.map_err(|_| NoAnswer::ConnectTimeout)??;
     member.counters().connected();
-    Ok(MemberConnection::new(Stream::Plain(stream)))
+    Ok(stream)
+}
+
+async fn connect_at_last(member: &Member, ends: Ends) -> Result<Stream, NoAnswer> {
+    let connecting = TcpStream::connect(SocketAddr::new(member.address, member.port.get()));
+    let mut stream = connecting.await.map_err(NoAnswer::Connect)?;
+    stream.set_nodelay(true).map_err(NoAnswer::Connect)?;
+    let told = proxy_protocol::write(&mut stream, member.proxy_protocol, ends).await;
+    told.map_err(NoAnswer::Connect)?;
+    match &member.tls {
+        None => Ok(Stream::Plain(stream)),
+        Some(tls) => tls.connect(stream, member).await.map_err(NoAnswer::Tls),
+    }
 }
 
 /// Lets go, for ever, of what has waited too long, was closed by the member, or belongs to one that is gone.
 pub(crate) async fn sweep() {
     loop {
         tokio::time::sleep(SWEEP).await;
+        h2::pool::sweep();
         POOL.with_borrow_mut(|pool| {
             pool.retain(|_, waiting| {
                 let gone = waiting.member.as_ref().is_none_or(|member| member.is_gone());

@@ -10,18 +10,19 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 use lb_model::asking::{Outlier, PersistenceKind, Retries};
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
-use lb_model::l7::{L7Member, L7Pool, L7Service, L7Snapshot, L7Timeouts};
+use lb_model::l7::{HttpVersion, L7Member, L7Pool, L7Service, L7Snapshot, L7Timeouts, ProxyProtocol};
 use lb_model::policy::L7Policy;
-use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
+use lb_model::{L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
 use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
 use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
+use crate::member_tls::MemberTls;
 use crate::persistence::{Keeper, MarkKey};
 use crate::policy::{Policies, PolicyError};
-use crate::tls::{TlsError, TlsMaker};
+use crate::tls::{Configs, TlsError, TlsMaker};
 
 /// A virtual service as of one snapshot.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) timeouts: L7Timeouts,
     /// How TLS ends here, if it does.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Proxies that tell who the client is.
+    pub(crate) proxy_protocol_from: Vec<Prefix>,
     pub(crate) counters: Arc<ServiceCounters>,
     /// It is offered no more: connections end with their current request.
     pub(crate) removed: bool,
@@ -74,6 +77,12 @@ pub(crate) struct Member {
     number: u64,
     pub(crate) address: IpAddr,
     pub(crate) port: L4Port,
+    /// What it speaks.
+    pub(crate) speaks: HttpVersion,
+    /// How it is spoken to inside of TLS, if it is.
+    pub(crate) tls: Option<Arc<MemberTls>>,
+    /// Whether it is told who the client is.
+    pub(crate) proxy_protocol: ProxyProtocol,
     counters: MemberCounters,
     pub(crate) conduct: Conduct,
     /// Requests that it has now, from all workers.
@@ -82,17 +91,33 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(of: &L7Member, number: u64, workers: usize) -> Self {
+    pub(crate) fn new(of: &L7Member, manner: Manner, number: u64, workers: usize) -> Self {
         let L7Member { address, port, .. } = of;
+        let Manner { speaks, tls, proxy_protocol } = manner;
         Self {
             number,
             address: *address,
             port: *port,
+            speaks,
+            tls,
+            proxy_protocol,
             counters: MemberCounters::new(workers),
             conduct: Conduct::default(),
             open: AtomicU32::new(0),
             gone: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it is still the same, and connections to it are.
+    fn is(&self, of: &L7Member, manner: &Manner) -> bool {
+        let Manner { speaks, tls, proxy_protocol } = manner;
+        let same_tls = match (&self.tls, tls) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        (self.address, self.port) == (of.address, of.port)
+            && (self.speaks, self.proxy_protocol) == (*speaks, *proxy_protocol)
+            && same_tls
     }
 
     /// Never that of another member, nor of the same under another address.
@@ -115,6 +140,14 @@ impl Member {
     }
 }
 
+/// How all members of a pool are spoken to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manner {
+    pub(crate) speaks: HttpVersion,
+    pub(crate) tls: Option<Arc<MemberTls>>,
+    pub(crate) proxy_protocol: ProxyProtocol,
+}
+
 /// A request that a member has and has not answered yet.
 #[derive(Debug)]
 pub(crate) struct OpenRequest(Arc<Member>);
@@ -124,6 +157,10 @@ impl OpenRequest {
         member.counters.began();
         member.open.fetch_add(1, Ordering::Relaxed);
         Self(member)
+    }
+
+    pub(crate) fn member(&self) -> &Member {
+        &self.0
     }
 
     /// It was not answered, or not to its end.
@@ -181,13 +218,13 @@ impl State {
         let configs = self.tls.take(snapshot)?;
         self.policies = self.made_policies(&snapshot.services)?;
         let key = self.mark_key(&snapshot.pools)?;
-        self.take_pools(&snapshot.pools, key.as_ref());
+        self.take_pools(&snapshot.pools, &configs, key.as_ref());
         let mut services = BTreeMap::new();
         for of in &snapshot.services {
             let cell = self.services.remove(&of.id);
             let counters = cell.as_ref().map(|cell| Arc::clone(&cell.load().counters));
             let counters = counters.unwrap_or_else(|| Arc::new(ServiceCounters::new(self.workers)));
-            let service = Arc::new(self.service(of, counters, configs.get(&of.id).cloned()));
+            let service = Arc::new(self.service(of, counters, configs.services.get(&of.id).cloned()));
             let cell = match cell {
                 Some(cell) => {
                     cell.store(service);
@@ -234,7 +271,17 @@ impl State {
         counters: Arc<ServiceCounters>,
         tls: Option<Arc<ServerConfig>>,
     ) -> Service {
-        let L7Service { id, addresses: _, port: _, protocol: _, pool, timeouts, tls: _, policies: _ } = of;
+        let L7Service {
+            id,
+            addresses: _,
+            port: _,
+            protocol: _,
+            pool,
+            timeouts,
+            tls: _,
+            policies: _,
+            proxy_protocol_from,
+        } = of;
         let policies = self.policies.get(id).map(|(_, made)| Arc::clone(made)).unwrap_or_default();
         Service {
             id: *id,
@@ -243,6 +290,7 @@ impl State {
             policies,
             timeouts: *timeouts,
             tls,
+            proxy_protocol_from: proxy_protocol_from.clone(),
             counters,
             removed: false,
         }
@@ -270,11 +318,16 @@ impl State {
         if marked { Ok(Some(MarkKey::new(&self.tls.key()?))) } else { Ok(None) }
     }
 
-    fn take_pools(&mut self, pools: &[L7Pool], key: Option<&MarkKey>) {
+    fn take_pools(&mut self, pools: &[L7Pool], configs: &Configs, key: Option<&MarkKey>) {
         let mut members = HashMap::new();
         let mut made = HashMap::new();
         for pool in pools {
-            let all: Vec<_> = pool.members.iter().map(|of| (of, self.member(pool.id, of))).collect();
+            let manner = Manner {
+                speaks: pool.manner.http_version,
+                tls: configs.pools.get(&pool.id).cloned(),
+                proxy_protocol: pool.manner.proxy_protocol,
+            };
+            let all: Vec<_> = pool.members.iter().map(|of| (of, self.member(pool.id, of, &manner))).collect();
             let taking = all.iter().filter_map(|(of, member)| {
                 let member = Arc::clone(member);
                 members.insert((pool.id, of.id), Arc::clone(&member));
@@ -313,12 +366,12 @@ impl State {
         }
     }
 
-    fn member(&self, pool: PoolId, of: &L7Member) -> Arc<Member> {
+    fn member(&self, pool: PoolId, of: &L7Member, manner: &Manner) -> Arc<Member> {
         let known = self.members.get(&(pool, of.id));
-        let same = known.filter(|known| (known.address, known.port) == (of.address, of.port));
+        let same = known.filter(|known| known.is(of, manner));
         same.cloned().unwrap_or_else(|| {
             let number = self.members_made.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Member::new(of, number, self.workers))
+            Arc::new(Member::new(of, manner.clone(), number, self.workers))
         })
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// How much is read at once into an empty buffer; a body that fills it gets more.
 const READ: usize = 8 << 10;
@@ -27,8 +27,11 @@ impl Stream {
     /// The name that the client asked for when TLS began.
     pub(crate) fn server_name(&self) -> Option<&str> {
         match self {
+            Self::Tls(stream) => match &**stream {
+                TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+                TlsStream::Client(_) => None,
+            },
             Self::Plain(_) => None,
-            Self::Tls(stream) => stream.get_ref().1.server_name(),
         }
     }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lb_model::l7::{KEY_SEAL, L7Certificate, TlsVersion};
-use lb_model::{CertificateId, L7Snapshot, VirtualServiceId};
+use lb_model::l7::{HttpVersion, KEY_SEAL, L7Certificate, L7Pool, L7PoolTls, TlsVersion};
+use lb_model::{CertificateId, L7Snapshot, PoolId, VirtualServiceId};
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -20,6 +20,8 @@ use tokio_rustls::rustls::server::{ClientHello, ProducesTickets, ResolvesServerC
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig, version};
 use webpki::EndEntityCert;
+
+use crate::member_tls::{MemberTls, MemberTlsError};
 
 /// Why a service cannot end TLS.
 #[derive(Debug, Error)]
@@ -36,6 +38,8 @@ pub(crate) enum TlsError {
     Setup(#[from] rustls::Error),
     #[error("certificate {0} is named and not there")]
     Missing(CertificateId),
+    #[error("the members of pool {0} cannot be spoken to inside of TLS")]
+    Pool(PoolId, #[source] MemberTlsError),
 }
 
 /// Makes the configurations of all services, and remembers what it made them of.
@@ -45,13 +49,23 @@ pub(crate) struct TlsMaker {
     provider: Arc<CryptoProvider>,
     tickets: Option<Arc<dyn ProducesTickets>>,
     made: Made,
+    made_for_pools: HashMap<PoolId, MadeForPool>,
 }
 
 /// Certificates, and what was made of them.
 type Made = HashMap<CertificateId, (L7Certificate, Arc<Shown>)>;
 
-/// By service.
-pub(crate) type Configs = HashMap<VirtualServiceId, Arc<ServerConfig>>;
+/// What was made of a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Configs {
+    /// For clients of each service.
+    pub(crate) services: HashMap<VirtualServiceId, Arc<ServerConfig>>,
+    /// For the members of each pool.
+    pub(crate) pools: HashMap<PoolId, Arc<MemberTls>>,
+}
+
+/// What a pool's configuration was made of, and the configuration.
+type MadeForPool = (L7PoolTls, HttpVersion, Option<Arc<Shown>>, Arc<MemberTls>);
 
 /// A certificate with its key, and the names that it is for.
 #[derive(Debug)]
@@ -67,24 +81,62 @@ impl TlsMaker {
             provider: Arc::new(provider::default_provider()),
             tickets: None,
             made: HashMap::new(),
+            made_for_pools: HashMap::new(),
         }
     }
 
     /// What each service shows to its clients. What did not change stays the same, and clients can resume.
     pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<Configs, TlsError> {
         let certificates = self.open_all(&snapshot.certificates)?;
-        let mut configs = HashMap::new();
+        let mut configs = Configs::default();
         for service in &snapshot.services {
             if let Some(tls) = &service.tls {
                 let shown = tls.certificates.iter().map(|id| {
                     certificates.get(id).map(|(_, shown)| Arc::clone(shown)).ok_or(TlsError::Missing(*id))
                 });
                 let shown = shown.collect::<Result<Vec<_>, _>>()?;
-                configs.insert(service.id, self.config(tls.min_version, &shown)?);
+                configs.services.insert(service.id, self.config(tls.min_version, &shown)?);
             }
         }
+        let made_for_pools = self.for_pools(&snapshot.pools, &certificates)?;
+        configs.pools = made_for_pools.iter().map(|(id, (.., made))| (*id, Arc::clone(made))).collect();
         self.made = certificates;
+        self.made_for_pools = made_for_pools;
         Ok(configs)
+    }
+
+    /// Those that did not change are the same, and so stay connections and sessions with members.
+    fn for_pools(
+        &self,
+        pools: &[L7Pool],
+        certificates: &Made,
+    ) -> Result<HashMap<PoolId, MadeForPool>, TlsError> {
+        let mut made = HashMap::new();
+        for pool in pools {
+            let Some(tls) = &pool.manner.tls else { continue };
+            let missing = TlsError::Missing;
+            let shown = tls
+                .certificate
+                .map(|id| certificates.get(&id).map(|(_, shown)| Arc::clone(shown)).ok_or(missing(id)));
+            let shown = shown.transpose()?;
+            let known = self.made_for_pools.get(&pool.id).filter(|(of, version, key, _)| {
+                let same_key = match (key, &shown) {
+                    (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                    (one, other) => one.is_none() && other.is_none(),
+                };
+                of == tls && *version == pool.manner.http_version && same_key
+            });
+            let entry = if let Some(known) = known {
+                known.clone()
+            } else {
+                let key = shown.as_ref().map(|shown| Arc::clone(&shown.key));
+                let config = MemberTls::new(tls, pool.manner.http_version, key, &self.provider);
+                let config = config.map_err(|source| TlsError::Pool(pool.id, source))?;
+                (tls.clone(), pool.manner.http_version, shown, Arc::new(config))
+            };
+            made.insert(pool.id, entry);
+        }
+        Ok(made)
     }
 
     /// Opens all keys that are new.

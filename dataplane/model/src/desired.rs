@@ -6,10 +6,10 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::asking::{Outlier, Persistence, Retries};
-use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls};
+use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls, Manner};
 use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight};
-use crate::{L4Port, MemberId, PoolId, Tunnel, VirtualIpId, VirtualServiceId};
+use crate::{L4Port, MemberId, PoolId, Prefix, Tunnel, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct ProxiedService {
     pub timeouts: L7Timeouts,
     /// How TLS ends here, for a protocol that has it.
     pub tls: Option<L7Tls>,
+    /// Proxies whose connections begin by telling who the client is.
+    pub proxy_protocol_from: Vec<Prefix>,
     /// What decides about its requests, in this order.
     pub policies: Vec<L7Policy>,
     /// A disabled service is not offered.
@@ -106,6 +108,8 @@ pub struct Pool {
     pub retries: Retries,
     /// Who is left out for a while.
     pub outlier: Option<Outlier>,
+    /// How they are spoken to by the layer-7 plane.
+    pub manner: Manner,
     /// The members, in the order they were added.
     pub members: Vec<Member>,
     /// So many of them must be able to take new connections.

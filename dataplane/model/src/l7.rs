@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::asking::{Outlier, Persistence, Retries};
 use crate::policy::L7Policy;
 use crate::snapshot::{Generation, Scheduler, Share, Weight};
-use crate::{CertificateId, L4Port, MemberId, PoolId, VirtualServiceId};
+use crate::{CertificateId, L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
 
 /// A protocol that the layer-7 plane speaks with clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +58,9 @@ pub struct L7Service {
     pub tls: Option<L7Tls>,
     /// What decides about its requests, in this order.
     pub policies: Vec<L7Policy>,
+    /// Proxies whose connections begin by telling who the client is; others' must not.
+    #[serde(default)]
+    pub proxy_protocol_from: Vec<Prefix>,
 }
 
 /// How a service ends TLS.
@@ -109,6 +112,82 @@ pub struct L7Timeouts {
     pub connect_s: u32,
     /// Seconds in which a member must begin to answer.
     pub response_s: u32,
+    /// Seconds without a byte after which a tunnel (a WebSocket) is closed.
+    #[serde(default = "tunnel_s")]
+    pub tunnel_s: u32,
+    /// Seconds that a tunnel has to end when its service is offered no more.
+    #[serde(default = "drain_s")]
+    pub drain_s: u32,
+}
+
+impl Default for L7Timeouts {
+    fn default() -> Self {
+        Self {
+            idle_s: 300,
+            request_s: 10,
+            connect_s: 5,
+            response_s: 60,
+            tunnel_s: tunnel_s(),
+            drain_s: drain_s(),
+        }
+    }
+}
+
+fn tunnel_s() -> u32 {
+    3600
+}
+
+fn drain_s() -> u32 {
+    60
+}
+
+/// The version of HTTP that members are asked by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HttpVersion {
+    /// RFC 9112.
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// RFC 9113; by prior knowledge, or by ALPN inside of TLS.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// Whether members are told who the client is before anything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// They are not.
+    #[default]
+    None,
+    /// In a line of text.
+    V1,
+    /// In bytes.
+    V2,
+}
+
+/// How the members of a pool are spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manner {
+    /// In which version of HTTP.
+    pub http_version: HttpVersion,
+    /// Whether inside of TLS.
+    pub tls: Option<L7PoolTls>,
+    /// Whether they are told who the client is.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// How members are spoken to inside of TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7PoolTls {
+    /// Who vouches for the members' certificates, as PEM; without it anything that they show is taken.
+    pub ca: Option<String>,
+    /// The name that is asked for and must be in the certificate; without it the member's address.
+    pub server_name: Option<String>,
+    /// What members are shown.
+    pub certificate: Option<CertificateId>,
 }
 
 /// Members that serve the same, and how one of them is chosen.
@@ -130,6 +209,9 @@ pub struct L7Pool {
     pub outlier: Option<Outlier>,
     /// The members, in the order they were added.
     pub members: Vec<L7Member>,
+    /// How they are spoken to.
+    #[serde(default)]
+    pub manner: Manner,
 }
 
 /// A member as the layer-7 plane sees it.
@@ -220,6 +302,8 @@ macro_rules! endings {
 endings! {
     /// The client sent what is no request, or one that could be read in two ways.
     BadRequest => "bad_request",
+    /// The connection did not begin by telling who the client is.
+    BadProxyHeader => "bad_proxy_header",
     /// No TLS came about: the client gave up, or nothing was found that both speak.
     TlsFailed => "tls_failed",
     /// The head of a request is larger than any may be.
@@ -232,10 +316,14 @@ endings! {
     TakenBack => "taken_back",
     /// The client went away before it had its answer.
     ClientGone => "client_gone",
+    /// A tunnel was cut since its service is offered no more.
+    ServiceGone => "service_gone",
     /// No pool, or no member that takes new requests.
     NoMember => "no_member",
     /// No connection to a member could be made.
     ConnectFailed => "connect_failed",
+    /// The member showed no certificate that counts, or speaks no TLS that we do.
+    MemberTls => "member_tls",
     /// The member did not begin to answer in time.
     MemberTimeout => "member_timeout",
     /// The member closed the connection before it answered.

@@ -54,14 +54,14 @@ pub(crate) use monitor::{
 };
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use policy::Policy;
-pub(crate) use pool::{BelowMinHealthy, MonitorsNeeded, Pool};
+pub(crate) use pool::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool};
 pub(crate) use revision::{Expected, Revision};
 pub(crate) use timestamp::Timestamp;
 pub(crate) use token::Token;
 pub(crate) use tunnel::Tunnel;
 pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
-pub(crate) use virtual_service::{Tls, VirtualService};
+pub(crate) use virtual_service::{RequestTimeouts, Tls, VirtualService};
 
 /// A kind of resource: the struct that implements it holds the fields that only this kind has.
 pub(crate) trait Kind:

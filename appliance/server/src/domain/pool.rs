@@ -1,13 +1,16 @@
 //! A pool: members, and how one of them is chosen.
 
 use lb_model::asking::{Outlier, Persistence, Retries};
+use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
-use lb_model::{MonitorId, PoolId};
+use lb_model::{CertificateId, MonitorId, PoolId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_rustls::rustls::pki_types::ServerName;
 use utoipa::ToSchema;
 
 use super::fields::{self, Fault, Fields};
-use super::{Kind, asking};
+use super::{Kind, asking, certificate};
 
 /// What members speak.
 const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp), ("udp", L4Protocol::Udp)];
@@ -69,7 +72,63 @@ pub(crate) struct Pool {
     /// When a member is left out for a while; null: never.
     #[schema(value_type = Option<asking::shape::Outlier>)]
     pub(crate) outlier: Option<Outlier>,
+    /// The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
+    #[schema(value_type = super::schema::HttpVersion, default = "1.1")]
+    pub(crate) http_version: HttpVersion,
+    /// With it the appliance speaks TLS with the members, where it asks them itself.
+    pub(crate) tls: Option<MemberTls>,
+    /// Whether a connection to a member, where the appliance makes it, begins by telling who the client is. Such a connection serves
+    /// one request, or with `http_version` `2` none but this client's.
+    #[schema(value_type = super::schema::ProxyProtocol, default = "none")]
+    pub(crate) proxy_protocol: ProxyProtocol,
 }
+
+/// How TLS is spoken with members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct MemberTls {
+    /// Whether members must show a certificate that `ca` vouches for, with the right name. Without it anybody is taken for a member.
+    #[schema(default = true)]
+    pub(crate) verify: bool,
+    /// The certificates of those who vouch, as PEM.
+    #[schema(max_length = 65536, example = "-----BEGIN CERTIFICATE-----\n…")]
+    pub(crate) ca: Option<String>,
+    /// The name that members are asked for and must show; with null, each its own address.
+    #[schema(max_length = 253, example = "internal.shop.example")]
+    pub(crate) server_name: Option<String>,
+    /// What members are shown that ask who the appliance is.
+    #[schema(value_type = Option<super::schema::Identifier>)]
+    pub(crate) certificate_id: Option<CertificateId>,
+}
+
+impl MemberTls {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let verify = fields.optional("verify", true, fields::boolean);
+        let ca = fields.nullable("ca", certificate::chain);
+        let server_name = fields.nullable("server_name", name);
+        let certificate_id = fields.nullable("certificate_id", fields::id);
+        if verify == Some(true) && ca == Some(None) {
+            fields.fault(
+                "ca",
+                Fault::new("required", "want the certificates of those who vouch for the members"),
+            );
+        }
+        Some(Self { verify: verify?, ca: ca?, server_name: server_name?, certificate_id: certificate_id? })
+    }
+}
+
+/// A name that can stand in a certificate.
+fn name(value: &Value) -> Result<String, Fault> {
+    let text = fields::text(1..=253)(value)?;
+    match ServerName::try_from(text.as_str()) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(Fault::new("invalid", "want a host name or an address")),
+    }
+}
+
+const HTTP_VERSIONS: &[(&str, HttpVersion)] = &[("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
+
+const PROXY_PROTOCOLS: &[(&str, ProxyProtocol)] =
+    &[("none", ProxyProtocol::None), ("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
 
 /// Which monitors must say that a member is well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -109,8 +168,11 @@ impl Kind for Pool {
     type Parent = ();
 
     const NOUN: &'static str = "pool";
-    const REFERENCES: &'static [(&'static str, &'static str)] =
-        &[("/monitor_ids/*", "monitors"), ("/backup_pool_id", "pools")];
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[
+        ("/monitor_ids/*", "monitors"),
+        ("/backup_pool_id", "pools"),
+        ("/tls/certificate_id", "certificates"),
+    ];
     const EXAMPLE: &'static str = r#"{ "name": "web", "protocol": "tcp", "algorithm": "round_robin" }"#;
 
     fn new_id() -> PoolId {
@@ -135,6 +197,10 @@ impl Kind for Pool {
         let retries = fields.object("retries", asking::retries);
         let outlier = fields.nullable_object("outlier", asking::outlier);
         let drain_timeout_s = fields.nullable("drain_timeout_s", fields::number(0, 604_800));
+        let http_version = fields.optional("http_version", HttpVersion::Http1, fields::word(HTTP_VERSIONS));
+        let tls = fields.nullable_object("tls", MemberTls::read);
+        let proxy_protocol =
+            fields.optional("proxy_protocol", ProxyProtocol::None, fields::word(PROXY_PROTOCOLS));
         Some(Self {
             protocol: protocol?,
             algorithm: algorithm?,
@@ -148,6 +214,9 @@ impl Kind for Pool {
             persistence: persistence?,
             retries: retries?,
             outlier: outlier?,
+            http_version: http_version?,
+            tls: tls?,
+            proxy_protocol: proxy_protocol?,
         })
     }
 }

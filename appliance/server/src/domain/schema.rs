@@ -16,6 +16,27 @@ pub(crate) enum Protocol {
     Https,
 }
 
+/// A version of HTTP.
+#[derive(ToSchema)]
+#[schema(example = "1.1")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum HttpVersion {
+    #[schema(rename = "1.1")]
+    Http1,
+    #[schema(rename = "2")]
+    Http2,
+}
+
+/// A version of the PROXY protocol: a line of text, or bytes.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "v2")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum ProxyProtocol {
+    None,
+    V1,
+    V2,
+}
+
 /// A version of TLS.
 #[derive(ToSchema)]
 #[schema(example = "1.2")]

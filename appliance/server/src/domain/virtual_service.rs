@@ -93,6 +93,72 @@ pub(crate) struct VirtualService {
     pub(crate) unserved: Unserved,
     /// How TLS ends here: for protocol `https`, and null for the others.
     pub(crate) tls: Option<Tls>,
+    /// Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
+    /// or 2). One from there that does not is closed. Only for `http` and `https`.
+    #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
+    pub(crate) proxy_protocol_from: Vec<Prefix>,
+    /// How long each phase of a request may take, beside the silence in `timeouts.idle_s`: for `http` and `https`, and null for the others.
+    pub(crate) request_timeouts: Option<RequestTimeouts>,
+}
+
+/// How long each phase of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
+pub(crate) struct RequestTimeouts {
+    /// For a client to send a whole head, from its first byte, or to agree on TLS.
+    #[schema(minimum = 1, maximum = 86400, default = 10)]
+    pub(crate) head_s: u32,
+    /// For a member to accept a connection, TLS included.
+    #[schema(minimum = 1, maximum = 86400, default = 5)]
+    pub(crate) connect_s: u32,
+    /// For a member to begin to answer.
+    #[schema(minimum = 1, maximum = 86400, default = 60)]
+    pub(crate) answer_s: u32,
+    /// For a WebSocket to say something, either side of it.
+    #[schema(minimum = 1, maximum = 604_800, default = 3600)]
+    pub(crate) tunnel_s: u32,
+    /// For a WebSocket to end when the service is offered no more.
+    #[schema(minimum = 0, maximum = 86400, default = 60)]
+    pub(crate) drain_s: u32,
+}
+
+impl RequestTimeouts {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let head_s = fields.optional("head_s", 10, fields::number(1, 86_400));
+        let connect_s = fields.optional("connect_s", 5, fields::number(1, 86_400));
+        let answer_s = fields.optional("answer_s", 60, fields::number(1, 86_400));
+        let tunnel_s = fields.optional("tunnel_s", 3600, fields::number(1, 604_800));
+        let drain_s = fields.optional("drain_s", 60, fields::number(0, 86_400));
+        Some(Self {
+            head_s: head_s?,
+            connect_s: connect_s?,
+            answer_s: answer_s?,
+            tunnel_s: tunnel_s?,
+            drain_s: drain_s?,
+        })
+    }
+
+    /// Whether they are there follows from the protocol.
+    #[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there are any")]
+    fn read_for(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
+        let key = "request_timeouts";
+        match protocol {
+            Some(ServiceProtocol::L7(_)) => {
+                let read = fields.nullable_object(key, Self::read)?;
+                Some(Some(read.unwrap_or_default()))
+            }
+            Some(ServiceProtocol::L4(_)) => fields.nullable(key, |_| {
+                Err(Fault::new("unsupported", "only services of protocol http and https have requests"))
+            }),
+            None => fields.nullable(key, |_| Ok(())).map(|_| None),
+        }
+    }
+}
+
+impl Default for RequestTimeouts {
+    fn default() -> Self {
+        Self { head_s: 10, connect_s: 5, answer_s: 60, tunnel_s: 3600, drain_s: 60 }
+    }
 }
 
 /// How a service ends TLS.
@@ -166,6 +232,17 @@ fn read_local_addresses(
     }
 }
 
+/// A parser that, where packets are forwarded as they come, takes nothing.
+fn of_requests<T>(
+    protocol: Option<ServiceProtocol>,
+    parse: impl Fn(&Value) -> Result<T, Fault>,
+) -> impl Fn(&Value) -> Result<T, Fault> {
+    move |value| match protocol {
+        Some(ServiceProtocol::L4(_)) => Err(Fault::new("unsupported", "only for services that are proxied")),
+        _ => parse(value),
+    }
+}
+
 /// A parser that, where the appliance answers itself, takes nothing: whom that serves is decided elsewhere.
 fn of_packets<T>(
     protocol: Option<ServiceProtocol>,
@@ -208,6 +285,9 @@ impl Kind for VirtualService {
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         let tls = Tls::read_for(protocol, fields);
+        let proxies = of_requests(protocol, fields::network);
+        let proxy_protocol_from = fields.optional_list("proxy_protocol_from", NETWORKS_MAX, proxies);
+        let request_timeouts = RequestTimeouts::read_for(protocol, fields);
         let limit = of_packets(protocol, fields::limit(100_000_000));
         let connection_limit = fields.nullable("connection_limit", limit);
         let network = of_packets(protocol, fields::network);
@@ -230,6 +310,8 @@ impl Kind for VirtualService {
             default_pool_id: default_pool_id?,
             timeouts: timeouts?,
             tls: tls?,
+            proxy_protocol_from: proxy_protocol_from?,
+            request_timeouts: request_timeouts?,
             connection_limit: connection_limit?,
             allowed_cidrs: allowed_cidrs?,
             denied_cidrs: denied_cidrs?,

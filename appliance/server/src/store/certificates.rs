@@ -62,11 +62,24 @@ impl Table for Certificate {
              WHERE c.value = ? ORDER BY s.name LIMIT 1",
         )
         .bind(Text(record.id))
+        .fetch_optional(&mut *connection)
+        .await?;
+        let name = &record.spec.meta.name;
+        if let Some(user) = user {
+            return Err(StoreError::InUse(format!(
+                "certificate `{name}` still serves virtual service `{user}`"
+            )));
+        }
+        let user: Option<String> = sqlx::query_scalar(
+            "SELECT name FROM pools WHERE tls ->> '$.certificate_id' = ? ORDER BY name LIMIT 1",
+        )
+        .bind(Text(record.id))
         .fetch_optional(connection)
         .await?;
         user.map_or(Ok(()), |user| {
-            let name = &record.spec.meta.name;
-            Err(StoreError::InUse(format!("certificate `{name}` still serves virtual service `{user}`")))
+            Err(StoreError::InUse(format!(
+                "certificate `{name}` is still shown to the members of pool `{user}`"
+            )))
         })
     }
 }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
-use lb_model::l7::{L7Certificate, L7Timeouts, L7Tls};
+use lb_model::l7::{HttpVersion, L7Certificate, L7PoolTls, L7Timeouts, L7Tls, Manner, ProxyProtocol};
 use lb_model::policy::L7Policy;
-use lb_model::snapshot::{Admission, Weight};
+use lb_model::snapshot::{Admission, Timeouts, Weight};
 use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -15,7 +15,8 @@ use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
 use crate::domain::{
-    BelowMinHealthy, Certificate, Policy, Pool, Record, Spec, Tls, Tunnel, VirtualIp, VirtualService,
+    BelowMinHealthy, Certificate, MemberTls, Policy, Pool, Record, RequestTimeouts, Spec, Tls, Tunnel,
+    VirtualIp, VirtualService,
 };
 
 impl Store {
@@ -83,6 +84,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
         unserved,
         ..
     } = own;
+    let VirtualService { proxy_protocol_from, request_timeouts, .. } = own;
     let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
@@ -109,7 +111,8 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 protocol,
                 port,
                 default_pool_id,
-                timeouts: L7Timeouts { idle_s: timeouts.idle_s, request_s: 10, connect_s: 5, response_s: 60 },
+                timeouts: l7_timeouts(timeouts, request_timeouts.unwrap_or_default()),
+                proxy_protocol_from,
                 tls: tls.map(|Tls { certificate_ids, min_version }| L7Tls {
                     certificates: certificate_ids,
                     min_version,
@@ -125,12 +128,29 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
     }
 }
 
+fn l7_timeouts(timeouts: Timeouts, of_requests: RequestTimeouts) -> L7Timeouts {
+    let RequestTimeouts { head_s, connect_s, answer_s, tunnel_s, drain_s } = of_requests;
+    let (request_s, response_s) = (head_s, answer_s);
+    L7Timeouts { idle_s: timeouts.idle_s, request_s, connect_s, response_s, tunnel_s, drain_s }
+}
+
+fn manner(http_version: HttpVersion, tls: Option<MemberTls>, proxy_protocol: ProxyProtocol) -> Manner {
+    let tls = tls.map(|MemberTls { verify, ca, server_name, certificate_id }| L7PoolTls {
+        ca: ca.filter(|_| verify),
+        server_name,
+        certificate: certificate_id,
+    });
+    Manner { http_version, tls, proxy_protocol }
+}
+
 fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
     let Spec { meta, own } = record.spec;
     let drain_timeout_s = own.drain_timeout_s;
     let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
     let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, persistence, retries, outlier, .. } = own;
+    let Pool { http_version, tls, proxy_protocol, .. } = own;
+    let manner = manner(http_version, tls, proxy_protocol);
     let below_min_healthy = match (below_min_healthy, backup_pool_id) {
         (BelowMinHealthy::AllMembers, _) => desired::BelowMinHealthy::AllMembers,
         (BelowMinHealthy::BackupPool, Some(pool)) => desired::BelowMinHealthy::BackupPool(pool),
@@ -148,6 +168,7 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
         algorithm,
         enabled: meta.enabled,
         members,
+        manner,
         min_healthy,
         below_min_healthy,
         persistence,

@@ -1,6 +1,7 @@
 //! The table of pools.
 
 use lb_model::asking::{Outlier, Persistence, Retries};
+use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{MonitorId, PoolId};
 use sqlx::types::Json;
@@ -10,7 +11,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{BelowMinHealthy, MonitorsNeeded, Pool, Record};
+use crate::domain::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool, Record};
 
 #[derive(FromRow)]
 pub(crate) struct PoolRow {
@@ -30,14 +31,20 @@ pub(crate) struct PoolRow {
     retries: Retries,
     #[sqlx(json(nullable))]
     outlier: Option<Outlier>,
+    http_version: Word<HttpVersion>,
+    #[sqlx(json(nullable))]
+    tls: Option<MemberTls>,
+    proxy_protocol: Word<ProxyProtocol>,
 }
 
 impl Table for Pool {
     const TABLE: &'static str = "pools";
     const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
-        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier";
+        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier, \
+        http_version, tls, proxy_protocol";
     const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
         t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier,
+        t.http_version, t.tls, t.proxy_protocol,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
     const READINESS: &'static str = "CASE
@@ -64,6 +71,7 @@ impl Table for Pool {
         let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
         let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, drain_timeout_s, .. } = row;
         let PoolRow { persistence, retries, outlier, .. } = row;
+        let PoolRow { http_version: Word(http_version), tls, proxy_protocol: Word(proxy_protocol), .. } = row;
         Self {
             protocol,
             algorithm,
@@ -77,6 +85,9 @@ impl Table for Pool {
             persistence,
             retries,
             outlier,
+            http_version,
+            tls,
+            proxy_protocol,
         }
     }
 
@@ -91,6 +102,8 @@ impl Table for Pool {
             .push_bind(persistence.clone().map(Json))
             .push_bind(Json(retries.clone()))
             .push_bind(outlier.map(Json));
+        let Self { http_version, tls, proxy_protocol, .. } = self;
+        values.push_bind(Word(http_version)).push_bind(tls.clone().map(Json)).push_bind(Word(proxy_protocol));
     }
 
     async fn check(
@@ -109,6 +122,15 @@ impl Table for Pool {
         .await?;
         if let Some(service) = other {
             faults.unfit("/protocol", format!("virtual service `{service}` speaks another with its clients"));
+        }
+        if let Some(id) = self.tls.as_ref().and_then(|tls| tls.certificate_id) {
+            let found: i64 = sqlx::query_scalar("SELECT count(*) FROM certificates WHERE id = ?")
+                .bind(Text(id))
+                .fetch_one(&mut *connection)
+                .await?;
+            if found == 0 {
+                faults.missing("/tls/certificate_id", format!("there is no certificate {id}"));
+            }
         }
         if let Some(id) = self.backup_pool_id {
             self.check_backup(place.id, id, faults, connection).await?;

@@ -13,7 +13,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Record, Tls, Tunnel, VirtualService};
+use crate::domain::{Record, RequestTimeouts, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -39,16 +39,21 @@ pub(crate) struct VirtualServiceRow {
     allowed_cidrs: Vec<Prefix>,
     #[sqlx(json)]
     denied_cidrs: Vec<Prefix>,
+    #[sqlx(json)]
+    proxy_protocol_from: Vec<Prefix>,
+    #[sqlx(json(nullable))]
+    request_timeouts: Option<RequestTimeouts>,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel, local_addresses, unserved";
+        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
+        t.proxy_protocol_from, t.request_timeouts,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -100,6 +105,8 @@ impl Table for VirtualService {
             connection_limit,
             allowed_cidrs,
             denied_cidrs,
+            proxy_protocol_from,
+            request_timeouts,
         } = row;
         Self {
             virtual_ip_ids,
@@ -119,6 +126,8 @@ impl Table for VirtualService {
             allowed_cidrs,
             denied_cidrs,
             unserved,
+            proxy_protocol_from,
+            request_timeouts,
         }
     }
 
@@ -137,6 +146,8 @@ impl Table for VirtualService {
             connection_limit,
             allowed_cidrs,
             denied_cidrs,
+            proxy_protocol_from,
+            request_timeouts,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
@@ -145,6 +156,7 @@ impl Table for VirtualService {
         values.push_bind(Json(allowed_cidrs.clone())).push_bind(Json(denied_cidrs.clone()));
         values.push_bind(tls.clone().map(Json)).push_bind(tunnel.map(Json));
         values.push_bind(Json(local_addresses.clone())).push_bind(Word(unserved));
+        values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
     }
 
     async fn check(

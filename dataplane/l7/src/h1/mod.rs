@@ -12,7 +12,7 @@ mod send;
 
 pub(crate) use framing::{Decoded, Decoder, Framing};
 pub(crate) use request::{
-    Refusal, RequestHead, check_target, is_host, read_expectation, read_length, read_request,
+    Refusal, RequestHead, check_target, has_option, is_host, read_expectation, read_length, read_request,
 };
 pub(crate) use response::{ResponseHead, read_response};
 pub(crate) use scan::{Found, Scan};

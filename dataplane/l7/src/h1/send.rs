@@ -23,6 +23,9 @@ pub(crate) enum SendError {
     /// Its body broke off.
     #[error("the body broke off")]
     Body(#[source] BodyError),
+    /// A tunnel whose service is offered no more, and which did not end in time.
+    #[error("the service is offered no more")]
+    Parted,
 }
 
 /// A message on its way: what of it waits to be written, and where the rest comes from.
@@ -67,6 +70,11 @@ impl Sender {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The receiver has no room: what else there is to do goes on.
+    pub(crate) fn poll_upload(&mut self, cx: &mut Context<'_>) {
+        self.body.poll_upload(cx);
     }
 
     /// Writes what waits. Ready when nothing waits any more: with whether the message has ended.

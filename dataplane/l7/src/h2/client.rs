@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
-use lb_model::l7::Ending;
+use lb_model::l7::{Ending, L7Timeouts};
 
 use super::body::ClientBody;
 use super::request::{About, read};
@@ -26,6 +26,7 @@ use crate::origin::Origin;
 use crate::record::Record;
 use crate::refusal;
 use crate::service::{Service, ServiceCell};
+use crate::tunnel;
 
 /// What such a connection begins with, up to where HTTP/1 sees the end of a head (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
@@ -89,6 +90,7 @@ async fn run(wire: Wire, shared: &Arc<Shared>) -> Result<(), ::h2::Error> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(HEADER_LIST)
+        .enable_connect_protocol()
         .handshake::<_, Bytes>(wire);
     let Ok(shaken) = tokio::time::timeout(seconds(service.timeouts.request_s), handshake).await else {
         service.counters.ended(Ending::ClientTimeout);
@@ -168,11 +170,12 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
     // From here to the end of the answer it is one state of the service, whatever is published meanwhile.
     let service = shared.cell.load_full();
     let (mut parts, stream) = request.into_parts();
-    let (ended, method) = (stream.is_end_stream(), parts.method.clone());
-    let About { length, expects_continue } = match read(&mut parts) {
+    let ended = stream.is_end_stream();
+    let About { length, expects_continue, tunneled } = match read(&mut parts) {
         Ok(about) => about,
         Err(refusal) => return refuse(shared, &service, respond, refusal).await,
     };
+    let method = parts.method.clone();
     if expects_continue && !ended {
         let (mut word, ()) = Response::new(()).into_parts();
         word.status = StatusCode::CONTINUE;
@@ -182,11 +185,18 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
     let body = match length {
         _ if ended => Body::Empty,
         Some(0) => Body::Empty,
-        length => Body::H2Client(Box::new(ClientBody::new(stream, length, seconds(service.timeouts.idle_s)))),
+        length => {
+            let L7Timeouts { idle_s, tunnel_s, .. } = service.timeouts;
+            let idle = seconds(if tunneled { tunnel_s } else { idle_s });
+            Body::H2Client(Box::new(ClientBody::new(stream, length, idle)))
+        }
     };
     let answering = forward::answer(&service, &shared.origin, parts, body, &mut record);
     let answered = unless_taken_back(&mut respond, answering).await;
-    let status = if let Ok(Answer { parts, body }) = answered {
+    let status = if let Ok(Answer { mut parts, body }) = answered {
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            tunnel::to_h2(&mut parts);
+        }
         let status = parts.status;
         let bodiless = is_bodiless(&method, status);
         if let Err(ending) = send(&service, respond, parts, body, bodiless).await {
@@ -299,7 +309,13 @@ impl Sender {
     async fn send_data(&mut self, mut data: Bytes, last: bool) -> Result<(), Ending> {
         while !data.is_empty() {
             self.stream.reserve_capacity(data.len());
-            let room = std::future::poll_fn(|cx| self.stream.poll_capacity(cx));
+            let room = std::future::poll_fn(|cx| {
+                let room = self.stream.poll_capacity(cx);
+                if room.is_pending() {
+                    self.body.poll_upload(cx);
+                }
+                room
+            });
             let room = match tokio::time::timeout(self.idle, room).await {
                 Ok(Some(Ok(room))) => room,
                 Ok(_) => return Err(Ending::ClientGone),

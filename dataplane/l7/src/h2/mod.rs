@@ -3,9 +3,13 @@
 
 mod body;
 mod client;
+mod member;
+pub(crate) mod pool;
 mod request;
+mod upload;
 mod wire;
 
 pub(crate) use body::ClientBody;
 pub(crate) use client::{PREFACE, serve};
+pub(crate) use member::{Exchange, MemberBody};
 pub(crate) use wire::Wire;

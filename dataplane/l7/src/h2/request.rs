@@ -4,6 +4,7 @@ use http::header::{COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::h1::{Refusal, check_target, is_host, read_expectation, read_length};
+use crate::tunnel;
 
 /// How many fields a request may have, as in HTTP/1.
 const MAX_FIELDS: usize = 128;
@@ -15,6 +16,8 @@ pub(super) struct About {
     pub(super) length: Option<u64>,
     /// Whether the client waits for a word before it sends the body.
     pub(super) expects_continue: bool,
+    /// Whether both sides say what they like after it.
+    pub(super) tunneled: bool,
 }
 
 /// Makes the target a path, and the `Host` field say whose.
@@ -26,7 +29,9 @@ pub(super) fn read(parts: &mut http::request::Parts) -> Result<About, Refusal> {
         return Err(Refusal::Syntax);
     }
     let path = parts.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-    check_target(path, &parts.method)?;
+    // Only for a tunnel of this kind; CONNECT itself leads nowhere.
+    let tunneled = parts.method == Method::CONNECT && is_websocket(&parts.extensions);
+    check_target(path, if tunneled { &Method::GET } else { &parts.method })?;
     if !(path.starts_with('/') || (path == "*" && parts.method == Method::OPTIONS)) {
         return Err(Refusal::Target);
     }
@@ -37,7 +42,15 @@ pub(super) fn read(parts: &mut http::request::Parts) -> Result<About, Refusal> {
     join_cookies(&mut parts.headers);
     let path = std::mem::take(&mut parts.uri).into_parts().path_and_query;
     parts.uri = path.map(Uri::from).unwrap_or_default();
-    Ok(About { length, expects_continue })
+    if tunneled {
+        tunnel::from_h2(parts).ok_or(Refusal::Method)?;
+    }
+    Ok(About { length, expects_continue, tunneled })
+}
+
+/// RFC 8441, 5.
+fn is_websocket(extensions: &http::Extensions) -> bool {
+    extensions.get::<::h2::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 /// RFC 9113, 8.2.1: a value that begins or ends with a blank is malformed. In HTTP/1 the blank would be gone.
@@ -98,7 +111,7 @@ mod tests {
     #[test]
     fn a_request_becomes_one_of_http_1() {
         let mut parts = parts("https://shop.example/a?b", &[("cookie", "a=1"), ("cookie", "b=2")]);
-        assert_eq!(read(&mut parts), Ok(About { length: None, expects_continue: false }));
+        assert_eq!(read(&mut parts), Ok(About { length: None, expects_continue: false, tunneled: false }));
         assert_eq!(parts.uri, "/a?b");
         assert_eq!(
             (&parts.headers["host"], &parts.headers["cookie"]),
