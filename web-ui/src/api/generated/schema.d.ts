@@ -2456,6 +2456,26 @@ export interface components {
              */
             bytes_out: number;
         };
+        /** @description How TLS is spoken with members. */
+        MemberTls: {
+            /**
+             * @description Whether members must show a certificate that `ca` vouches for, with the right name. Without it anybody is taken for a member.
+             * @default true
+             */
+            verify?: boolean;
+            /**
+             * @description The certificates of those who vouch, as PEM.
+             * @example -----BEGIN CERTIFICATE-----
+             *     …
+             */
+            ca?: string | null;
+            /**
+             * @description The name that members are asked for and must show; with null, each its own address.
+             * @example internal.shop.example
+             */
+            server_name?: string | null;
+            certificate_id?: components["schemas"]["Identifier"] | null;
+        };
         /** @description What its checks saw of a member. */
         MemberView: {
             /** @description What identifies it. */
@@ -3400,6 +3420,18 @@ export interface components {
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
+            /**
+             * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
+             * @default 1.1
+             */
+            http_version?: components["schemas"]["HttpVersion"];
+            tls?: components["schemas"]["MemberTls"] | null;
+            /**
+             * @description Whether a connection to a member, where the appliance makes it, begins by telling who the client is. Such a connection serves
+             *     one request, or with `http_version` `2` none but this client's.
+             * @default none
+             */
+            proxy_protocol?: components["schemas"]["ProxyProtocol"];
         };
         /** @description Members that serve the same, and how one of them is chosen for a new connection. */
         PoolSpec: {
@@ -3477,6 +3509,18 @@ export interface components {
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
+            /**
+             * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
+             * @default 1.1
+             */
+            http_version?: components["schemas"]["HttpVersion"];
+            tls?: components["schemas"]["MemberTls"] | null;
+            /**
+             * @description Whether a connection to a member, where the appliance makes it, begins by telling who the client is. Such a connection serves
+             *     one request, or with `http_version` `2` none but this client's.
+             * @default none
+             */
+            proxy_protocol?: components["schemas"]["ProxyProtocol"];
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         PoolView: {
@@ -3595,6 +3639,18 @@ export interface components {
             /** @description What is asked of another member. */
             retries: components["schemas"]["Retries"];
             outlier: components["schemas"]["Outlier"] | null;
+            /**
+             * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
+             * @default 1.1
+             */
+            http_version: components["schemas"]["HttpVersion"];
+            tls: components["schemas"]["MemberTls"] | null;
+            /**
+             * @description Whether a connection to a member, where the appliance makes it, begins by telling who the client is. Such a connection serves
+             *     one request, or with `http_version` `2` none but this client's.
+             * @default none
+             */
+            proxy_protocol: components["schemas"]["ProxyProtocol"];
         };
         /** @description A network port of the layer-4 plane. */
         PortStats: {
@@ -3716,6 +3772,12 @@ export interface components {
             failures: number;
             ejection: components["schemas"]["EjectionStats"] | null;
         };
+        /**
+         * @description A version of the PROXY protocol: a line of text, or bytes.
+         * @example v2
+         * @enum {string}
+         */
+        ProxyProtocol: "none" | "v1" | "v2";
         /** @description What a service of the layer-7 plane did. */
         ProxyServiceStats: {
             /** @description The virtual service. */
@@ -3823,6 +3885,39 @@ export interface components {
          * @enum {string}
          */
         ReplicationRole: "any" | "primary" | "replica";
+        /** @description How long each phase of a request may take. */
+        RequestTimeouts: {
+            /**
+             * Format: int32
+             * @description For a client to send a whole head, from its first byte, or to agree on TLS.
+             * @default 10
+             */
+            head_s?: number;
+            /**
+             * Format: int32
+             * @description For a member to accept a connection, TLS included.
+             * @default 5
+             */
+            connect_s?: number;
+            /**
+             * Format: int32
+             * @description For a member to begin to answer.
+             * @default 60
+             */
+            answer_s?: number;
+            /**
+             * Format: int32
+             * @description For a WebSocket to say something, either side of it.
+             * @default 3600
+             */
+            tunnel_s?: number;
+            /**
+             * Format: int32
+             * @description For a WebSocket to end when the service is offered no more.
+             * @default 60
+             */
+            drain_s?: number;
+        };
         /** @description An answer that stands here. */
         Respond: {
             /**
@@ -5017,6 +5112,13 @@ export interface components {
              */
             unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
+            /**
+             * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
+             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             * @default []
+             */
+            proxy_protocol_from?: components["schemas"]["Cidr"][];
+            request_timeouts?: components["schemas"]["RequestTimeouts"] | null;
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
         VirtualServiceSpec: {
@@ -5091,6 +5193,13 @@ export interface components {
              */
             unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
+            /**
+             * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
+             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             * @default []
+             */
+            proxy_protocol_from?: components["schemas"]["Cidr"][];
+            request_timeouts?: components["schemas"]["RequestTimeouts"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         VirtualServiceView: {
@@ -5206,6 +5315,13 @@ export interface components {
              */
             unserved: components["schemas"]["Unserved"];
             tls: components["schemas"]["ServiceTls"] | null;
+            /**
+             * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
+             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             * @default []
+             */
+            proxy_protocol_from: components["schemas"]["Cidr"][];
+            request_timeouts: components["schemas"]["RequestTimeouts"] | null;
         };
         /** @description A pool, and its share beside the others'. */
         WeightedPool: {
