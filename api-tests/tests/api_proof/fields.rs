@@ -15,7 +15,8 @@ const LIST_MOST: u64 = 5000;
 const FORMATS: [&str; 5] = ["uuid", "date-time", "ipv4", "ipv6", "ip"];
 
 /// What the settings of each kind of monitor are called in the description.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
+    ("agent", "AgentSettings"),
     ("icmp", "IcmpSettings"),
     ("tcp", "TcpSettings"),
     ("udp", "UdpSettings"),

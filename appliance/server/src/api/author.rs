@@ -7,7 +7,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::App;
-use super::describe::{Description, parameter, string};
+use super::describe::{Description, parameter};
 use super::error::Problem;
 use super::list::pairs;
 use crate::domain::{Author, FieldError};
@@ -67,7 +67,11 @@ pub(super) fn change_parameters(described: Description) -> Description {
 /// The parameter that takes the comment.
 pub(super) fn comment_parameter() -> Parameter {
     let text = "Why this is done: kept with the revision and in the audit log.";
-    parameter("comment", ParameterIn::Query, string(COMMENT_MAX), text)
+    let comment = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .max_length(Some(COMMENT_MAX))
+        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]*$"));
+    parameter("comment", ParameterIn::Query, comment.build(), text)
         .example(Some("more room for the sale".into()))
         .build()
 }

@@ -18,6 +18,9 @@ use crate::domain::{FieldError, Permission};
 use crate::signin::Denied;
 use crate::store::StoreError;
 
+/// So many wrong fields are named at once.
+const ERRORS_MAX: usize = 1024;
+
 /// What every answer carries, for logs and questions.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -66,7 +69,8 @@ impl Problem {
     }
 
     /// Wrong fields.
-    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn invalid(mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(ERRORS_MAX);
         let problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", count(&errors, "wrong"));
         Self { errors, ..problem }

@@ -7,7 +7,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::App;
 use super::error::Problem;
-use crate::domain::{Expected, Revision};
+use crate::domain::{Expected, FieldError, Revision};
+
+/// The longest list of tags.
+const TAGS_MAX: usize = 1024;
 
 /// The `ETag` header of `revision`.
 pub(crate) fn header(revision: &Revision) -> (HeaderName, HeaderValue) {
@@ -25,6 +28,7 @@ impl FromRequestParts<App> for IfMatch {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        check(&parts.headers, &IF_MATCH, "If-Match")?;
         let expected = tags(&parts.headers, &IF_MATCH).ok_or_else(|| {
             let detail = "send If-Match with the ETag that you have read, so that nobody's change is lost";
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
@@ -34,8 +38,18 @@ impl FromRequestParts<App> for IfMatch {
 }
 
 /// Whether the reader says that it has this revision already.
-pub(crate) fn is_known(headers: &HeaderMap, revision: &Revision) -> bool {
-    tags(headers, &IF_NONE_MATCH).is_some_and(|known| known.admits(revision))
+pub(crate) fn is_known(headers: &HeaderMap, revision: &Revision) -> Result<bool, Problem> {
+    check(headers, &IF_NONE_MATCH, "If-None-Match")?;
+    Ok(tags(headers, &IF_NONE_MATCH).is_some_and(|known| known.admits(revision)))
+}
+
+/// Refuses more tags than the description says.
+fn check(headers: &HeaderMap, header: &HeaderName, called: &str) -> Result<(), Problem> {
+    if headers.get_all(header).iter().map(HeaderValue::len).sum::<usize>() <= TAGS_MAX {
+        return Ok(());
+    }
+    let detail = format!("want at most {TAGS_MAX} characters");
+    Err(Problem::invalid(vec![FieldError::new(called, "too_long", detail)]))
 }
 
 /// Weak tags match nothing: RFC 9110 wants the strong comparison here.

@@ -12,6 +12,8 @@ use crate::store::{
 
 /// How many items come on a page where nobody says.
 pub(crate) const LIMIT_DEFAULT: u32 = 50;
+/// The longest text that a list can be filtered by.
+pub(crate) const TEXT_MAX: usize = 1024;
 /// The greatest number that a list can be filtered by.
 pub(crate) const NUMBER_MAX: i64 = 65535;
 /// How many come at most.
@@ -121,7 +123,7 @@ fn filter<K: Table>(key: &str, value: String) -> Result<(Filter, FilterValue), F
         return Err(("unknown_parameter", format!("want limit, cursor, sort, or one of {keys}")));
     };
     let value = match filter.kind {
-        FilterKind::Text => FilterValue::Text(value),
+        FilterKind::Text => FilterValue::Text(short(value)?),
         FilterKind::Boolean => match value.as_str() {
             "true" => FilterValue::Number(1),
             "false" => FilterValue::Number(0),
@@ -136,6 +138,14 @@ fn filter<K: Table>(key: &str, value: String) -> Result<(Filter, FilterValue), F
         }
     };
     Ok((filter, value))
+}
+
+/// A text that is not longer than the description says.
+pub(super) fn short(value: String) -> Result<String, Fault> {
+    if value.chars().count() <= TEXT_MAX {
+        return Ok(value);
+    }
+    Err(("too_long", format!("want at most {TEXT_MAX} characters")))
 }
 
 pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {

@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::App;
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
-use super::list::{Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs};
+use super::list::{Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs, short};
 use crate::domain::FieldError;
 use crate::store::{Filter, FilterValue, Log, LogQuery};
 
@@ -67,7 +67,7 @@ fn filter<L: Log>(key: &str, value: String) -> Result<(Filter, FilterValue), Fau
         let keys = L::FILTERS.iter().map(|filter| filter.key).collect::<Vec<_>>().join(", ");
         return Err(("unknown_parameter", format!("want limit, cursor, or one of {keys}")));
     };
-    Ok((*filter, FilterValue::Text(value)))
+    Ok((*filter, FilterValue::Text(short(value)?)))
 }
 
 /// The description of the list of a log.

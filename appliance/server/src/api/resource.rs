@@ -140,7 +140,7 @@ async fn read<R: Resource>(
 ) -> Result<Response, Problem> {
     let record = app.store.get(place).await?;
     let revision = Revision::of(&record);
-    if etag::is_known(&headers, &revision) {
+    if etag::is_known(&headers, &revision)? {
         return Ok((StatusCode::NOT_MODIFIED, [etag::header(&revision)]).into_response());
     }
     Ok(shown(&record, &app))
@@ -319,7 +319,7 @@ fn describe_delete<R: Resource>() -> Description {
         .parameter(if_match())
         .with(change_parameters)
         .answer(StatusCode::NO_CONTENT, "It is deleted.", None, &[])
-        .fails(&[409, 412, 428])
+        .fails(&[409, 412, 422, 428])
 }
 
 fn one<R: Resource>(verb: &str, summary: &str) -> Description {

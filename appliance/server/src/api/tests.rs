@@ -114,7 +114,7 @@ fn writes_declare_every_way_to_fail() {
     );
     assert_eq!(
         answers("/api/v1/virtual-ips/{id}", "delete"),
-        set(&["204", "401", "403", "404", "409", "412", "428", "500"])
+        set(&["204", "401", "403", "404", "409", "412", "422", "428", "500"])
     );
 }
 
