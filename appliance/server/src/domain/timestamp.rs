@@ -38,6 +38,12 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - Self::now().0).unwrap_or_default())
     }
 
+    /// Milliseconds since 1970.
+    #[cfg(test)]
+    pub(crate) fn millis(self) -> i64 {
+        self.0
+    }
+
     /// So many hours before.
     pub(crate) fn hours_before(self, hours: i64) -> Self {
         Self(self.0 - hours * 3_600_000)

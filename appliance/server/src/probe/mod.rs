@@ -4,6 +4,8 @@
 //! check. It re-reads what is wanted after every change; what is due when is in `schedule.rs`, what results come to in
 //! `judgement.rs`, how each kind of check is done in `kinds/`. What was seen is on the `Board`.
 
+#[cfg(test)]
+mod bench;
 mod board;
 mod judgement;
 mod kinds;
@@ -47,6 +49,8 @@ const CONCURRENCY_MAX: usize = 4096;
 const BATCH: usize = 256;
 /// A check that began so lately answers for a suspicion, too.
 const SUSPICIONS_APART: Duration = Duration::from_millis(200);
+/// First checks of many members begin so far apart.
+const APART: Duration = Duration::from_micros(100);
 /// How long to wait after the database failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -280,28 +284,36 @@ impl Engine {
         self.checks.retain(|id, _| wanted.contains(id));
         self.schedule.retain(|id| wanted.contains(id));
         self.hearers.retain(|id, _| wanted.contains(id));
+        let news = u32::try_from(targets.iter().filter(|(id, target, _)| self.is_news(id, target)).count());
+        let spread = APART * news.unwrap_or(u32::MAX);
         for (id, target, _) in targets.drain(..) {
-            self.watch_one(id, target);
+            self.watch_one(id, target, spread);
         }
         self.known.clear();
     }
 
-    fn watch_one(&mut self, id: CheckId, target: Target) {
+    fn is_news(&self, id: &CheckId, target: &Target) -> bool {
+        self.checks.get(id).is_none_or(|check| *check.target != *target)
+    }
+
+    /// Watches one from now on. Those of whom nothing is known are checked within `spread`.
+    fn watch_one(&mut self, id: CheckId, target: Target, spread: Duration) {
         let now = Instant::now();
         if let Some(check) = self.checks.get_mut(&id) {
             if *check.target != target {
                 check.target = Arc::new(target);
                 check.running = false;
-                self.schedule.set(id, now);
+                check.turn = 0;
+                self.schedule.set(id, now + phase(&id, spread));
             }
             return;
         }
         let liveness = self.known.get(&id).copied().unwrap_or(Liveness::Unknown);
         // Who is not known is checked at once; who is keeps its state and waits for its place in the interval.
         let wait = match liveness {
-            Liveness::Unknown => Duration::ZERO,
+            Liveness::Unknown => phase(&id, spread),
             // What a member says of itself is not kept.
-            _ if matches!(target.monitor.check, KindOfCheck::Agent(_)) => Duration::ZERO,
+            _ if matches!(target.monitor.check, KindOfCheck::Agent(_)) => phase(&id, spread),
             Liveness::Up | Liveness::Down => phase(&id, target.interval(liveness)),
         };
         self.schedule.set(id, now + wait);
@@ -388,7 +400,11 @@ impl Engine {
         let judged = !outcome.ours && check.judgement.hear(outcome.passed, target.rule(), now);
         let liveness = check.judgement.liveness();
         let jitter = target.monitor.jitter_percent;
-        self.schedule.set(id, check.begun + pause(&id, check.turn, target.interval(liveness), jitter));
+        let interval = target.interval(liveness);
+        // Checks that began together go apart with the first pause, and stay apart.
+        let pause =
+            if check.turn == 1 { phase(&id, interval) } else { pause(&id, check.turn, interval, jitter) };
+        self.schedule.set(id, check.begun + pause);
         let Outcome { passed, code, words, took, ours: _, warns, wish } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let result = CheckResult { at: Timestamp::now(), passed, warns, code, words, took_ms };
