@@ -28,7 +28,8 @@ test-full: setup ## The same, with the tests that take time to measure
 bench: setup ## Measure the forwarder against its own no-op forwarding and against testpmd (as root)
 	@cargo build --profile dist --locked -p lb-l4
 	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench
-	@exec "$$CARGO_TARGET_DIR/dist/penstock-l4" bench --rounds 5 testpmd
+	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench --rounds 5 testpmd
+	@cargo test --release --locked --quiet -p lb-server -- --ignored --nocapture --test-threads 1 ten_thousand_checks
 
 image: setup build ## Build the bootable image in all formats, and the update (as root; FORMATS="qcow2 ova" for some)
 	@image-build/setup

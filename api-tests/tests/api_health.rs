@@ -98,3 +98,35 @@ fn a_configuration_with_a_backup_pool_comes_back_whole() {
     assert_eq!(again.status, 200, "{:#}", again.body);
     assert_eq!(api.get("/api/v1/config?ids=false").body["pools"], document["pools"]);
 }
+
+#[test]
+fn a_password_is_shown_to_nobody_and_stays_until_it_is_taken_away() {
+    let (server, api) = Server::claimed();
+    let secret = "open sesame 4711";
+    let document =
+        json!({ "name": "db", "kind": "postgres", "password": secret, "settings": { "role": "primary" } });
+    let monitor = api.create(MONITORS, &document);
+    let patched = api.patch(&monitor.path, "*", &json!({ "interval_ms": 3000 }));
+    assert_eq!(patched.status, 200, "{:#}", patched.body);
+    for place in
+        [MONITORS, &monitor.path, "/api/v1/config", "/api/v1/events", "/api/v1/audit", "/api/v1/revisions"]
+    {
+        assert!(!api.get(place).body.to_string().contains(secret), "{place} shows it");
+    }
+    let database = std::fs::read(server.folder().join("state/penstock.db"))
+        .or_else(|_| std::fs::read(server.folder().join("penstock.db")));
+    let found = |bytes: Vec<u8>| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+    assert!(!database.is_ok_and(found), "the database shows it");
+    let refused = json!({ "name": "web", "kind": "http", "password": secret });
+    api.post(MONITORS, &refused).is_problem(422, "validation_failed", [("/password", "invalid")]);
+}
+
+#[test]
+fn who_is_watched_by_nobody_is_not_checked_now() {
+    let (_server, api) = Server::claimed();
+    let pool = api.create(POOLS, &json!({ "name": "web" }));
+    let members = format!("{}/members", pool.path);
+    let member = api.create(&members, &json!({ "address": "198.51.100.1", "port": 80 }));
+    api.post(&format!("{}/check", member.path), &json!({})).is_problem(409, "not_watched", []);
+    api.post(&format!("{members}/{NOBODY}/check"), &json!({})).is_problem(404, "not_found", []);
+}

@@ -1,10 +1,11 @@
 //! Members are watched: who fails gets no new connections, and gets them again once it is well.
 
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::Driver;
-use lab::network::MEMBERS;
+use lab::network::{MEMBERS, VIRTUAL_IP};
 use serde_json::{Value, json};
 
 use super::on_every_port;
@@ -116,6 +117,64 @@ fn who_comes_back_is_given_its_weight_step_by_step() -> Result<()> {
     stage.api.await_that(&stage.member_path(1), PATIENCE, |seen| seen["share"] == 100)?;
     await_shares(&stage, [5, 5])?;
     leave(stage)
+}
+
+#[test]
+fn clients_of_a_proxied_service_lose_no_request_when_a_member_dies() -> Result<()> {
+    let stage = Stage::set(Driver::AfPacket, true)?;
+    let service = json!({
+        "name": "shop", "virtual_ip_ids": [stage.virtual_ip], "protocol": "http", "port": 8080,
+        "default_pool_id": stage.pool,
+    });
+    stage.api.create("/virtual-services", &service)?;
+    watch(&stage, &json!({ "kind": "http" }))?;
+    await_member(&stage, 1, "online")?;
+    let wrk = wrk(&stage, 8080)?;
+    await_hits(&stage, 1)?;
+    stage.lab.members()[1].server.stop()?;
+    await_member(&stage, 1, "offline")?;
+    let told = wrk.wait_with_output()?;
+    let text = String::from_utf8_lossy(&told.stdout);
+    println!("layer 7, a member dies: {text}");
+    ensure!(told.status.success() && text.contains("Requests/sec"), "wrk failed: {text}");
+    ensure!(!text.contains("Socket errors") && !text.contains("Non-2xx"), "requests were lost: {text}");
+    stage.lab.members()[1].server.resume();
+    leave(stage)
+}
+
+#[test]
+fn clients_of_a_forwarded_service_lose_the_connections_of_the_member_that_dies_and_no_others() -> Result<()> {
+    let stage = Stage::set(Driver::AfPacket, true)?;
+    watch(&stage, &json!({ "kind": "tcp", "interval_ms": 5000, "timeout_ms": 1000, "fall": 3 }))?;
+    await_member(&stage, 1, "online")?;
+    let wrk = wrk(&stage, 80)?;
+    await_hits(&stage, 1)?;
+    let begin = Instant::now();
+    stage.lab.members()[1].server.stop()?;
+    // Three intervals would be ten seconds at least: its clients' failed connections have it checked before.
+    let seen = await_member(&stage, 1, "offline")?;
+    let out = begin.elapsed();
+    ensure!(seen["times_suspected"].as_u64() > Some(0), "nobody suspected it: {seen:#}");
+    let before = stage.lab.members()[0].hits();
+    let told = wrk.wait_with_output()?;
+    println!("layer 4, a member dies, out after {out:?}: {}", String::from_utf8_lossy(&told.stdout));
+    ensure!(stage.lab.members()[0].hits() > before, "the other one was asked no more");
+    assert_eq!(stage.get_many(20)?, [20, 0], "once it is out, nobody is sent there");
+    stage.lab.members()[1].server.resume();
+    leave(stage)
+}
+
+/// Sixteen connections that ask as often as they can, for some seconds.
+fn wrk(stage: &Stage, port: u16) -> Result<Child> {
+    let url = format!("http://{VIRTUAL_IP}:{port}/");
+    let mut wrk = stage.lab.client().command("wrk");
+    wrk.args(["--threads", "1", "--connections", "16", "--duration", "5s", "--timeout", "10s", &url]);
+    Ok(wrk.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+}
+
+/// Waits until a member has answered often.
+fn await_hits(stage: &Stage, member: usize) -> Result<()> {
+    await_that(|| Ok(stage.lab.members()[member].hits() > 200))
 }
 
 /// Checks are frames, too: without them the accounting comes to rest.

@@ -118,6 +118,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let (events, writing) = events::queue(store.clone());
     let writing = tokio::spawn(writing);
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
+    let noticed = events.clone();
     let health = probe::start(store.clone(), events.clone()).await?;
     let reconciler = Reconciler::start(store.clone(), wake, events, health.health(), &sockets)?;
     let history = History::open(&config.state_dir.join("stats.db")).await;
@@ -140,7 +141,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         updating: Arc::default(),
         health,
     };
-    let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone()));
+    let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone(), noticed));
     let reconciling = tokio::spawn(reconciler.run());
     let measuring = tokio::spawn(sampler.run());
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_model::asking::Retries;
 use lb_model::desired::{BelowMinHealthy, Member, MemberState, Pool};
+use lb_model::l7::Manner;
 use lb_model::observed::Liveness;
 use lb_model::snapshot::{Scheduler, Weight};
 use lb_model::{L4Port, MemberId, MonitorId, PoolId};
@@ -60,12 +62,17 @@ fn pool(first: u32, count: u32, port: L4Port) -> Pool {
         weight: Weight::default(),
         backup: false,
         connection_limit: None,
+        drain_timeout_s: None,
     };
     Pool {
         id: PoolId::generate(),
         algorithm: Scheduler::RoundRobin,
         enabled: true,
         members: (first..first + count).map(member).collect(),
+        persistence: None,
+        retries: Retries::default(),
+        outlier: None,
+        manner: Manner::default(),
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,
     }
@@ -90,11 +97,11 @@ async fn watched(store: &Store, port: L4Port) -> Watched {
 
 /// Processor time of the thread that checks, in seconds.
 fn processor_time() -> f64 {
-    let threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
+    let mut threads = fs::read_dir("/proc/self/task").unwrap().map(|thread| thread.unwrap().path());
     let is_ours = |thread: &std::path::PathBuf| {
         fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "probe")
     };
-    let ours = threads.filter(is_ours).next().unwrap();
+    let ours = threads.find(is_ours).unwrap();
     let stat = fs::read_to_string(ours.join("stat")).unwrap();
     let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
     // utime and stime (proc(5)), in hundredths.

@@ -47,7 +47,7 @@ use crate::store::{CheckState, PoolWatch, Store, StoreError, Watched};
 const CONCURRENCY_MAX: usize = 4096;
 /// Results may wait so long to be acted on together.
 const BATCH: usize = 256;
-/// A check that began so lately answers for a suspicion, too.
+/// A check that began so lately answers for a suspicion, too; one that confirms a suspicion is repeated after this time.
 const SUSPICIONS_APART: Duration = Duration::from_millis(200);
 /// First checks of many members begin so far apart.
 const APART: Duration = Duration::from_micros(100);
@@ -95,6 +95,8 @@ struct Check {
     turn: u64,
     begun: Instant,
     running: bool,
+    /// Somebody suspects the member, and no check has passed since.
+    doubted: bool,
 }
 
 /// The result of one check.
@@ -318,7 +320,14 @@ impl Engine {
         };
         self.schedule.set(id, now + wait);
         let judgement = Judgement::resume(liveness);
-        let check = Check { target: Arc::new(target), judgement, turn: 0, begun: now, running: false };
+        let check = Check {
+            target: Arc::new(target),
+            judgement,
+            turn: 0,
+            begun: now,
+            running: false,
+            doubted: false,
+        };
         self.checks.insert(id, check);
     }
 
@@ -331,7 +340,8 @@ impl Engine {
         };
         let of_member: Vec<_> = self.checks.keys().filter(|id| id.member == member).copied().collect();
         for id in of_member {
-            let Some(check) = self.checks.get(&id) else { continue };
+            let Some(check) = self.checks.get_mut(&id) else { continue };
+            check.doubted |= told.is_none();
             // Many connections fail at once: one check answers for all of them.
             let is_recent = now.saturating_duration_since(check.begun) < SUSPICIONS_APART;
             let is_needed = told.is_some() || (check.judgement.liveness() == Liveness::Up && !is_recent);
@@ -401,9 +411,13 @@ impl Engine {
         let liveness = check.judgement.liveness();
         let jitter = target.monitor.jitter_percent;
         let interval = target.interval(liveness);
-        // Checks that began together go apart with the first pause, and stay apart.
-        let pause =
-            if check.turn == 1 { phase(&id, interval) } else { pause(&id, check.turn, interval, jitter) };
+        check.doubted &= !outcome.passed && liveness == Liveness::Up;
+        let pause = match check.turn {
+            _ if check.doubted => interval.min(SUSPICIONS_APART),
+            // Checks that began together go apart with the first pause, and stay apart.
+            1 => phase(&id, interval),
+            turn => pause(&id, turn, interval, jitter),
+        };
         self.schedule.set(id, check.begun + pause);
         let Outcome { passed, code, words, took, ours: _, warns, wish } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);

@@ -84,7 +84,11 @@ impl Watch {
             backup: false,
             connection_limit: None,
         };
-        self.store.create(&author, pool.id, Spec { meta, own }, None).await.unwrap().id
+        let id = self.store.create(&author, pool.id, Spec { meta, own }, None).await.unwrap().id;
+        while self.board.member(id).is_none() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        id
     }
 
     /// How long it takes until the member is so.
@@ -244,7 +248,7 @@ fn shown(lines: &[Line], pace: Pace) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_every_kind_are_out_and_come_back() {
     let pace = Pace { interval: Duration::from_millis(300), timeout: Duration::from_millis(250), fall: 2 };
-    let lines = table(pace).await;
+    let lines = Box::pin(table(pace)).await;
     println!("{}", shown(&lines, pace));
     assert_eq!(lines.len(), 40);
     for Line { kind, fault, reason, .. } in &lines {
@@ -263,7 +267,7 @@ async fn members_of_every_kind_are_out_and_come_back() {
 #[ignore = "measures times: make test-full"]
 async fn how_long_members_of_every_kind_take_to_be_out_and_back() {
     let pace = Pace { interval: Duration::from_secs(1), timeout: Duration::from_millis(500), fall: 3 };
-    let lines = table(pace).await;
+    let lines = Box::pin(table(pace)).await;
     println!("{}", shown(&lines, pace));
     let late = lines.iter().filter(|line| line.out > pace.bound() + Duration::from_millis(100)).count();
     assert_eq!(late, 0, "out later than interval x fall + timeout");
@@ -355,7 +359,7 @@ async fn a_suspicion_is_looked_into_at_once_and_decides_nothing_by_itself() {
     let watch = Watch::begin().await;
     let relay = Relay::begin(nowhere(), false, b"").await;
     relay.behave(Manner::Hung).await;
-    let seldom = json!({ "kind": "tcp", "interval_ms": 3_600_000, "fall": 1 });
+    let seldom = json!({ "kind": "tcp", "interval_ms": 3_600_000, "fall": 3 });
     let member = watch.member("seldom", relay.at(), &seldom).await;
     watch.until(member, Liveness::Up).await;
     tokio::time::sleep(2 * super::SUSPICIONS_APART).await;
