@@ -52,7 +52,7 @@ export function Start() {
             }}
           />
         )}
-        {step === 'result' && made !== null && <Result made={made} />}
+        {step === 'result' && made !== null && <Result made={made} leave={leave} />}
       </section>
     </div>
   )
@@ -85,7 +85,7 @@ function Network({ go, readOnly }: { go: () => void; readOnly: string | undefine
 }
 
 /** How the service does, as it happens; and the same for a script. */
-function Result({ made: { id, calls } }: { made: Made }) {
+function Result({ made: { id, calls }, leave }: { made: Made; leave: () => void }) {
   const { t } = useTranslation()
   const reasonOf = useReason()
   const { data: service } = useQuery({ ...oneOf(services, id), refetchInterval: 1000 })
@@ -124,9 +124,7 @@ function Result({ made: { id, calls } }: { made: Made }) {
         <Link to="/virtual-services/$serviceId" params={{ serviceId: id }}>
           {t('start.open')}
         </Link>
-        <Button component={Link} to="/">
-          {t('common.back')}
-        </Button>
+        <Button onClick={leave}>{t('common.back')}</Button>
       </div>
     </div>
   )
