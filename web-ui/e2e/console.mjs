@@ -262,7 +262,7 @@ async function certificates() {
   // HTTPS on the address that is there, by the pool that is there.
   await visit('Virtual services')
   await page.keyboard.press('n')
-  await dialog().getByRole('textbox', { name: 'Name' }).fill('secure shop')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('tills')
   await dialog().getByRole('combobox', { name: 'Type' }).click()
   await page.getByRole('option', { name: 'HTTPS' }).click()
   await dialog().getByRole('combobox', { name: 'Virtual IP address' }).fill(virtualIp)
@@ -289,7 +289,7 @@ async function policies() {
   await page.keyboard.press('n')
   await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('no admin')
   await dialog().getByRole('combobox', { name: 'Virtual service' }).click()
-  await page.getByRole('option', { name: 'secure shop' }).click()
+  await page.getByRole('option', { name: 'tills' }).click()
   await button('Conditions: one more').click()
   await dialog().getByLabel('With what').fill('/admin')
   await page.keyboard.press('Enter')
