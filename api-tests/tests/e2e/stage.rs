@@ -9,8 +9,8 @@ use lab::network::{MEMBERS, VIRTUAL_IP};
 use lab::{Answer, Api, Checksum, Download, Driver, Lab, LabOptions, Resets};
 use serde_json::{Value, json};
 
-/// For what should take milliseconds.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// For what should take milliseconds, and takes seconds on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Slow enough for something to happen during a download of 200 MiB.
 pub(crate) const RATE: u64 = 50 << 20;
 
