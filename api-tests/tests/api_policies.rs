@@ -148,6 +148,10 @@ fn every_wrong_field_is_named() {
         &json!({ "redirect": { "code": 304, "path": "new", "host": "a b" } }),
         [("/redirect/code", "out_of_range"), ("/redirect/path", "invalid"), ("/redirect/host", "invalid")],
     );
+    stage.refused(
+        &json!({ "rate_limit": { "requests": 0, "key": "header" } }),
+        [("/rate_limit/header", "required"), ("/rate_limit/requests", "out_of_range")],
+    );
     assert_eq!(stage.api.get(POLICIES).body["items"], json!([]), "nothing of it was kept");
 }
 

@@ -170,3 +170,86 @@ fn a_canary_gets_its_share_and_changes_without_a_pause() -> Result<()> {
     assert_eq!(blue(20)?, 20);
     Ok(())
 }
+
+#[test]
+fn too_many_requests_are_told_when_to_come_again() -> Result<()> {
+    let shop = Shop::open()?;
+    let mut keyed = json!({ "requests": 3, "per_s": 3600, "key": "header", "header": "x-api-key" });
+    let api = json!([{ "kind": "path", "compare": "prefix", "values": ["/echo"] }]);
+    shop.policy(10, &json!({ "rules": api, "rate_limit": keyed }))?;
+    keyed["key"] = json!("source");
+    keyed["header"] = json!(null);
+    keyed["requests"] = json!(20);
+    shop.policy(20, &json!({ "rate_limit": keyed, "pools": shop.to(0) }))?;
+    shop.stage.await_forwarding()?;
+
+    let passed = |path: &str, key: &str| -> Result<usize> {
+        let codes = ["--output", "/dev/null", "--write-out", "%{http_code}\n", "--header", key];
+        Ok(shop.curl(path, &codes)?.matches("200").count())
+    };
+    assert_eq!(passed("/echo?[1-5]", "x-api-key: one")?, 3);
+    assert_eq!(passed("/echo?[1-5]", "x-api-key: other")?, 3, "each has its own");
+    // The second policy counts them too: six were let through by the first, and 20 are let through in all.
+    assert_eq!(passed("/?[1-30]", "x-api-key: one")?, 14);
+    let refused = shop.curl("/", &["--include"])?;
+    ensure!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("\nretry-after: 180"), "{refused}");
+    let member = shop.stage.lab.members()[0].hits();
+    assert_eq!(member, 14, "what is refused does not reach a member");
+    Ok(())
+}
+
+#[test]
+fn a_described_request_gets_what_a_client_would() -> Result<()> {
+    let shop = Shop::open()?;
+    let private = json!([
+        { "kind": "method", "values": ["GET"] },
+        { "kind": "path", "compare": "prefix", "values": ["/private"] },
+    ]);
+    let first = shop.policy(10, &json!({ "rules": private, "redirect": { "path": "/sign-in" } }))?;
+    let rewrite = json!({
+        "path": { "from": "/api", "to": "/v2" },
+        "request_headers": [{ "change": "set", "name": "x-shop", "value": "yes" }],
+    });
+    let second = shop.policy(20, &json!({ "rewrite": rewrite, "pools": shop.to(1) }))?;
+    shop.stage.await_forwarding()?;
+    let explain = |fields: Value| -> Result<Value> {
+        let mut document = json!({ "virtual_service_id": shop.service, "host": "shop.example" });
+        let fields = fields.as_object().cloned().context("want fields")?;
+        document.as_object_mut().context("an object")?.extend(fields);
+        Ok(shop.stage.api.post("/explain", &document)?.expect_status(200)?.body)
+    };
+
+    let sent =
+        explain(json!({ "path": "/api/cart?item=7", "headers": [{ "name": "X-Shop", "value": "forged" }] }))?;
+    let asked = json!([
+        { "policy_id": first, "fits": false, "misfit": 1 },
+        { "policy_id": second, "fits": true, "misfit": null },
+    ]);
+    assert_eq!((&sent["policies"], &sent["answer"]), (&asked, &json!(null)));
+    assert_eq!((&sent["path"], &sent["pool_id"]), (&json!("/v2/cart?item=7"), &json!(shop.pools[1])));
+    let members = shop.stage.api.get(&format!("/pools/{}/members", shop.pools[1]))?.expect_status(200)?.body;
+    assert_eq!(sent["member_id"], members["items"][0]["id"]);
+    let headers = sent["headers"].as_array().context("no headers")?;
+    ensure!(headers.contains(&json!({ "name": "x-shop", "value": "yes" })), "{headers:?}");
+
+    let redirected = explain(json!({ "path": "/x/../private?a" }))?;
+    assert_eq!((&redirected["answer"]["status"], &redirected["pool_id"]), (&json!(302), &json!(null)));
+    let location = json!({ "name": "location", "value": "http://shop.example/sign-in?a" });
+    ensure!(
+        redirected["answer"]["headers"].as_array().context("none")?.contains(&location),
+        "{redirected:#}"
+    );
+    assert_eq!(
+        shop.status("/private?a", &["--header", "Host: shop.example"])?,
+        "302 http://shop.example/sign-in?a"
+    );
+
+    let wrong =
+        json!({ "virtual_service_id": shop.service, "method": "G T", "path": "cart", "headers": [{}] });
+    let faults = shop.stage.api.post("/explain", &wrong)?.expect_status(422)?.body;
+    assert_eq!(faults["errors"].as_array().map(Vec::len), Some(4), "{faults:#}");
+    let tcp = shop.stage.api.get("/virtual-services?name=web")?.expect_status(200)?.body;
+    let elsewhere = json!({ "virtual_service_id": tcp["items"][0]["id"] });
+    shop.stage.api.post("/explain", &elsewhere)?.expect_status(409)?;
+    Ok(())
+}

@@ -57,6 +57,10 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
             L4Request::Publish { generation } => publish(control, generation, payload),
             L4Request::Health { delta } => change_health(control, &delta),
             L4Request::Status => L4Answer::Status(control.status()),
+            L4Request::Explain { .. } => L4Answer::Refused {
+                generation: control.status().generation,
+                reason: "layer 4 knows no requests".into(),
+            },
         };
         link.send(&answer, None)?;
     }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lb_model::contract::L7Status;
+use lb_model::explain::{DescribedRequest, Explanation};
 use lb_model::snapshot::HealthDelta;
 use lb_model::{Generation, L7Snapshot, VirtualServiceId};
 use thiserror::Error;
 
+use crate::explain::explain;
 use crate::listen::{self, ListenError};
 use crate::service::{State, TakeError};
 use crate::tls::TlsMaker;
@@ -106,6 +108,23 @@ impl Control {
             services: inner.state.service_statuses(),
             members: inner.state.member_statuses(),
         }
+    }
+
+    /// What would become of a request to this service.
+    pub(crate) fn explain(
+        &self,
+        service: VirtualServiceId,
+        request: &DescribedRequest,
+    ) -> Result<Explanation, String> {
+        let inner = self.inner();
+        let (generation, cell) = (inner.snapshot.generation, inner.state.cell(service));
+        let here = inner.listening.iter().find(|(_, listening)| **listening == service);
+        let (Some(cell), Some((here, _))) = (cell, here) else {
+            return Err(format!("virtual service {service} is not served by the layer-7 plane"));
+        };
+        let (cell, here) = (cell.load_full(), *here);
+        drop(inner);
+        explain(&cell, generation, here, request).map_err(|error| crate::serve::chain(&error))
     }
 
     fn work_by(&self, inner: &mut Inner, snapshot: L7Snapshot) -> Result<(), PublishError> {

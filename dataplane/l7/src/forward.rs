@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lb_model::l7::{Ending, HttpVersion, L7Timeouts};
@@ -74,6 +74,12 @@ pub(crate) async fn answer(
     record: &mut Record,
 ) -> Answer {
     let decision = service.policies.decide(&parts, origin);
+    if let Err(wait) = decision.limits().try_for_each(|limit| limit.admit(&parts, origin)) {
+        record.note(Ending::RateLimited);
+        let mut answer = Answer::own(StatusCode::TOO_MANY_REQUESTS);
+        answer.parts.headers.insert(RETRY_AFTER, HeaderValue::from(wait));
+        return answer;
+    }
     prepare(&mut parts.headers, origin);
     let mut answer = match route::follow(&decision, service, origin, &mut parts) {
         Ok(Whom::Pools(pools)) => ask(service, pools, origin, parts, body, record).await,
@@ -141,7 +147,7 @@ async fn ask(
 }
 
 /// The pool that serves a request, and its first member: one that the client keeps goes before all others.
-fn choose<'p>(
+pub(crate) fn choose<'p>(
     pools: &[&'p Arc<Pool>],
     origin: &Origin,
     parts: &http::request::Parts,
@@ -301,7 +307,7 @@ pub(crate) fn framing(body: &Body) -> Framing {
 }
 
 /// Makes the fields of a request those of one from us to a member.
-fn prepare(headers: &mut HeaderMap, origin: &Origin) {
+pub(crate) fn prepare(headers: &mut HeaderMap, origin: &Origin) {
     strip(headers);
     headers.remove(CONTENT_LENGTH);
     headers.remove(EXPECT);

@@ -14,6 +14,7 @@ mod counters;
 mod deadline;
 mod drain;
 mod exchange;
+mod explain;
 mod forward;
 mod h1;
 mod h2;

@@ -58,6 +58,10 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
             L7Request::Publish { generation } => publish(control, generation, payload),
             L7Request::Health { delta } => change_health(control, &delta),
             L7Request::Status => L7Answer::Status(control.status()),
+            L7Request::Explain { service, request } => match control.explain(service, &request) {
+                Ok(explanation) => L7Answer::Explained(Box::new(explanation)),
+                Err(reason) => L7Answer::Refused { generation: control.status().generation, reason },
+            },
         };
         link.send(&answer, None)?;
     }

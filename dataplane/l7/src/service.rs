@@ -48,6 +48,7 @@ pub(crate) type ServiceCell = ArcSwap<Service>;
 /// A pool as of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    pub(crate) id: PoolId,
     pub(crate) balancer: Balancer,
     /// How clients keep their members.
     pub(crate) keeper: Option<Keeper>,
@@ -74,6 +75,7 @@ impl Pool {
 /// A member, for as long as it has this address.
 #[derive(Debug)]
 pub(crate) struct Member {
+    pub(crate) id: MemberId,
     number: u64,
     pub(crate) address: IpAddr,
     pub(crate) port: L4Port,
@@ -92,9 +94,10 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(of: &L7Member, manner: Manner, number: u64, workers: usize) -> Self {
-        let L7Member { address, port, .. } = of;
+        let L7Member { id, address, port, .. } = of;
         let Manner { speaks, tls, proxy_protocol } = manner;
         Self {
+            id: *id,
             number,
             address: *address,
             port: *port,
@@ -349,6 +352,7 @@ impl State {
             let kept: Vec<_> = kept.map(|(of, member)| (of.id, Arc::clone(member))).collect();
             let keeper = pool.persistence.as_ref();
             let pool_made = Pool {
+                id: pool.id,
                 balancer,
                 keeper: keeper.and_then(|of| Keeper::new(of, pool.id, &kept, key)),
                 retries: pool.retries.clone(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::asking::Ejection;
 use crate::counters::{Accounting, BackendCounters};
+use crate::explain::{DescribedRequest, Explanation};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
 use crate::settings::Settings;
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
@@ -55,6 +56,13 @@ pub enum PlaneRequest {
     },
     /// Which generation is forwarding, and what was counted.
     Status,
+    /// What would become of a request to this service: only of the layer-7 plane.
+    Explain {
+        /// The service.
+        service: VirtualServiceId,
+        /// The request.
+        request: DescribedRequest,
+    },
 }
 
 /// What a plane answers.
@@ -75,6 +83,8 @@ pub enum PlaneAnswer<S> {
     },
     /// The answer to `Status`.
     Status(S),
+    /// The answer to `Explain`.
+    Explained(Box<Explanation>),
 }
 
 /// What a plane says of itself.

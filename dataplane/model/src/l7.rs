@@ -310,6 +310,8 @@ endings! {
     HeadTooLarge => "head_too_large",
     /// A policy refused the request.
     Rejected => "rejected",
+    /// There were too many requests.
+    RateLimited => "rate_limited",
     /// The client took too long to send its request.
     ClientTimeout => "client_timeout",
     /// The client took its requests back again and again before they were answered.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod contract;
 pub mod counters;
 pub mod desired;
+pub mod explain;
 pub mod id;
 pub mod l7;
 pub mod observed;

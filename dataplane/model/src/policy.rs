@@ -20,6 +20,8 @@ pub struct L7Policy {
     pub rules: Vec<Rule>,
     /// What is changed about the request and its answer.
     pub rewrite: Option<Rewrite>,
+    /// How many such requests there may be.
+    pub rate_limit: Option<RateLimit>,
     /// Who may serve it instead of the service's pool. Of these four at most one is there, and with it the search ends;
     /// without one it goes on with the next policy.
     pub pools: Vec<WeightedPool>,
@@ -87,6 +89,34 @@ pub enum Compare {
     Present,
     /// The value is a network that it belongs to.
     Network,
+}
+
+/// How many requests there may be; more are answered with 429.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// So many.
+    pub requests: u32,
+    /// In so many seconds.
+    pub per_s: u32,
+    /// How many at once, if nobody asked for a while; without it, `requests`.
+    pub burst: Option<u32>,
+    /// Whose requests are counted together.
+    pub key: LimitKey,
+    /// For `header`: which.
+    pub header: Option<String>,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKey {
+    /// All that fit the policy.
+    Service,
+    /// Those of one client's address.
+    Source,
+    /// Those with one value of a header field.
+    Header,
 }
 
 /// A pool, and its share beside the others'.

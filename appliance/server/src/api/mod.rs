@@ -16,6 +16,7 @@ mod docs;
 mod error;
 mod etag;
 mod events;
+mod explain;
 mod history;
 mod json;
 mod list;
@@ -165,6 +166,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(metrics::routes());
     routes.extend(system::routes());
     routes.extend(settings::routes());
+    routes.extend(explain::routes());
     routes.extend(docs::routes());
     routes
 }

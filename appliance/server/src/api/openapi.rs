@@ -22,6 +22,7 @@ use super::auth::{Claim, Credentials, Refresh, Session};
 use super::config::{AppliedView, Configuration};
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
+use super::explain::{ExplanationView, RequestSettings};
 use super::history::StatsHistory;
 use super::resource::Resource;
 use super::revisions::RevisionView;
@@ -131,6 +132,8 @@ fn schemas() -> Vec<Named> {
     resource::<VirtualIp>(&mut schemas);
     resource::<VirtualService>(&mut schemas);
     resource::<Policy>(&mut schemas);
+    with_parts::<RequestSettings>(&mut schemas);
+    with_parts::<ExplanationView>(&mut schemas);
     resource::<Certificate>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);

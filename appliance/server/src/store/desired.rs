@@ -182,10 +182,10 @@ fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServi
     records.sort_by_key(|record| (record.spec.own.position, record.id));
     let mut services: HashMap<VirtualServiceId, Vec<L7Policy>> = HashMap::new();
     for Record { id, spec: Spec { meta, own }, .. } in records {
-        let Policy { virtual_service_id, position: _, rules, rewrite, pools, redirect, respond, reject } =
-            own;
+        let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, .. } = own;
+        let Policy { pools, redirect, respond, reject, .. } = own;
         if meta.enabled {
-            let policy = L7Policy { id, rules, rewrite, pools, redirect, respond, reject };
+            let policy = L7Policy { id, rules, rewrite, rate_limit, pools, redirect, respond, reject };
             services.entry(virtual_service_id).or_default().push(policy);
         }
     }

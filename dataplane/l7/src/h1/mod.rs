@@ -5,6 +5,8 @@
 //! was understood, so no two parties can disagree about where a message ends.
 
 mod framing;
+#[cfg(test)]
+mod hostile;
 mod request;
 mod response;
 mod scan;

@@ -3,6 +3,7 @@
 
 mod change;
 mod facts;
+mod limit;
 mod rule;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use lb_model::explain::AskedPolicy;
 use lb_model::policy::{Compare, L7Policy, Redirect, Reject, Respond, Subject, WeightedPool};
 use lb_model::{PolicyId, PoolId};
 use thiserror::Error;
@@ -17,6 +19,7 @@ use thiserror::Error;
 pub(crate) use change::Changes;
 use facts::Facts;
 pub(crate) use facts::{authority, cookies, without_port};
+use limit::Limiter;
 use rule::Test;
 
 use crate::origin::Origin;
@@ -60,6 +63,7 @@ pub(crate) struct Policy {
     pub(crate) id: PolicyId,
     tests: Box<[Test]>,
     pub(crate) changes: Option<Changes>,
+    limit: Option<Limiter>,
     pub(crate) end: Option<End>,
 }
 
@@ -110,6 +114,21 @@ impl Policies {
             return Decision::default();
         }
         self.fitting(&Facts::of(parts, origin))
+    }
+
+    /// All policies that are asked for a request, one after the other.
+    pub(crate) fn asked(&self, parts: &Parts, origin: &Origin) -> Vec<AskedPolicy> {
+        let facts = Facts::of(parts, origin);
+        let mut asked = Vec::new();
+        for policy in &self.all {
+            let misfit = policy.tests.iter().position(|test| !test.fits(&facts));
+            let misfit = misfit.map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+            asked.push(AskedPolicy { policy: policy.id, misfit });
+            if misfit.is_none() && policy.end.is_some() {
+                break;
+            }
+        }
+        asked
     }
 
     fn fitting(&self, facts: &Facts<'_>) -> Decision<'_> {
@@ -169,6 +188,11 @@ impl Decision<'_> {
         Some(self.fitting.last()?.id)
     }
 
+    /// How many such requests there may be.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = &Limiter> {
+        self.fitting.iter().filter_map(|policy| policy.limit.as_ref())
+    }
+
     /// What is changed, in the order of the policies.
     pub(crate) fn changes(&self) -> impl Iterator<Item = &Changes> {
         self.fitting.iter().filter_map(|policy| policy.changes.as_ref())
@@ -188,7 +212,8 @@ impl Policy {
             }
             _ => None,
         };
-        Ok(Self { id: of.id, tests, changes, end })
+        let limit = of.rate_limit.as_ref().map(Limiter::new).transpose()?;
+        Ok(Self { id: of.id, tests, changes, limit, end })
     }
 }
 

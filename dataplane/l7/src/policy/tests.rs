@@ -13,6 +13,7 @@ fn policy(rules: &[Rule]) -> L7Policy {
         id: PolicyId::generate(),
         rules: rules.to_vec(),
         rewrite: None,
+        rate_limit: None,
         pools: vec![],
         redirect: None,
         respond: None,
@@ -151,6 +152,10 @@ fn the_first_that_fits_and_ends_the_search_is_the_last() {
     let places = |host: &str| -> Vec<usize> {
         let request = request("GET", "/", &[("host", host)]);
         let decision = policies.decide(&request, &origin);
+        let explained = policies.asked(&request, &origin).into_iter().filter(|asked| asked.misfit.is_none());
+        let explained: Vec<_> = explained.map(|asked| asked.policy).collect();
+        let decided: Vec<_> = decision.fitting.iter().map(|policy| policy.id).collect();
+        assert_eq!(explained, decided, "what is explained is what is done");
         let ids = decision.fitting.iter().map(|policy| policy.id);
         ids.map(|id| all.iter().position(|policy| policy.id == id).unwrap()).collect()
     };

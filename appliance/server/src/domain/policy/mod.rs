@@ -5,7 +5,7 @@ mod rewrite;
 mod rule;
 mod shape;
 
-use lb_model::policy::{Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::policy::{RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
 use lb_model::{PolicyId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,6 +35,9 @@ pub(crate) struct Policy {
     /// What is changed about the request and its answer, also when the search goes on.
     #[schema(value_type = Option<shape::Rewrite>)]
     pub(crate) rewrite: Option<Rewrite>,
+    /// How many such requests there may be; more are answered with 429 and `Retry-After`.
+    #[schema(value_type = Option<shape::RateLimit>)]
+    pub(crate) rate_limit: Option<RateLimit>,
     /// The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
     #[schema(value_type = Vec<shape::WeightedPool>, max_items = 16, default = json!([]))]
     pub(crate) pools: Vec<WeightedPool>,
@@ -73,6 +76,7 @@ impl Kind for Policy {
         let position = fields.optional("position", 100, fields::number(0, 1_000_000));
         let rules = fields.objects("rules", RULES_MAX, rule::read);
         let rewrite = fields.nullable_object("rewrite", rewrite::read);
+        let rate_limit = fields.nullable_object("rate_limit", read::rate_limit);
         let pools = fields.objects("pools", POOLS_MAX, read::pool);
         let redirect = fields.nullable_object("redirect", read::redirect);
         let respond = fields.nullable_object("respond", read::respond);
@@ -82,6 +86,7 @@ impl Kind for Policy {
             position: position?,
             rules: rules?,
             rewrite: rewrite?,
+            rate_limit: rate_limit?,
             pools: pools?,
             redirect: redirect?,
             respond: respond?,
@@ -102,8 +107,8 @@ impl Policy {
         ];
         let mut given = ends.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
         match (given.next(), given.next()) {
-            (None, _) if self.rewrite.is_none() => {
-                let detail = "nothing to do: want pools, redirect, respond, reject or rewrite";
+            (None, _) if self.rewrite.is_none() && self.rate_limit.is_none() => {
+                let detail = "nothing to do: want pools, redirect, respond, reject, rewrite or rate_limit";
                 fields.fault("pools", Fault::new("required", detail));
                 false
             }

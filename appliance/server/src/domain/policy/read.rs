@@ -2,17 +2,20 @@
 
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
-use lb_model::policy::{Redirect, Reject, Respond, UriScheme, WeightedPool};
+use lb_model::policy::{LimitKey, RateLimit, Redirect, Reject, Respond, UriScheme, WeightedPool};
 use lb_model::snapshot::Weight;
 use serde_json::Value;
 
 use super::fields::{self, Fault, Fields};
+use super::rule::header_name;
 
 /// The most characters of a host, a path, a header's value.
 pub(super) const TEXT_MAX: usize = 1024;
 /// The longest body that stands in the configuration.
 const BODY_MAX: usize = 64 << 10;
 
+const KEYS: &[(&str, LimitKey)] =
+    &[("service", LimitKey::Service), ("source", LimitKey::Source), ("header", LimitKey::Header)];
 const SCHEMES: &[(&str, UriScheme)] = &[("http", UriScheme::Http), ("https", UriScheme::Https)];
 
 pub(super) fn pool(fields: &mut Fields<'_>) -> Option<WeightedPool> {
@@ -47,6 +50,22 @@ pub(super) fn respond(fields: &mut Fields<'_>) -> Option<Respond> {
 
 pub(super) fn reject(fields: &mut Fields<'_>) -> Option<Reject> {
     Some(Reject { code: fields.optional("code", 403, code(&[400..=599]))? })
+}
+
+pub(super) fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
+    let requests = fields.required("requests", fields::number(1, 1_000_000));
+    let per_s = fields.optional("per_s", 1, fields::number(1, 86_400));
+    let burst = fields.nullable("burst", fields::number(1, 1_000_000));
+    let key = fields.optional("key", LimitKey::Source, fields::word(KEYS));
+    let header = fields.nullable("header", |value| match key {
+        None | Some(LimitKey::Header) => header_name(&fields::text(1..=256)(value)?),
+        Some(_) => Err(Fault::new("invalid", "only for the key `header`")),
+    });
+    if key == Some(LimitKey::Header) && header == Some(None) {
+        fields.fault("header", Fault::new("required", "which one? `header` is missing"));
+        return None;
+    }
+    Some(RateLimit { requests: requests?, per_s: per_s?, burst: burst?, key: key?, header: header? })
 }
 
 fn code(ranges: &'static [std::ops::RangeInclusive<u16>]) -> impl Fn(&Value) -> Result<u16, Fault> {

@@ -58,6 +58,36 @@ pub(super) enum Compare {
     Network,
 }
 
+/// How many requests there may be: a token bucket.
+#[derive(ToSchema)]
+pub(super) struct RateLimit {
+    /// So many.
+    #[schema(minimum = 1, maximum = 1_000_000, example = 100)]
+    requests: u32,
+    /// In so many seconds.
+    #[schema(minimum = 1, maximum = 86400, default = 1, example = 60)]
+    per_s: u32,
+    /// How many at once, if nobody asked for a while; null: as many as `requests`.
+    #[schema(minimum = 1, maximum = 1_000_000, example = 20)]
+    burst: Option<u32>,
+    /// Whose requests are counted together: all that fit (`service`), those of one client's address, or those with one value of a header
+    /// field (those without it together).
+    #[schema(default = "source")]
+    key: LimitKey,
+    /// For `header`: which.
+    #[schema(min_length = 1, max_length = 256, example = "x-api-key")]
+    header: Option<String>,
+}
+
+/// Whose requests are counted together.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "source")]
+pub(super) enum LimitKey {
+    Service,
+    Source,
+    Header,
+}
+
 /// A pool, and its share beside the others'.
 #[derive(ToSchema)]
 pub(super) struct WeightedPool {
