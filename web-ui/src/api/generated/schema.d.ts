@@ -315,6 +315,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would become of a request
+         * @description Which policies it fits, who would get it, and what that member would see of it. The layer-7 plane decides as it does for clients, by the configuration that it works by now, and sends nothing; rate limits are not counted.
+         */
+        post: operations["explainRequest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/monitors": {
         parameters: {
             query?: never;
@@ -1341,6 +1361,18 @@ export interface components {
             /** @description What others have changed since and was therefore left as it is, in words. */
             kept: components["schemas"]["Kept"][];
         };
+        /** @description A policy that was asked. */
+        AskedPolicyView: {
+            /** @description The policy. */
+            policy_id: components["schemas"]["Identifier"];
+            /** @description Whether the request fits all its rules. */
+            fits: boolean;
+            /**
+             * Format: int32
+             * @description The place of the first rule that it does not fit, from 0; null if it fits.
+             */
+            misfit: number | null;
+        };
         /** @description A line of the audit log. */
         AuditEntry: {
             /**
@@ -1960,6 +1992,27 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
+        /** @description What would become of a request. */
+        ExplanationView: {
+            /**
+             * Format: int64
+             * @description The number of the configuration that the plane works by.
+             * @example 7
+             */
+            generation: number;
+            /** @description The policies that were asked, in their order. The last one ended the search, or nobody was left. */
+            policies: components["schemas"]["AskedPolicyView"][];
+            pool_id: components["schemas"]["Identifier"] | null;
+            member_id: components["schemas"]["Identifier"] | null;
+            /**
+             * @description The path and query that the member would see.
+             * @example /cart?item=7
+             */
+            path: string;
+            /** @description The header that the member would see. */
+            headers: components["schemas"]["HeaderField"][];
+            answer: components["schemas"]["OwnAnswerView"] | null;
+        };
         /** @description A field that differs. */
         FieldChange: {
             /**
@@ -2069,6 +2122,19 @@ export interface components {
              * @example yes
              */
             value?: string | null;
+        };
+        /** @description A header field. */
+        HeaderField: {
+            /**
+             * @description Its name.
+             * @example x-version
+             */
+            name: string;
+            /**
+             * @description Its value.
+             * @example 2
+             */
+            value: string;
         };
         /**
          * @description A header: `Name: value`.
@@ -2260,6 +2326,12 @@ export interface components {
              */
             duration_ms: number;
         };
+        /**
+         * @description Whose requests are counted together.
+         * @example source
+         * @enum {string}
+         */
+        LimitKey: "service" | "source" | "header";
         /**
          * Format: double
          * @description A value of a chart; null where nothing was measured.
@@ -3030,6 +3102,17 @@ export interface components {
              */
             max_percent?: number;
         };
+        /** @description An answer that no member gave. */
+        OwnAnswerView: {
+            /**
+             * Format: int32
+             * @description Its status.
+             * @example 302
+             */
+            status: number;
+            /** @description Its header. */
+            headers: components["schemas"]["HeaderField"][];
+        };
         /** @description A password, and the one that takes its place. */
         PasswordChange: {
             /**
@@ -3161,6 +3244,7 @@ export interface components {
              */
             rules?: components["schemas"]["PolicyRule"][];
             rewrite?: components["schemas"]["Rewrite"] | null;
+            rate_limit?: components["schemas"]["RateLimit"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -3237,6 +3321,7 @@ export interface components {
              */
             rules?: components["schemas"]["PolicyRule"][];
             rewrite?: components["schemas"]["Rewrite"] | null;
+            rate_limit?: components["schemas"]["RateLimit"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -3329,6 +3414,7 @@ export interface components {
              */
             rules: components["schemas"]["PolicyRule"][];
             rewrite: components["schemas"]["Rewrite"] | null;
+            rate_limit: components["schemas"]["RateLimit"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -3829,6 +3915,39 @@ export interface components {
             /** @description What each member was given. */
             members: components["schemas"]["ProxyMemberStats"][];
         };
+        /** @description How many requests there may be: a token bucket. */
+        RateLimit: {
+            /**
+             * Format: int32
+             * @description So many.
+             * @example 100
+             */
+            requests: number;
+            /**
+             * Format: int32
+             * @description In so many seconds.
+             * @default 1
+             * @example 60
+             */
+            per_s?: number;
+            /**
+             * Format: int32
+             * @description How many at once, if nobody asked for a while; null: as many as `requests`.
+             * @example 20
+             */
+            burst?: number | null;
+            /**
+             * @description Whose requests are counted together: all that fit (`service`), those of one client's address, or those with one value of a header
+             *     field (those without it together).
+             * @default source
+             */
+            key?: components["schemas"]["LimitKey"];
+            /**
+             * @description For `header`: which.
+             * @example x-api-key
+             */
+            header?: string | null;
+        };
         /** @description Where a client is sent. */
         Redirect: {
             scheme?: components["schemas"]["UriScheme"] | null;
@@ -3885,6 +4004,45 @@ export interface components {
          * @enum {string}
          */
         ReplicationRole: "any" | "primary" | "replica";
+        /** @description A request to be explained. */
+        RequestSettings: {
+            /** @description The service, of protocol `http` or `https`, that it comes to. */
+            virtual_service_id: components["schemas"]["Identifier"];
+            /**
+             * @description The method.
+             * @default GET
+             * @example GET
+             */
+            method: string;
+            /**
+             * @description What stands in `Host`.
+             * @example shop.example
+             */
+            host?: string | null;
+            /**
+             * @description The path, and after `?` the query.
+             * @default /
+             * @example /cart?item=7
+             */
+            path: string;
+            /**
+             * @description Other header fields.
+             * @default []
+             */
+            headers: components["schemas"]["HeaderField"][];
+            /**
+             * Format: ipv4
+             * @description The client's IPv4 address.
+             * @default 192.0.2.1
+             * @example 192.0.2.1
+             */
+            source: string;
+            /**
+             * @description The name that it asks for when TLS begins.
+             * @example shop.example
+             */
+            sni?: string | null;
+        };
         /** @description How long each phase of a request may take. */
         RequestTimeouts: {
             /**
@@ -6581,6 +6739,53 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+        };
+    };
+    explainRequest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "headers": [
+                 *         {
+                 *           "name": "x-version",
+                 *           "value": "2"
+                 *         }
+                 *       ],
+                 *       "host": "shop.example",
+                 *       "path": "/cart?item=7",
+                 *       "virtual_service_id": "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RequestSettings"];
+            };
+        };
+        responses: {
+            /** @description What would become of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplanationView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listMonitors: {
