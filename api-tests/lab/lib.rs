@@ -93,6 +93,9 @@ impl Lab {
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         progress("Making the network: client, appliance, two members")?;
         network::build(&slot, options.offload)?;
+        if options.ipv6 {
+            network::add_ipv6(&slot)?;
+        }
         for role in ROLES {
             traffic::count_resets(&slot.namespace(role))?;
         }

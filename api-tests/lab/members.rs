@@ -85,6 +85,7 @@ http {{
     add_header X-Member {name};
     server {{
         listen 80;
+        listen [::]:80;
         location = / {{ access_log {folder}/hits hit; return 200 '{name}\\n'; }}
         location /echo {{
             return 200 '{name} $request_method $http_host $request_uri x-shop=$http_x_shop cookie=$http_cookie\n';

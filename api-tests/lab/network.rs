@@ -11,7 +11,7 @@
 //! 198.18.0.0/15 is set aside for tests of network devices (RFC 2544). All but the link to the host lives in
 //! namespaces, so every lab can use the same addresses there.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -31,6 +31,21 @@ pub const BACK: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 1);
 pub const MEMBERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 2, 11), Ipv4Addr::new(198, 18, 2, 12)];
 /// An address of the front network that nobody holds until the appliance is told to.
 pub const VIRTUAL_IP: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 100);
+/// The same in IPv6, where the lab has it; `2001:2::/48` is set aside as 198.18.0.0/15 is (RFC 5180).
+pub const CLIENT_6: Ipv6Addr = address_6(1, 2);
+/// The appliance's address in the front network.
+pub const FRONT_6: Ipv6Addr = address_6(1, 1);
+/// The appliance's address in the back network, and the members' gateway.
+pub const BACK_6: Ipv6Addr = address_6(2, 1);
+/// The members' addresses.
+pub const MEMBERS_6: [Ipv6Addr; 2] = [address_6(2, 0x11), address_6(2, 0x12)];
+/// An address of the front network that nobody holds until the appliance is told to.
+pub const VIRTUAL_IP_6: Ipv6Addr = address_6(1, 0x100);
+
+const fn address_6(network: u16, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 2, 0, network, 0, 0, 0, host)
+}
+
 /// The first address of the links between the host and its labs' appliances.
 pub const MANAGEMENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
@@ -106,6 +121,28 @@ fn addresses(role: Role, slot: &Slot) -> String {
         }
     };
     format!("link set lo up\n{own}")
+}
+
+/// Gives everybody IPv6 on the interfaces where they have IPv4. Addresses count at once: nobody else has them.
+pub(crate) fn add_ipv6(slot: &Slot) -> Result<()> {
+    let member = |number: usize| (Role::Member(number), "eth0", MEMBERS_6[number - 1], Some(BACK_6));
+    let all = [
+        (Role::Client, "eth0", CLIENT_6, None),
+        (Role::Appliance, "front0", FRONT_6, None),
+        (Role::Appliance, "back0", BACK_6, None),
+        member(1),
+        member(2),
+    ];
+    for (role, interface, address, gateway) in all {
+        let namespace = slot.namespace(role);
+        for scope in ["all", "default", "lo", interface] {
+            namespace.sysctl(&format!("net.ipv6.conf.{scope}.disable_ipv6"), "0")?;
+        }
+        let route = gateway.map(|gateway| format!("route add ::/0 via {gateway}\n"));
+        namespace
+            .ip(&format!("addr add {address}/64 dev {interface} nodad\n{}", route.unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// Leaves the appliance's interfaces to the forwarder, and their addresses to the twins, as on a machine whose cards are owned.

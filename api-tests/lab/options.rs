@@ -41,6 +41,8 @@ pub struct LabOptions {
     pub offload: bool,
     /// How the appliance makes checksums. With offload on, `Full` is the only one that works.
     pub checksum: Checksum,
+    /// Whether the lab's networks have IPv6 too. Without, nobody's neighbour discovery is in the counts.
+    pub ipv6: bool,
     /// How many workers forward, on the last cores of the machine.
     pub workers: usize,
     /// The first address of a /24 for the links between the host and its labs.
@@ -59,6 +61,7 @@ impl LabOptions {
             driver,
             offload,
             checksum: suitable(offload),
+            ipv6: false,
             workers: 1,
             management: management()?,
             slots,

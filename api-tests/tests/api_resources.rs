@@ -134,7 +134,10 @@ fn addresses_that_are_none_are_refused() {
         (json!("0.0.0.0"), "invalid"),
         (json!("127.0.0.1"), "invalid"),
         (json!("224.0.0.1"), "invalid"),
-        (json!("2001:db8::1"), "unsupported"),
+        (json!("fe80::1"), "invalid"),
+        (json!("::1"), "invalid"),
+        (json!("::ffff:192.0.2.1"), "invalid"),
+        (json!("2001:db8::10000"), "invalid"),
         (json!(17), "wrong_type"),
         (json!(null), "wrong_type"),
     ] {

@@ -15,6 +15,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
@@ -25,17 +26,31 @@
 #define MAX_ADDRESSES 262144
 #define MAX_QUEUES 256
 
+// Extension headers that are followed, at most: as many as the plane follows.
+#define MAX_EXTENSIONS 8
+
 // RFC 792. The kernel's own header needs a C library for another machine than this.
 #define ICMP_UNREACHABLE 3
 #define ICMP_TIME_EXCEEDED 11
 #define ICMP_PARAMETER_PROBLEM 12
 
+// RFC 4443.
+#define ICMPV6_UNREACHABLE 1
+#define ICMPV6_PARAMETER_PROBLEM 4
+
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_OFFSET 0x1fff
 
-// IPv6 will have a key, and maps, of its own: a longer key for all would slow IPv4.
 struct endpoint {
 	__be32 address;
+	__be16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+// IPv6 has keys and maps of its own: a longer key for all would slow IPv4.
+struct endpoint6 {
+	struct in6_addr address;
 	__be16 port;
 	__u8 protocol;
 	__u8 zero;
@@ -57,6 +72,22 @@ struct address_set {
 	__type(value, __u8);
 };
 
+struct endpoint6_set {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, struct endpoint6);
+	__type(value, __u8);
+};
+
+struct address6_set {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ADDRESSES);
+	__type(key, struct in6_addr);
+	__type(value, __u8);
+};
+
 // Packets to one of these are ours.
 struct endpoint_set services SEC(".maps");
 // The addresses of `services`: fragments to them are ours whatever their port, which only the first one names.
@@ -67,6 +98,13 @@ struct endpoint_set members SEC(".maps");
 struct address_set locals SEC(".maps");
 // Of these the ones that members see in the place of clients: what members send to them is ours.
 struct address_set local_addrs SEC(".maps");
+
+// The same of IPv6.
+struct endpoint6_set services6 SEC(".maps");
+struct address6_set service_addrs6 SEC(".maps");
+struct endpoint6_set members6 SEC(".maps");
+struct address6_set locals6 SEC(".maps");
+struct address6_set local_addrs6 SEC(".maps");
 
 // The plane's sockets by receive queue.
 struct {
@@ -180,15 +218,144 @@ static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end
 	return holds(&members, &from) && leads_to_clients(&ip->daddr);
 }
 
+// The first 8 bytes of an extension header: of a fragment's, all.
+struct extension {
+	__u8 next;
+	__u8 len; // in units of 8 bytes, the first of them not counted
+	__u8 offset_high;
+	__u8 last; // segments left of a route; of a fragment the rest of the offset, and whether more follow
+	__be32 more;
+};
+
+// Where the extension headers of an IPv6 packet lead, or as far as they are followed: to a fragment's, or to one too many. In
+// one word, as functions return no more: bytes from the frame's beginning, the protocol there, and what it is a piece of.
+#define CHAIN(at, protocol, piece) ((__u32)(at) << 16 | (__u32)(protocol) << 8 | (piece))
+#define CHAIN_AT(chain) ((chain) >> 16 & 0x7fff)
+#define CHAIN_PROTOCOL(chain) ((__u8)((chain) >> 8))
+#define CHAIN_PIECE(chain) ((chain) & 0xff)
+// The packet ends before, or is under way to another destination.
+#define NOWHERE 0
+
+enum piece {
+	WHOLE,
+	FIRST_FRAGMENT,
+	LATER_FRAGMENT,
+};
+
+static __always_inline bool is_extension(__u8 type, int count)
+{
+	return (type == IPPROTO_HOPOPTS && count == 0) || type == IPPROTO_ROUTING || type == IPPROTO_FRAGMENT ||
+	       type == IPPROTO_DSTOPTS;
+}
+
+// Global, and so examined by itself: within its callers its branches would be multiplied by theirs.
+__attribute__((noinline)) __u32 follow(struct xdp_md *ctx, __u32 at, __u32 protocol)
+{
+	for (int count = 0; count < MAX_EXTENSIONS; count++) {
+		if (!is_extension(protocol, count))
+			break;
+		struct extension extension;
+		if (bpf_xdp_load_bytes(ctx, at, &extension, sizeof(extension)))
+			return NOWHERE;
+		at += sizeof(extension);
+		if (protocol == IPPROTO_FRAGMENT) {
+			if (extension.offset_high || extension.last & 0xf8)
+				return CHAIN(at, extension.next, LATER_FRAGMENT);
+			// One that is neither preceded nor followed by others is whole (RFC 6946).
+			if (extension.last & 1)
+				return CHAIN(at, extension.next, FIRST_FRAGMENT);
+		} else {
+			if (protocol == IPPROTO_ROUTING && extension.last)
+				return NOWHERE;
+			at += extension.len * 8;
+		}
+		protocol = extension.next;
+	}
+	return CHAIN(at, protocol, WHOLE);
+}
+
+static __always_inline __u32 chain_of(struct xdp_md *ctx, const struct ipv6hdr *ip)
+{
+	__u32 at = (const void *)(ip + 1) - (const void *)(long)ctx->data;
+	return is_extension(ip->nexthdr, 0) ? follow(ctx, at, ip->nexthdr) : CHAIN(at, ip->nexthdr, WHOLE);
+}
+
+static __always_inline bool leads_to_clients6(const struct in6_addr *address)
+{
+	return !holds(&locals6, address) || holds(&local_addrs6, address);
+}
+
+static __always_inline bool
+icmpv6_error_is_ours(struct xdp_md *ctx, const struct ipv6hdr *ip, const void *message, const void *end)
+{
+	const struct icmp_error *icmp = message;
+	const struct ipv6hdr *quoted = (const void *)(icmp + 1);
+	if ((const void *)(quoted + 1) > end)
+		return false;
+	if (icmp->type < ICMPV6_UNREACHABLE || icmp->type > ICMPV6_PARAMETER_PROBLEM || quoted->version != 6)
+		return false;
+
+	__u32 chain = chain_of(ctx, quoted);
+	if (chain == NOWHERE || CHAIN_PIECE(chain) == LATER_FRAGMENT || !is_balanced(CHAIN_PROTOCOL(chain)))
+		return false;
+	const struct ports *ports = (const void *)(long)ctx->data + CHAIN_AT(chain);
+	if ((const void *)(ports + 1) > end)
+		return false;
+
+	__u8 protocol = CHAIN_PROTOCOL(chain);
+	struct endpoint6 from = { .address = quoted->saddr, .port = ports->source, .protocol = protocol };
+	if (holds(&services6, &from))
+		return true;
+
+	struct endpoint6 to = { .address = quoted->daddr, .port = ports->destination, .protocol = protocol };
+	return holds(&members6, &to) && leads_to_clients6(&ip->daddr);
+}
+
+static __always_inline bool ipv6_is_ours(struct xdp_md *ctx, const struct ipv6hdr *ip, const void *end)
+{
+	if ((const void *)(ip + 1) > end || ip->version != 6)
+		return false;
+
+	__u32 chain = chain_of(ctx, ip);
+	__u32 piece = CHAIN_PIECE(chain);
+	__u8 protocol = CHAIN_PROTOCOL(chain);
+	const void *payload = (const void *)(long)ctx->data + CHAIN_AT(chain);
+	if (chain == NOWHERE)
+		return false;
+	if (protocol == IPPROTO_ICMPV6)
+		return piece == WHOLE && icmpv6_error_is_ours(ctx, ip, payload, end);
+	// What follows was not looked for, and may be of a service.
+	bool unknown = is_extension(protocol, MAX_EXTENSIONS);
+	if (!unknown && !is_balanced(protocol))
+		return false;
+	if ((piece != WHOLE || unknown) && holds(&service_addrs6, &ip->daddr))
+		return true;
+	if (piece == LATER_FRAGMENT || unknown)
+		return false;
+
+	const struct ports *ports = payload;
+	if ((const void *)(ports + 1) > end)
+		return false;
+
+	struct endpoint6 to = { .address = ip->daddr, .port = ports->destination, .protocol = protocol };
+	if (holds(&services6, &to))
+		return true;
+
+	struct endpoint6 from = { .address = ip->saddr, .port = ports->source, .protocol = protocol };
+	return holds(&members6, &from) && leads_to_clients6(&ip->daddr);
+}
+
 // Tagged frames are the kernel's: their EtherType is that of the tag.
-static __always_inline bool is_ours(const struct xdp_md *ctx)
+static __always_inline bool is_ours(struct xdp_md *ctx)
 {
 	const void *end = (const void *)(long)ctx->data_end;
 	const struct ethhdr *eth = (const void *)(long)ctx->data;
 
 	if ((const void *)(eth + 1) > end)
 		return false;
-	return eth->h_proto == bpf_htons(ETH_P_IP) && ipv4_is_ours((const void *)(eth + 1), end);
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return ipv4_is_ours((const void *)(eth + 1), end);
+	return eth->h_proto == bpf_htons(ETH_P_IPV6) && ipv6_is_ours(ctx, (const void *)(eth + 1), end);
 }
 
 SEC("xdp")

@@ -10,6 +10,7 @@ mod full_nat;
 mod h2;
 mod health;
 mod idle;
+mod ipv6;
 mod manner;
 mod owned;
 mod persistence;

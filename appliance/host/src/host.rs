@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 
@@ -251,7 +251,7 @@ fn interfaces(config: &ApplianceConfig, wanted: impl Fn(&PortDriver) -> bool) ->
 
 /// Tells the network where the addresses are now. A host that misses it asks again when its entry has aged.
 fn announce(ports: &[Link], added: &[HeldAddress]) {
-    let mut by_interface: BTreeMap<u32, Vec<Ipv4Addr>> = BTreeMap::new();
+    let mut by_interface: BTreeMap<u32, Vec<IpAddr>> = BTreeMap::new();
     for held in added {
         by_interface.entry(held.interface).or_default().push(held.address);
     }

@@ -5,13 +5,14 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::process::{Command, Output, Stdio};
 
-use lb_model::snapshot::L4Protocol;
+use lb_model::snapshot::{Endpoint, L4Protocol};
 use thiserror::Error;
 use tracing::warn;
 
-use crate::plan::{Change, Endpoint4, Tables};
+use crate::plan::{Change, Tables};
 
 /// One in each network namespace, as one appliance lives in it.
 const TABLE: &str = "netdev penstock";
@@ -20,13 +21,61 @@ const TABLE: &str = "netdev penstock";
 const OURS: &str = "\
 chain ours {
     vlan id 0-4095 return
+    meta protocol ip6 jump ours6
     ip protocol != { tcp, udp } return
     ip frag-off & 0x3fff != 0 ip daddr @service_addrs counter drop
     ip daddr . ip protocol . th dport @services counter drop
     ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
     ip saddr . ip protocol . th sport @members ip daddr @local_addrs counter drop
 }
+chain ours6 {
+    meta l4proto != { tcp, udp } return
+    frag more-fragments 1 ip6 daddr @service_addrs6 counter drop
+    frag frag-off != 0 ip6 daddr @service_addrs6 counter drop
+    ip6 daddr . meta l4proto . th dport @services6 counter drop
+    ip6 saddr . meta l4proto . th sport @members6 fib daddr type != local counter drop
+    ip6 saddr . meta l4proto . th sport @members6 ip6 daddr @local_addrs6 counter drop
+}
 ";
+
+/// The sets of one family: what they are called, and whether an address is theirs.
+struct Sets {
+    services: &'static str,
+    service_addrs: &'static str,
+    members: &'static str,
+    local_addrs: &'static str,
+    address: &'static str,
+    holds: fn(IpAddr) -> bool,
+}
+
+const FAMILIES: [Sets; 2] = [
+    Sets {
+        services: "services",
+        service_addrs: "service_addrs",
+        members: "members",
+        local_addrs: "local_addrs",
+        address: "ipv4_addr",
+        holds: |address| address.is_ipv4(),
+    },
+    Sets {
+        services: "services6",
+        service_addrs: "service_addrs6",
+        members: "members6",
+        local_addrs: "local_addrs6",
+        address: "ipv6_addr",
+        holds: |address| address.is_ipv6(),
+    },
+];
+
+impl Sets {
+    fn endpoints<'a>(&self, all: impl IntoIterator<Item = &'a Endpoint>) -> String {
+        list(all.into_iter().filter(|endpoint| (self.holds)(endpoint.address)).map(element))
+    }
+
+    fn addresses<'a>(&self, all: impl IntoIterator<Item = &'a IpAddr>) -> String {
+        list(all.into_iter().filter(|address| (self.holds)(**address)))
+    }
+}
 
 /// Which half of a change is made.
 #[derive(Clone, Copy, Debug)]
@@ -107,10 +156,13 @@ pub(crate) fn remove() -> Result<(), NftError> {
 fn ruleset(interfaces: &[String], tables: &Tables) -> String {
     let Tables { services, service_addrs, members, local_addrs } = tables;
     let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-    text += &set("services", "ipv4_addr . inet_proto . inet_service", services.iter().copied().map(endpoint));
-    text += &set("service_addrs", "ipv4_addr", service_addrs.iter());
-    text += &set("members", "ipv4_addr . inet_proto . inet_service", members.iter().copied().map(endpoint));
-    text += &set("local_addrs", "ipv4_addr", local_addrs.iter());
+    for sets in &FAMILIES {
+        let endpoint = format!("{} . inet_proto . inet_service", sets.address);
+        text += &set(sets.services, &endpoint, &sets.endpoints(services));
+        text += &set(sets.service_addrs, sets.address, &sets.addresses(service_addrs));
+        text += &set(sets.members, &endpoint, &sets.endpoints(members));
+        text += &set(sets.local_addrs, sets.address, &sets.addresses(local_addrs));
+    }
     text += OURS;
     for (index, interface) in interfaces.iter().enumerate() {
         let _ = write!(
@@ -122,9 +174,9 @@ fn ruleset(interfaces: &[String], tables: &Tables) -> String {
     text + "}\n"
 }
 
-fn set<T: Display>(name: &str, kind: &str, elements: impl Iterator<Item = T>) -> String {
-    let elements = list(elements);
-    let elements = if elements.is_empty() { elements } else { format!("    elements = {{ {elements} }}\n") };
+fn set(name: &str, kind: &str, elements: &str) -> String {
+    let elements =
+        if elements.is_empty() { String::new() } else { format!("    elements = {{ {elements} }}\n") };
     // As large as the steering program's maps, for the same reason.
     format!("set {name} {{\n    type {kind}\n    size 262144\n{elements}}}\n")
 }
@@ -135,10 +187,13 @@ fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
     let service_addrs = verb.of(Change::between(&have.service_addrs, &want.service_addrs));
     let members = verb.of(Change::between(&have.members, &want.members));
     let local_addrs = verb.of(Change::between(&have.local_addrs, &want.local_addrs));
-    command(verb, "services", &list(services.iter().copied().map(endpoint)))
-        + &command(verb, "service_addrs", &list(service_addrs.iter()))
-        + &command(verb, "members", &list(members.iter().copied().map(endpoint)))
-        + &command(verb, "local_addrs", &list(local_addrs.iter()))
+    let of_family = |sets: &Sets| {
+        command(verb, sets.services, &sets.endpoints(&services))
+            + &command(verb, sets.service_addrs, &sets.addresses(&service_addrs))
+            + &command(verb, sets.members, &sets.endpoints(&members))
+            + &command(verb, sets.local_addrs, &sets.addresses(&local_addrs))
+    };
+    FAMILIES.iter().map(of_family).collect()
 }
 
 fn command(verb: Verb, set: &str, elements: &str) -> String {
@@ -156,8 +211,8 @@ fn list<T: Display>(elements: impl Iterator<Item = T>) -> String {
     elements.map(|element| element.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn endpoint(endpoint: Endpoint4) -> String {
-    let Endpoint4 { address, port, protocol } = endpoint;
+fn element(endpoint: &Endpoint) -> String {
+    let Endpoint { address, port, protocol } = endpoint;
     let protocol = match protocol {
         L4Protocol::Tcp => "tcp",
         L4Protocol::Udp => "udp",
@@ -203,8 +258,8 @@ mod tests {
     use super::*;
 
     fn tables(services: &[(u8, u16)]) -> Tables {
-        let service = |&(host, port): &(u8, u16)| Endpoint4 {
-            address: Ipv4Addr::new(10, 0, 0, host),
+        let service = |&(host, port): &(u8, u16)| Endpoint {
+            address: Ipv4Addr::new(10, 0, 0, host).into(),
             port: L4Port::new(port).unwrap(),
             protocol: L4Protocol::Tcp,
         };
@@ -226,6 +281,13 @@ mod tests {
             "delete element netdev penstock services { 10.0.0.1 . tcp . 443 }\n"
         );
         assert_eq!(commands(&new, &new, Verb::Add), "");
+        let mut six = new.clone();
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        six.members.insert(Endpoint { address, port: L4Port::new(53).unwrap(), protocol: L4Protocol::Udp });
+        assert_eq!(
+            commands(&new, &six, Verb::Add),
+            "add element netdev penstock members6 { 2001:db8::1 . udp . 53 }\n"
+        );
     }
 
     #[test]

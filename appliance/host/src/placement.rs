@@ -1,7 +1,7 @@
 //! Which interface holds which virtual address, and what must change for that: pure.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::kernel::address::HeldAddress;
 
@@ -19,7 +19,7 @@ pub(crate) struct Placement {
 impl Placement {
     /// Compares what is `wanted` with what the kernel holds, `now`. `ports` are the indexes of the ports' interfaces, in
     /// the order of the configuration; without ports no address has a place.
-    pub(crate) fn of(wanted: &BTreeSet<Ipv4Addr>, now: &[HeldAddress], ports: &[u32]) -> Self {
+    pub(crate) fn of(wanted: &BTreeSet<IpAddr>, now: &[HeldAddress], ports: &[u32]) -> Self {
         let foreign: BTreeSet<_> = now.iter().filter(|held| !held.ours).map(|held| held.address).collect();
         let ours: BTreeSet<_> = now.iter().filter(|held| held.ours).copied().collect();
         let mut placement = Self::default();
@@ -29,7 +29,7 @@ impl Placement {
             let on_link = on_link_port(*address, now, ports);
             let Some(port) = on_link.or(ports.first().copied()) else { continue };
             if on_link.is_none() {
-                placement.off_link.push(IpAddr::V4(*address));
+                placement.off_link.push(*address);
             }
             places.insert(HeldAddress::virtual_ip(*address, port));
         }
@@ -40,7 +40,7 @@ impl Placement {
 }
 
 /// The port whose network holds `address`; of several, that of the longest prefix.
-fn on_link_port(address: Ipv4Addr, now: &[HeldAddress], ports: &[u32]) -> Option<u32> {
+fn on_link_port(address: IpAddr, now: &[HeldAddress], ports: &[u32]) -> Option<u32> {
     now.iter()
         .filter(|held| !held.ours && ports.contains(&held.interface))
         .filter_map(|held| Some((held.connected()?, held.interface)))
@@ -56,7 +56,7 @@ mod tests {
     const FRONT: u32 = 2;
     const BACK: u32 = 3;
 
-    fn address(text: &str) -> Ipv4Addr {
+    fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
@@ -70,7 +70,11 @@ mod tests {
 
     fn placed(wanted: &[&str], virtual_ips: &[HeldAddress]) -> Placement {
         let wanted = wanted.iter().map(|text| address(text)).collect();
-        let mut now = vec![configured("10.0.0.2", 24, FRONT), configured("10.1.0.2", 16, BACK)];
+        let mut now = vec![
+            configured("10.0.0.2", 24, FRONT),
+            configured("10.1.0.2", 16, BACK),
+            configured("2001:db8:1::2", 64, BACK),
+        ];
         now.extend(virtual_ips);
         Placement::of(&wanted, &now, &[FRONT, BACK])
     }
@@ -83,10 +87,18 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_goes_to_the_port_of_its_own_network() {
+        let placement = placed(&["2001:db8:1::9", "2001:db8::9"], &[]);
+        assert_eq!(placement.add, [ours("2001:db8::9", FRONT), ours("2001:db8:1::9", BACK)]);
+        assert_eq!(placement.add[0].prefix_len, 128);
+        assert_eq!(placement.off_link, [address("2001:db8::9")]);
+    }
+
+    #[test]
     fn an_address_of_no_network_goes_to_the_first_port_and_is_told() {
         let placement = placed(&["192.0.2.1"], &[]);
         assert_eq!(placement.add, [ours("192.0.2.1", FRONT)]);
-        assert_eq!(placement.off_link, [IpAddr::V4(address("192.0.2.1"))]);
+        assert_eq!(placement.off_link, [address("192.0.2.1")]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The plan for this host, checked: which addresses to hold, and which packets belong to the planes.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use lb_model::addr::{AddressError, check_host_address};
-use lb_model::snapshot::{Endpoint, L4Protocol};
+use lb_model::snapshot::Endpoint;
 use lb_model::{Generation, HostPlan, L4Port};
 use thiserror::Error;
 
@@ -16,10 +16,8 @@ const MAX_ENDPOINTS: usize = 131_072;
 pub(crate) enum PlanError {
     #[error("{address} cannot be that of a virtual IP or a member: {reason}")]
     Address { address: IpAddr, reason: AddressError },
-    #[error("{0}: this version forwards IPv4 only")]
-    Ipv6(IpAddr),
-    #[error("the service {address}:{port} is on an address that is no virtual IP of the plan")]
-    NotHeld { address: Ipv4Addr, port: L4Port },
+    #[error("the service on {address} port {port} is on an address that is no virtual IP of the plan")]
+    NotHeld { address: IpAddr, port: L4Port },
     #[error("{count} {what} are more than the {MAX_ENDPOINTS} that fit")]
     TooMany { what: &'static str, count: usize },
 }
@@ -29,7 +27,7 @@ pub(crate) enum PlanError {
 pub(crate) struct Plan {
     pub(crate) generation: Generation,
     /// The addresses to hold.
-    pub(crate) addresses: BTreeSet<Ipv4Addr>,
+    pub(crate) addresses: BTreeSet<IpAddr>,
     /// The packets that are not the kernel's.
     pub(crate) tables: Tables,
 }
@@ -38,21 +36,13 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tables {
     /// Packets to one of these are ours.
-    pub(crate) services: BTreeSet<Endpoint4>,
+    pub(crate) services: BTreeSet<Endpoint>,
     /// The addresses of the services: fragments to them are ours.
-    pub(crate) service_addrs: BTreeSet<Ipv4Addr>,
+    pub(crate) service_addrs: BTreeSet<IpAddr>,
     /// Packets from one of these, not addressed to this host, are ours.
-    pub(crate) members: BTreeSet<Endpoint4>,
+    pub(crate) members: BTreeSet<Endpoint>,
     /// Of this host's addresses those that members see in the place of the clients: what members send to them is ours too.
-    pub(crate) local_addrs: BTreeSet<Ipv4Addr>,
-}
-
-/// One end of an IPv4 connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Endpoint4 {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) port: L4Port,
-    pub(crate) protocol: L4Protocol,
+    pub(crate) local_addrs: BTreeSet<IpAddr>,
 }
 
 /// What is to be added to and removed from a set to make it another one.
@@ -88,29 +78,26 @@ impl TryFrom<HostPlan> for Plan {
     }
 }
 
-fn endpoints(what: &'static str, endpoints: Vec<Endpoint>) -> Result<BTreeSet<Endpoint4>, PlanError> {
-    let set: BTreeSet<_> = endpoints.into_iter().map(endpoint).collect::<Result<_, _>>()?;
+fn endpoints(what: &'static str, endpoints: Vec<Endpoint>) -> Result<BTreeSet<Endpoint>, PlanError> {
+    for endpoint in &endpoints {
+        host_address(endpoint.address)?;
+    }
+    let set: BTreeSet<_> = endpoints.into_iter().collect();
     if set.len() > MAX_ENDPOINTS {
         return Err(PlanError::TooMany { what, count: set.len() });
     }
     Ok(set)
 }
 
-fn endpoint(endpoint: Endpoint) -> Result<Endpoint4, PlanError> {
-    let Endpoint { address, port, protocol } = endpoint;
-    Ok(Endpoint4 { address: host_address(address)?, port, protocol })
-}
-
-fn host_address(address: IpAddr) -> Result<Ipv4Addr, PlanError> {
+fn host_address(address: IpAddr) -> Result<IpAddr, PlanError> {
     check_host_address(address).map_err(|reason| PlanError::Address { address, reason })?;
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(PlanError::Ipv6(address)),
-    }
+    Ok(address)
 }
 
 #[cfg(test)]
 mod tests {
+    use lb_model::snapshot::L4Protocol;
+
     use super::*;
 
     fn at(text: &str) -> Endpoint {
@@ -145,8 +132,9 @@ mod tests {
         };
         assert!(refused(&["127.0.0.1"], &[], &[]).contains("127.0.0.1"));
         assert!(refused(&[], &[], &["224.0.0.1:80"]).contains("224.0.0.1"));
-        assert!(refused(&["2001:db8::1"], &[], &[]).contains("IPv4 only"));
-        assert!(refused(&["10.0.0.1"], &["10.0.0.2:80"], &[]).contains("10.0.0.2:80"));
+        assert!(refused(&["fe80::1"], &[], &[]).contains("fe80::1"));
+        assert!(refused(&["10.0.0.1"], &["10.0.0.2:80"], &[]).contains("10.0.0.2 port 80"));
+        assert!(refused(&["2001:db8::1"], &["2001:db8::2:80"], &[]).contains("2001:db8::2 port 80"));
     }
 
     #[test]

@@ -579,9 +579,14 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
         if service.forwarding == Forwarding::Tunnel && service.tunnel.is_none() {
             return Err(TablesError::NoTunnel(service.id));
         }
-        let other = |backend: &&L4Backend| backend.address.is_ipv4() != address.is_ipv4();
+        let apart = !service.forwarding.joins_families();
+        let other = |backend: &&L4Backend| apart && backend.address.is_ipv4() != address.is_ipv4();
         if let Some(backend) = service.backends.iter().find(other) {
             return Err(TablesError::Families { service: address, member: backend.address });
+        }
+        let local = service.local_addresses.iter().find(|local| local.is_ipv4() != address.is_ipv4());
+        if let Some(local) = local {
+            return Err(TablesError::Families { service: address, member: *local });
         }
     }
     Ok(())

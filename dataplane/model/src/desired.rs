@@ -201,6 +201,14 @@ impl ServiceForwarding {
             Self::Proxied(_) => false,
         }
     }
+
+    /// Whether members may have addresses of another family than the service is offered on.
+    pub fn joins_families(self) -> bool {
+        match self {
+            Self::Packets(forwarding) => forwarding.joins_families(),
+            Self::Proxied(_) => true,
+        }
+    }
 }
 
 /// The word for [`ServiceForwarding::Proxied`].

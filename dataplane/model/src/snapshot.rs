@@ -64,6 +64,13 @@ impl Forwarding {
         }
     }
 
+    /// Whether members may have addresses of another family than the service is offered on.
+    pub fn joins_families(self) -> bool {
+        match self {
+            Self::Nat | Self::FullNat | Self::Dr | Self::Tunnel => false,
+        }
+    }
+
     /// Whether members get packets with the service's port, and so must serve on it.
     pub fn keeps_port(self) -> bool {
         match self {

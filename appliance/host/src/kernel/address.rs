@@ -1,10 +1,12 @@
-//! The IPv4 addresses of this host, and the mark by which ours are known.
+//! The addresses of this host, and the mark by which ours are known.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use lb_model::Prefix;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, NetlinkError};
@@ -16,7 +18,7 @@ const OURS: AddressProtocol = AddressProtocol::Other(112);
 /// An address that an interface holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HeldAddress {
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) prefix_len: u8,
     /// The interface's index.
     pub(crate) interface: u32,
@@ -26,36 +28,46 @@ pub(crate) struct HeldAddress {
 
 impl HeldAddress {
     /// A virtual address on an interface, as this process adds it.
-    pub(crate) fn virtual_ip(address: Ipv4Addr, interface: u32) -> Self {
-        Self { address, prefix_len: 32, interface, ours: true }
+    pub(crate) fn virtual_ip(address: IpAddr, interface: u32) -> Self {
+        Self { address, prefix_len: Prefix::of_host(address).len(), interface, ours: true }
     }
 
     /// The network that this address makes reachable on its interface; none for a lone address.
     pub(crate) fn connected(&self) -> Option<Prefix> {
-        if self.prefix_len == 32 { None } else { Prefix::new(self.address, self.prefix_len).ok() }
+        let network = Prefix::new(self.address, self.prefix_len).ok()?;
+        (network != Prefix::of_host(self.address)).then_some(network)
     }
 
     fn message(&self) -> AddressMessage {
         let mut message = AddressMessage::default();
-        message.header.family = AddressFamily::Inet;
         message.header.prefix_len = self.prefix_len;
         message.header.index = self.interface;
-        let address = IpAddr::V4(self.address);
         message.attributes = vec![
-            AddressAttribute::Local(address),
-            AddressAttribute::Address(address),
+            AddressAttribute::Local(self.address),
+            AddressAttribute::Address(self.address),
             AddressAttribute::Protocol(OURS),
         ];
+        if self.address.is_ipv4() {
+            message.header.family = AddressFamily::Inet;
+        } else {
+            message.header.family = AddressFamily::Inet6;
+            // It answers at once: whether another has it is for whoever gave it to us to know. It is nobody's own address
+            // (`preferred` is over), so that the host's connections do not come from it, and no route.
+            let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+            let mut lifetimes = CacheInfo::default();
+            lifetimes.ifa_valid = u32::MAX;
+            message.attributes.push(AddressAttribute::Flags(flags));
+            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        }
         message
     }
 }
 
 impl Netlink {
-    /// All IPv4 addresses of this host.
+    /// All addresses of this host, of both families.
     pub(crate) fn addresses(&mut self) -> Result<Vec<HeldAddress>, NetlinkError> {
-        let mut request = AddressMessage::default();
-        request.header.family = AddressFamily::Inet;
-        let answers = self.dump("list addresses", RouteNetlinkMessage::GetAddress(request))?;
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.dump("list addresses", request)?;
         Ok(answers.iter().filter_map(as_address).collect())
     }
 
@@ -83,16 +95,16 @@ fn as_address(answer: &RouteNetlinkMessage) -> Option<HeldAddress> {
     })
 }
 
-fn local(attribute: &AddressAttribute) -> Option<Ipv4Addr> {
+fn local(attribute: &AddressAttribute) -> Option<IpAddr> {
     match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+        AddressAttribute::Local(address) => Some(*address),
         _ => None,
     }
 }
 
-fn peer(attribute: &AddressAttribute) -> Option<Ipv4Addr> {
+fn peer(attribute: &AddressAttribute) -> Option<IpAddr> {
     match attribute {
-        AddressAttribute::Address(IpAddr::V4(address)) => Some(*address),
+        AddressAttribute::Address(address) => Some(*address),
         _ => None,
     }
 }

@@ -107,7 +107,7 @@ fn aligned(len: u32) -> usize {
     (len as usize).next_multiple_of(4)
 }
 
-/// Hears of changes to the IPv4 addresses of this host.
+/// Hears of changes to the addresses of this host.
 #[derive(Debug)]
 pub(crate) struct AddressChanges {
     socket: OwnedFd,
@@ -115,8 +115,8 @@ pub(crate) struct AddressChanges {
 
 impl AddressChanges {
     pub(crate) fn subscribe() -> Result<Self, NetlinkError> {
-        // RTMGRP_IPV4_IFADDR of linux/rtnetlink.h.
-        Ok(Self { socket: open_socket(0x10)? })
+        // RTMGRP_IPV4_IFADDR and RTMGRP_IPV6_IFADDR of linux/rtnetlink.h.
+        Ok(Self { socket: open_socket(0x10 | 0x100)? })
     }
 
     /// Waits for a change, and takes all that are there: whoever is woken looks at everything anyway.

@@ -1,18 +1,20 @@
-//! Keeps the map of this host's addresses current: packets from a member to one of them are the kernel's.
+//! Keeps the maps of this host's addresses current: packets from a member to one of them are the kernel's.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 
 use tracing::error;
 
 use super::SteeringError;
-use super::maps::{AddressKey, PinnedSet, address_keys};
+use super::maps::{Family, PinnedSet, V4, V6, address_keys};
 use crate::kernel::netlink::{AddressChanges, Netlink};
 
-/// The map, and the connection that says what belongs in it.
+/// The maps, and the connection that says what belongs in them.
 #[derive(Debug)]
 pub(crate) struct Locals {
-    map: PinnedSet<AddressKey>,
+    v4: PinnedSet<<V4 as Family>::Address>,
+    v6: PinnedSet<<V6 as Family>::Address>,
     netlink: Netlink,
     changes: AddressChanges,
 }
@@ -21,15 +23,19 @@ impl Locals {
     pub(super) fn open(directory: &Path) -> Result<Self, SteeringError> {
         // Subscribed before the first reading, so that no change falls between the two.
         let changes = AddressChanges::subscribe()?;
-        Ok(Self { map: PinnedSet::open(directory, "locals")?, netlink: Netlink::open()?, changes })
+        Ok(Self {
+            v4: PinnedSet::open(directory, V4::NAMES.locals)?,
+            v6: PinnedSet::open(directory, V6::NAMES.locals)?,
+            netlink: Netlink::open()?,
+            changes,
+        })
     }
 
-    /// Makes the map what the kernel says now.
+    /// Makes the maps what the kernel says now.
     pub(crate) fn refresh(&mut self) -> Result<(), SteeringError> {
         let held: BTreeSet<_> = self.netlink.addresses()?.iter().map(|held| held.address).collect();
-        let keys = address_keys(&held);
-        self.map.grow(&keys)?;
-        self.map.shrink(&keys)
+        follow::<V4>(&mut self.v4, &held)?;
+        follow::<V6>(&mut self.v6, &held)
     }
 
     /// Follows the kernel for ever.
@@ -43,4 +49,10 @@ impl Locals {
             }
         }
     }
+}
+
+fn follow<F: Family>(map: &mut PinnedSet<F::Address>, held: &BTreeSet<IpAddr>) -> Result<(), SteeringError> {
+    let keys = address_keys::<F>(held);
+    map.grow(&keys)?;
+    map.shrink(&keys)
 }

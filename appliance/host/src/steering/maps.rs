@@ -1,32 +1,122 @@
 //! The maps that the ports share, as sets that can grow and shrink entry by entry: a packet of what stays never misses.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::Pod;
 use aya::maps::{HashMap, Map, MapData, MapError};
+use lb_model::snapshot::Endpoint;
 
 use super::SteeringError;
-use crate::plan::{Change, Endpoint4, Tables};
+use crate::plan::{Change, Tables};
 
 /// The layout of the maps in `steer.c`. A program with another one gets maps of its own, beside these.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 3;
 
 /// What directories of maps are called, but for the layout.
 pub(super) const MAPS_PREFIX: &str = "maps-v";
 
 /// Maps that all ports look in, as `steer.c` calls them.
-pub(super) const SHARED: [&str; 5] = ["services", "service_addrs", "members", "locals", "local_addrs"];
+pub(super) const SHARED: [&str; 10] = [
+    "services",
+    "service_addrs",
+    "members",
+    "locals",
+    "local_addrs",
+    "services6",
+    "service_addrs6",
+    "members6",
+    "locals6",
+    "local_addrs6",
+];
 
 /// Maps that each port has for itself.
 pub(super) const OWN: [&str; 2] = ["xsks_map", "counters"];
 
-/// `struct endpoint` of `steer.c`: address and port in network byte order, protocol, zero.
-pub(super) type EndpointKey = [u8; 8];
+/// A family of addresses, as its maps have them: in network byte order.
+pub(super) trait Family {
+    /// Where its maps are.
+    const NAMES: Names;
+    /// `struct endpoint`: address, port, protocol, zero.
+    type Endpoint: Pod + Ord;
+    /// An address.
+    type Address: Pod + Ord;
 
-/// An address in network byte order.
-pub(super) type AddressKey = [u8; 4];
+    /// The key of an address, if it is of this family.
+    fn address(address: IpAddr) -> Option<Self::Address>;
+    /// The key of an endpoint, if its address is.
+    fn endpoint(endpoint: &Endpoint) -> Option<Self::Endpoint>;
+}
+
+/// What `steer.c` calls the maps of a family.
+pub(super) struct Names {
+    services: &'static str,
+    service_addrs: &'static str,
+    members: &'static str,
+    pub(super) locals: &'static str,
+    local_addrs: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct V4;
+
+impl Family for V4 {
+    const NAMES: Names = Names {
+        services: "services",
+        service_addrs: "service_addrs",
+        members: "members",
+        locals: "locals",
+        local_addrs: "local_addrs",
+    };
+    type Endpoint = [u8; 8];
+    type Address = [u8; 4];
+
+    fn address(address: IpAddr) -> Option<[u8; 4]> {
+        match address {
+            IpAddr::V4(address) => Some(address.octets()),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    fn endpoint(endpoint: &Endpoint) -> Option<[u8; 8]> {
+        Self::address(endpoint.address).map(|address| endpoint_key(&address, endpoint))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct V6;
+
+impl Family for V6 {
+    const NAMES: Names = Names {
+        services: "services6",
+        service_addrs: "service_addrs6",
+        members: "members6",
+        locals: "locals6",
+        local_addrs: "local_addrs6",
+    };
+    type Endpoint = [u8; 20];
+    type Address = [u8; 16];
+
+    fn address(address: IpAddr) -> Option<[u8; 16]> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address.octets()),
+        }
+    }
+
+    fn endpoint(endpoint: &Endpoint) -> Option<[u8; 20]> {
+        Self::address(endpoint.address).map(|address| endpoint_key(&address, endpoint))
+    }
+}
+
+fn endpoint_key<const N: usize>(address: &[u8], endpoint: &Endpoint) -> [u8; N] {
+    let [high, low] = endpoint.port.get().to_be_bytes();
+    let mut key = [0; N];
+    let rest = [high, low, endpoint.protocol.number()];
+    key.iter_mut().zip(address.iter().chain(&rest)).for_each(|(place, byte)| *place = *byte);
+    key
+}
 
 /// Where the maps of the current layout are pinned.
 pub(super) fn directory(bpf_dir: &Path) -> PathBuf {
@@ -77,49 +167,66 @@ fn failed(map: &'static str, source: MapError) -> SteeringError {
 /// The maps that follow the plan.
 #[derive(Debug)]
 pub(super) struct SharedMaps {
-    services: PinnedSet<EndpointKey>,
-    service_addrs: PinnedSet<AddressKey>,
-    members: PinnedSet<EndpointKey>,
-    local_addrs: PinnedSet<AddressKey>,
+    v4: FamilyMaps<V4>,
+    v6: FamilyMaps<V6>,
 }
 
 impl SharedMaps {
     pub(super) fn open(directory: &Path) -> Result<Self, SteeringError> {
-        Ok(Self {
-            services: PinnedSet::open(directory, "services")?,
-            service_addrs: PinnedSet::open(directory, "service_addrs")?,
-            members: PinnedSet::open(directory, "members")?,
-            local_addrs: PinnedSet::open(directory, "local_addrs")?,
-        })
+        Ok(Self { v4: FamilyMaps::open(directory)?, v6: FamilyMaps::open(directory)? })
     }
 
     pub(super) fn grow(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, local_addrs } = tables;
-        self.local_addrs.grow(&address_keys(local_addrs))?;
-        self.service_addrs.grow(&address_keys(service_addrs))?;
-        self.services.grow(&endpoint_keys(services))?;
-        self.members.grow(&endpoint_keys(members))
+        self.v4.grow(tables)?;
+        self.v6.grow(tables)
     }
 
     pub(super) fn shrink(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, local_addrs } = tables;
-        self.members.shrink(&endpoint_keys(members))?;
-        self.local_addrs.shrink(&address_keys(local_addrs))?;
-        self.services.shrink(&endpoint_keys(services))?;
-        self.service_addrs.shrink(&address_keys(service_addrs))
+        self.v4.shrink(tables)?;
+        self.v6.shrink(tables)
     }
 }
 
-pub(super) fn address_keys(addresses: &BTreeSet<Ipv4Addr>) -> BTreeSet<AddressKey> {
-    addresses.iter().map(Ipv4Addr::octets).collect()
+/// Those of one family.
+#[derive(Debug)]
+struct FamilyMaps<F: Family> {
+    services: PinnedSet<F::Endpoint>,
+    service_addrs: PinnedSet<F::Address>,
+    members: PinnedSet<F::Endpoint>,
+    local_addrs: PinnedSet<F::Address>,
 }
 
-fn endpoint_keys(endpoints: &BTreeSet<Endpoint4>) -> BTreeSet<EndpointKey> {
-    endpoints.iter().copied().map(endpoint_key).collect()
+impl<F: Family> FamilyMaps<F> {
+    fn open(directory: &Path) -> Result<Self, SteeringError> {
+        Ok(Self {
+            services: PinnedSet::open(directory, F::NAMES.services)?,
+            service_addrs: PinnedSet::open(directory, F::NAMES.service_addrs)?,
+            members: PinnedSet::open(directory, F::NAMES.members)?,
+            local_addrs: PinnedSet::open(directory, F::NAMES.local_addrs)?,
+        })
+    }
+
+    fn grow(&mut self, tables: &Tables) -> Result<(), SteeringError> {
+        let Tables { services, service_addrs, members, local_addrs } = tables;
+        self.local_addrs.grow(&address_keys::<F>(local_addrs))?;
+        self.service_addrs.grow(&address_keys::<F>(service_addrs))?;
+        self.services.grow(&endpoint_keys::<F>(services))?;
+        self.members.grow(&endpoint_keys::<F>(members))
+    }
+
+    fn shrink(&mut self, tables: &Tables) -> Result<(), SteeringError> {
+        let Tables { services, service_addrs, members, local_addrs } = tables;
+        self.members.shrink(&endpoint_keys::<F>(members))?;
+        self.local_addrs.shrink(&address_keys::<F>(local_addrs))?;
+        self.services.shrink(&endpoint_keys::<F>(services))?;
+        self.service_addrs.shrink(&address_keys::<F>(service_addrs))
+    }
 }
 
-pub(super) fn endpoint_key(endpoint: Endpoint4) -> EndpointKey {
-    let [a, b, c, d] = endpoint.address.octets();
-    let [high, low] = endpoint.port.get().to_be_bytes();
-    [a, b, c, d, high, low, endpoint.protocol.number(), 0]
+pub(super) fn address_keys<F: Family>(addresses: &BTreeSet<IpAddr>) -> BTreeSet<F::Address> {
+    addresses.iter().filter_map(|address| F::address(*address)).collect()
+}
+
+fn endpoint_keys<F: Family>(endpoints: &BTreeSet<Endpoint>) -> BTreeSet<F::Endpoint> {
+    endpoints.iter().filter_map(F::endpoint).collect()
 }

@@ -1,7 +1,7 @@
 //! The program itself, run by the kernel on frames made here, and its attachment in a network namespace. As root only.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,19 +10,24 @@ use std::thread;
 use aya::maps::{MapData, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions};
 use lb_model::L4Port;
-use lb_model::snapshot::L4Protocol;
+use lb_model::snapshot::{Endpoint, L4Protocol};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::maps::PinnedSet;
+use super::maps::{Family, PinnedSet, V4, V6, address_keys};
 use super::*;
 use crate::kernel::netlink::Netlink;
-use crate::plan::Endpoint4;
 
 const CLIENT: &str = "198.51.100.7";
 const SERVICE: &str = "192.0.2.1";
 const MEMBER: &str = "10.1.0.11";
 const HERE: &str = "10.1.0.2";
 const LOCAL: &str = "10.0.0.200";
+
+const CLIENT_6: &str = "2001:db8:1::7";
+const SERVICE_6: &str = "2001:db8::1";
+const MEMBER_6: &str = "2001:db8:2::11";
+const HERE_6: &str = "2001:db8:2::2";
+const LOCAL_6: &str = "2001:db8::200";
 
 /// `enum xdp_action` of linux/bpf.h. Without a plane, what is ours is dropped.
 const OURS: u32 = 1;
@@ -54,21 +59,28 @@ impl Drop for Pins {
     }
 }
 
-fn address(text: &str) -> Ipv4Addr {
+fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn endpoint(host: &str, port: u16) -> Endpoint4 {
-    Endpoint4 { address: address(host), port: L4Port::new(port).unwrap(), protocol: L4Protocol::Tcp }
+fn octets(text: &str) -> Vec<u8> {
+    match address(text) {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+fn endpoint(host: &str, port: u16) -> Endpoint {
+    Endpoint { address: address(host), port: L4Port::new(port).unwrap(), protocol: L4Protocol::Tcp }
 }
 
 /// A service on port 80, a member on port 8080.
 fn tables() -> Tables {
     Tables {
-        services: [endpoint(SERVICE, 80)].into(),
-        service_addrs: [address(SERVICE)].into(),
-        members: [endpoint(MEMBER, 8080)].into(),
-        local_addrs: [address(LOCAL)].into(),
+        services: [endpoint(SERVICE, 80), endpoint(SERVICE_6, 80)].into(),
+        service_addrs: [address(SERVICE), address(SERVICE_6)].into(),
+        members: [endpoint(MEMBER, 8080), endpoint(MEMBER_6, 8080)].into(),
+        local_addrs: [address(LOCAL), address(LOCAL_6)].into(),
     }
 }
 
@@ -101,8 +113,8 @@ impl Frame {
         bytes.extend([0, 1]);
         bytes.extend(self.fragment.to_be_bytes());
         bytes.extend([64, self.protocol, 0, 0]);
-        bytes.extend(address(self.from.0).octets());
-        bytes.extend(address(self.to.0).octets());
+        bytes.extend(octets(self.from.0));
+        bytes.extend(octets(self.to.0));
         bytes.extend(vec![1; self.options]);
         bytes.extend(self.from.1.to_be_bytes());
         bytes.extend(self.to.1.to_be_bytes());
@@ -121,8 +133,10 @@ fn loaded() -> Loaded {
     let link = Link { index: 1, name: "lo".to_owned(), ..Link::default() };
     let mut steering = Steering::load(&pins.bpf(), &[link]).unwrap();
     steering.grow(&tables()).unwrap();
-    let locals = [HERE, SERVICE, LOCAL].map(|text| address(text).octets()).into();
-    PinnedSet::open(&maps::directory(&pins.bpf()), "locals").unwrap().grow(&locals).unwrap();
+    let locals = [HERE, SERVICE, LOCAL, HERE_6, SERVICE_6, LOCAL_6].map(address).into();
+    let maps = maps::directory(&pins.bpf());
+    PinnedSet::open(&maps, V4::NAMES.locals).unwrap().grow(&address_keys::<V4>(&locals)).unwrap();
+    PinnedSet::open(&maps, V6::NAMES.locals).unwrap().grow(&address_keys::<V6>(&locals)).unwrap();
     Loaded { pins, steering }
 }
 
@@ -180,7 +194,7 @@ fn error(kind: u8, to: &str, quoted: &Frame) -> Vec<u8> {
     let quoted = &quoted.bytes()[14..42];
     let mut bytes = Frame { protocol: 1, ..segment(("203.0.113.1", 0), (SERVICE, 0)) }.bytes()[..34].to_vec();
     bytes[16..18].copy_from_slice(&56u16.to_be_bytes());
-    bytes[30..34].copy_from_slice(&address(to).octets());
+    bytes[30..34].copy_from_slice(&octets(to));
     bytes.extend([kind, 0, 0, 0, 0, 0, 0, 0]);
     bytes.extend(quoted);
     bytes
@@ -202,6 +216,128 @@ fn an_error_goes_where_what_it_quotes_came_from() {
         ("about a later fragment", error(3, SERVICE, &Frame { fragment: 1, ..to_client.clone() }), PASS),
         ("no error but an echo", error(8, SERVICE, &to_client), PASS),
         ("cut short", error(3, SERVICE, &to_client)[..64].to_vec(), PASS),
+    ];
+    let mut loaded = loaded();
+    for (what, bytes, verdict) in cases {
+        assert_eq!(loaded.verdict(&bytes), verdict, "{what}");
+    }
+}
+
+/// The same in IPv6, with extension headers: each of a type, and what is in it from its second byte on.
+#[derive(Clone)]
+struct Frame6 {
+    from: (&'static str, u16),
+    to: (&'static str, u16),
+    protocol: u8,
+    extensions: Vec<(u8, [u8; 7])>,
+}
+
+const NOTHING: [u8; 7] = [0; 7];
+
+fn segment6(from: (&'static str, u16), to: (&'static str, u16)) -> Frame6 {
+    Frame6 { from, to, protocol: 6, extensions: Vec::new() }
+}
+
+impl Frame6 {
+    fn with(&self, extensions: &[(u8, [u8; 7])]) -> Self {
+        Self { extensions: extensions.to_vec(), ..self.clone() }
+    }
+
+    /// As the piece of a larger packet that flags and offset say.
+    fn piece(&self, field: [u8; 2]) -> Self {
+        self.with(&[(44, [0, field[0], field[1], 0, 0, 0, 9])])
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut next = self.protocol;
+        for (kind, rest) in self.extensions.iter().rev() {
+            let mut header = vec![std::mem::replace(&mut next, *kind)];
+            header.extend(rest);
+            let more = if *kind == 44 { 0 } else { usize::from(rest[0]) * 8 };
+            header.extend(vec![0; more]);
+            payload.splice(0..0, header);
+        }
+        payload.extend(self.from.1.to_be_bytes());
+        payload.extend(self.to.1.to_be_bytes());
+        payload.extend([0; 16]);
+        let mut bytes = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd, 0x60, 0, 0, 0];
+        bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        bytes.extend([next, 64]);
+        bytes.extend(octets(self.from.0));
+        bytes.extend(octets(self.to.0));
+        bytes.extend(payload);
+        bytes
+    }
+}
+
+#[test]
+fn each_packet_of_ipv6_has_its_verdict() {
+    let to_service = segment6((CLIENT_6, 40_000), (SERVICE_6, 80));
+    let reply = segment6((MEMBER_6, 8080), (CLIENT_6, 40_000));
+    let options = [(0, NOTHING), (60, [2, 0, 0, 0, 0, 0, 0]), (43, NOTHING)];
+    let cases = [
+        ("to a service", to_service.clone(), OURS),
+        ("to another port of its address", segment6((CLIENT_6, 40_000), (SERVICE_6, 81)), PASS),
+        ("to a service's port elsewhere", segment6((CLIENT_6, 40_000), (HERE_6, 80)), PASS),
+        ("by UDP", Frame6 { protocol: 17, ..to_service.clone() }, PASS),
+        ("by another protocol", Frame6 { protocol: 47, ..to_service.clone() }, PASS),
+        ("with extension headers", to_service.with(&options), OURS),
+        ("with as many as are followed", to_service.with(&[(60, NOTHING); 8]), OURS),
+        ("with more", to_service.with(&[(60, NOTHING); 9]), OURS),
+        ("with more, elsewhere", segment6((CLIENT_6, 1), (HERE_6, 80)).with(&[(60, NOTHING); 9]), PASS),
+        ("under way", to_service.with(&[(43, [0, 0, 1, 0, 0, 0, 0])]), PASS),
+        ("whole, as a fragment", to_service.piece([0, 0]), OURS),
+        ("the first fragment", to_service.piece([0, 1]), OURS),
+        ("a later fragment", Frame6 { to: (SERVICE_6, 9), ..to_service.piece([0, 9]) }, OURS),
+        ("the last fragment", Frame6 { to: (SERVICE_6, 9), ..to_service.piece([1, 0]) }, OURS),
+        ("a fragment by another protocol", Frame6 { protocol: 58, ..to_service.piece([0, 8]) }, PASS),
+        ("a fragment elsewhere", Frame6 { to: (HERE_6, 80), ..to_service.piece([0, 8]) }, PASS),
+        ("a member's reply", reply.clone(), OURS),
+        ("a member's reply with extension headers", reply.with(&options), OURS),
+        ("the first fragment of a reply", reply.piece([0, 1]), OURS),
+        ("a later fragment of a reply", reply.piece([0, 9]), PASS),
+        ("from a member's other port", segment6((MEMBER_6, 22), (CLIENT_6, 40_000)), PASS),
+        ("from a member to this host", segment6((MEMBER_6, 8080), (HERE_6, 40_000)), PASS),
+        ("from a member to a local address", segment6((MEMBER_6, 8080), (LOCAL_6, 40_000)), OURS),
+        ("from a member to a service", segment6((MEMBER_6, 8080), (SERVICE_6, 80)), OURS),
+    ];
+    let mut loaded = loaded();
+    for (what, frame, verdict) in cases {
+        assert_eq!(loaded.verdict(&frame.bytes()), verdict, "{what}");
+    }
+    let whole = to_service.with(&[(60, NOTHING)]).bytes();
+    assert_eq!(loaded.verdict(&whole[..66]), OURS);
+    for len in [14, 53, 54, 61, 62, 65] {
+        assert_eq!(loaded.verdict(&whole[..len]), PASS, "{len} bytes");
+    }
+}
+
+/// An ICMP error of `kind`, from a router to `to`, about `quoted`.
+fn error6(kind: u8, to: &'static str, quoted: &Frame6) -> Vec<u8> {
+    let mut bytes =
+        Frame6 { protocol: 58, ..segment6(("2001:db8:ffff::1", 0), (to, 0)) }.bytes()[..54].to_vec();
+    bytes.extend([kind, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(&quoted.bytes()[14..]);
+    bytes
+}
+
+#[test]
+fn an_error_of_ipv6_goes_where_what_it_quotes_came_from() {
+    let to_client = segment6((SERVICE_6, 80), (CLIENT_6, 40_000));
+    let to_member = segment6((CLIENT_6, 40_000), (MEMBER_6, 8080));
+    let cases = [
+        ("about a reply", error6(1, SERVICE_6, &to_client), OURS),
+        ("about one that is too big", error6(2, SERVICE_6, &to_client), OURS),
+        ("about one with an extension header", error6(2, SERVICE_6, &to_client.with(&[(60, NOTHING)])), OURS),
+        ("about a request", error6(4, CLIENT_6, &to_member), OURS),
+        ("about a request of this host", error6(1, HERE_6, &to_member), PASS),
+        ("about another port", error6(1, SERVICE_6, &segment6((SERVICE_6, 22), (CLIENT_6, 1))), PASS),
+        ("about UDP", error6(1, SERVICE_6, &Frame6 { protocol: 17, ..to_client.clone() }), PASS),
+        ("about a later fragment", error6(1, SERVICE_6, &to_client.piece([0, 8])), PASS),
+        ("an echo", error6(128, SERVICE_6, &to_client), PASS),
+        ("a neighbour's question", error6(135, SERVICE_6, &to_client), PASS),
+        ("cut short", error6(1, SERVICE_6, &to_client)[..104].to_vec(), PASS),
     ];
     let mut loaded = loaded();
     for (what, bytes, verdict) in cases {

@@ -263,7 +263,7 @@ fn nonsense_is_refused_and_changes_nothing() {
     let mut appliance = steering("refuse", AF_XDP);
     assert!(appliance.refused(&["127.0.0.1"], &[], &[]).contains("loopback"));
     assert!(appliance.refused(&[VIP], &[], &["224.0.0.1:80"]).contains("multicast"));
-    assert!(appliance.refused(&["2001:db8::1"], &[], &[]).contains("IPv4 only"));
+    assert!(appliance.refused(&["fe80::1"], &[], &[]).contains("fe80::1"));
     assert!(appliance.refused(&[], &["10.0.0.2:8443"], &[]).contains("no virtual IP"));
     let generation = Generation(99);
     let without_plan = appliance.call(&HostRequest::Apply { generation }, None);
@@ -311,4 +311,27 @@ fn a_second_process_ends_before_it_touches_anything() {
     }
     assert_eq!(appliance.network.member.inside(|| connect_from(SERVER, &format!("{CLIENT}:9"))), Silence);
     assert_eq!(appliance.addresses("front0"), ["10.0.0.2/24", "10.0.0.10/32"]);
+}
+
+#[test]
+fn an_ipv6_address_is_held_at_once_and_announced() {
+    let mut appliance = steering("naddv", AF_XDP);
+    let network = &appliance.network;
+    for (place, interface, own) in
+        [(&network.appliance, "front0", "2001:db8::2/64"), (&network.client, "eth0", "2001:db8::7/64")]
+    {
+        for scope in ["all", "default", interface] {
+            place.run(&format!("sysctl -qw net.ipv6.conf.{scope}.disable_ipv6=0"));
+        }
+        place.ip(&format!("-6 addr add {own} dev {interface} nodad"));
+    }
+    // An entry for the address that some other machine had.
+    network.client.ip("-6 neigh replace 2001:db8::20 lladdr 02:00:00:00:00:01 dev eth0 nud stale");
+    appliance.apply(&[VIP, "2001:db8::20"], &["2001:db8::20:80"], &["2001:db8:1::11:80"]);
+    eventually(|| !appliance.network.client.ip("-6 neigh show 2001:db8::20").contains("02:00:00:00:00:01"));
+    let held = appliance.network.appliance.ip("-6 -oneline addr show dev front0 to 2001:db8::20");
+    assert!(held.contains("2001:db8::20/128") && !held.contains("tentative"), "{held}");
+    assert!(held.contains("deprecated"), "the host's own connections come from elsewhere: {held}");
+    appliance.apply(&[VIP], &[], &[]);
+    assert_eq!(appliance.network.appliance.ip("-6 addr show dev front0 to 2001:db8::20"), "");
 }

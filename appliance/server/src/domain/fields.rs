@@ -396,27 +396,44 @@ pub(crate) fn limit(high: u32) -> impl Fn(&Value) -> Result<NonZeroU32, Fault> {
     }
 }
 
-/// The address of one host. IPv6 is recognised, and said to be unsupported.
-pub(crate) fn host_address(value: &Value) -> Result<Ipv4Addr, Fault> {
-    let text = value.as_str().ok_or_else(|| Fault::wrong_type("an IPv4 address, as \"192.0.2.10\""))?;
-    let address: IpAddr =
-        text.parse().map_err(|_| Fault::new("invalid", "this is not an IP address, as 192.0.2.10"))?;
+/// The address of one host, of either family; IPv6 in any of its forms, of which RFC 5952's is kept.
+pub(crate) fn host_address(value: &Value) -> Result<IpAddr, Fault> {
+    let wanted = "an IP address, as \"192.0.2.10\" or \"2001:db8::10\"";
+    let text = value.as_str().ok_or_else(|| Fault::wrong_type(wanted))?;
+    let not_one = |_| Fault::new("invalid", "this is not an IP address, as 192.0.2.10 or 2001:db8::10");
+    let address: IpAddr = text.parse().map_err(not_one)?;
     check_host_address(address).map_err(|error| Fault::new("invalid", error.to_string()))?;
-    match address {
+    Ok(address)
+}
+
+/// The same of IPv4, where the appliance itself has no other yet.
+pub(crate) fn host_address_v4(value: &Value) -> Result<Ipv4Addr, Fault> {
+    match host_address(value)? {
         IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => Err(Fault::new("unsupported", "IPv6 is not supported in this version")),
+        IpAddr::V6(_) => Err(Fault::new("unsupported", "IPv6 is not supported here in this version")),
     }
 }
 
 /// A network, with all bits past its length zero.
 pub(crate) fn network(value: &Value) -> Result<Prefix, Fault> {
-    let text = value.as_str().ok_or_else(|| Fault::wrong_type("a network, as \"192.0.2.0/24\""))?;
+    let text = value
+        .as_str()
+        .ok_or_else(|| Fault::wrong_type("a network, as \"192.0.2.0/24\" or \"2001:db8::/32\""))?;
     let network: Prefix =
         text.parse().map_err(|error: PrefixError| Fault::new("invalid", error.to_string()))?;
     if network.to_string() == text {
         return Ok(network);
     }
     Err(Fault::new("invalid", format!("the network of {text} is {network}: write it so")))
+}
+
+/// The same of IPv4, where the appliance itself has no other yet.
+pub(crate) fn network_v4(value: &Value) -> Result<Prefix, Fault> {
+    let network = network(value)?;
+    if network.network().is_ipv4() {
+        return Ok(network);
+    }
+    Err(Fault::new("unsupported", "IPv6 is not supported here in this version"))
 }
 
 /// The identifier of another resource.

@@ -1,6 +1,6 @@
 //! A member: one server of a pool.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use lb_model::desired::MemberState;
@@ -18,9 +18,10 @@ const STATES: &[(&str, MemberState)] =
 /// One server of a pool. Without a name it is called by its address and port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Member {
-    /// The server's IPv4 address.
-    #[schema(value_type = String, format = Ipv4, max_length = 15, example = "198.51.100.11")]
-    pub(crate) address: Ipv4Addr,
+    /// The server's IPv4 or IPv6 address. Where clients' packets are forwarded (`nat`, `dr`) it is of the same family as the
+    /// addresses that the service is offered on.
+    #[schema(value_type = String, format = "ip", max_length = 45, example = "198.51.100.11")]
+    pub(crate) address: IpAddr,
     /// The port it serves on; address and port are unique in the pool.
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 8080)]
     pub(crate) port: L4Port,
@@ -69,6 +70,8 @@ impl Kind for Member {
     }
 
     fn default_name(own: Option<&Self>) -> Option<String> {
-        Some(own.map_or_else(String::new, |Self { address, port, .. }| format!("{address}:{port}")))
+        Some(own.map_or_else(String::new, |Self { address, port, .. }| {
+            SocketAddr::new(*address, port.get()).to_string()
+        }))
     }
 }

@@ -1,7 +1,7 @@
 //! A monitor: how members are watched. One can serve many pools, and a pool can have several.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use lb_model::{L4Port, MonitorId};
@@ -27,7 +27,7 @@ pub(crate) struct Monitor {
     pub(crate) rise: u32,
     pub(crate) fall: u32,
     pub(crate) jitter_percent: u32,
-    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) port: Option<L4Port>,
     /// What a database or Redis is shown; sealed, never shown again.
     #[serde(skip)]
@@ -88,9 +88,9 @@ struct MonitorShape {
     /// shown. One that is not given stays as it is; an empty one takes it away.
     #[schema(write_only, max_length = 256)]
     password: Option<String>,
-    /// Another IPv4 address to check in the place of the member's.
-    #[schema(value_type = Option<String>, format = Ipv4, max_length = 15)]
-    address: Option<Ipv4Addr>,
+    /// Another address to check in the place of the member's.
+    #[schema(value_type = Option<String>, format = "ip", max_length = 45)]
+    address: Option<IpAddr>,
     /// Another port to check in the place of the member's.
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535)]
     port: Option<L4Port>,

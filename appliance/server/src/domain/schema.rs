@@ -143,12 +143,12 @@ pub(crate) enum MemberState {
 
 /// An address of one host.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Ipv4, min_length = 7, max_length = 15, example = "192.0.2.200")]
+#[schema(value_type = String, format = "ip", min_length = 2, max_length = 45, example = "192.0.2.200")]
 pub(crate) struct Address(#[expect(dead_code, reason = "a shape for the API's description")] String);
 
 /// A network: an address and the length of its prefix.
 #[derive(ToSchema)]
-#[schema(value_type = String, min_length = 9, max_length = 18, example = "192.0.2.0/24")]
+#[schema(value_type = String, min_length = 4, max_length = 43, example = "192.0.2.0/24")]
 pub(crate) struct Cidr(#[expect(dead_code, reason = "a shape for the API's description")] String);
 
 /// What identifies a resource: a UUID.

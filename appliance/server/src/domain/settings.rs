@@ -41,7 +41,7 @@ fn read(fields: &mut Fields<'_>, interfaces: &[&str]) -> Option<Settings> {
     let hostname = fields.optional("hostname", "penstock".to_owned(), domain_name);
     let time_zone = fields.optional("time_zone", "UTC".to_owned(), time_zone);
     let interfaces = fields.named_objects("interfaces", interfaces, interface);
-    let dns_servers = fields.optional_list("dns_servers", DNS_SERVERS_MAX, fields::host_address);
+    let dns_servers = fields.optional_list("dns_servers", DNS_SERVERS_MAX, fields::host_address_v4);
     let dns_search = fields.optional_list("dns_search", DNS_SEARCH_MAX, domain_name);
     let ntp_servers = fields.optional_list("ntp_servers", NTP_SERVERS_MAX, domain_name);
     let syslog = fields.nullable_object("syslog", syslog);
@@ -72,16 +72,16 @@ fn interface(fields: &mut Fields<'_>) -> Option<InterfaceSettings> {
         _ => Ok(()),
     };
     let gateway = fields.nullable("gateway", |value| {
-        let gateway = fields::host_address(value)?;
+        let gateway = fields::host_address_v4(value)?;
         if address == Some(None) {
             return Err(Fault::new("invalid", "without an address there is no gateway: DHCP names one"));
         }
         reachable(gateway).map(|()| gateway)
     });
     let routes = fields.objects("routes", ROUTES_MAX, |fields| {
-        let destination = fields.required("destination", fields::network);
+        let destination = fields.required("destination", fields::network_v4);
         let gateway = fields.required("gateway", |value| {
-            let gateway = fields::host_address(value)?;
+            let gateway = fields::host_address_v4(value)?;
             reachable(gateway).map(|()| gateway)
         });
         Some(NetworkRoute { destination: destination?, gateway: gateway? })

@@ -1,6 +1,6 @@
 //! A virtual IP: an address that the appliance answers for.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_model::VirtualIpId;
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use super::fields::{self, Fields};
 /// An address that the appliance answers for. It is held on the port whose network it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct VirtualIp {
-    /// An IPv4 address of one host, that no other virtual IP has.
-    #[schema(value_type = String, format = Ipv4, max_length = 15, example = "192.0.2.10")]
-    pub(crate) address: Ipv4Addr,
+    /// An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
+    #[schema(value_type = String, format = "ip", max_length = 45, example = "192.0.2.10")]
+    pub(crate) address: IpAddr,
 }
 
 impl Kind for VirtualIp {

@@ -1,6 +1,6 @@
 //! A virtual service: a protocol and port on one or more virtual IPs, served by a pool.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
@@ -70,7 +70,7 @@ pub(crate) struct VirtualService {
     /// What members see in the place of the clients, for forwarding `full_nat`: addresses that nobody else has, on a network of the
     /// appliance's, which holds them. Each has 64,512 connections to one member and port at most. Empty for the others.
     #[schema(value_type = Vec<super::schema::Address>, max_items = 64, default = json!([]))]
-    pub(crate) local_addresses: Vec<Ipv4Addr>,
+    pub(crate) local_addresses: Vec<IpAddr>,
     /// The pool that serves it; with null, new connections are dropped.
     #[schema(value_type = Option<super::schema::Identifier>)]
     pub(crate) default_pool_id: Option<PoolId>,
@@ -219,7 +219,7 @@ fn read_forwarding(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -
 fn read_local_addresses(
     forwarding: Option<ServiceForwarding>,
     fields: &mut Fields<'_>,
-) -> Option<Vec<Ipv4Addr>> {
+) -> Option<Vec<IpAddr>> {
     match forwarding {
         Some(ServiceForwarding::Packets(Forwarding::FullNat)) => {
             fields.list("local_addresses", 1..=LOCAL_ADDRESSES_MAX, fields::host_address)

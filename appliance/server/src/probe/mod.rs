@@ -18,7 +18,7 @@ mod servers;
 pub(crate) mod suspicion;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -70,7 +70,7 @@ struct Target {
 
 impl Target {
     fn new(member: &Member, monitor: &Monitor) -> Self {
-        let address = monitor.address.map_or(member.address, IpAddr::V4);
+        let address = monitor.address.unwrap_or(member.address);
         let port = monitor.port.unwrap_or(member.port);
         Self { at: SocketAddr::new(address, port.get()), monitor: monitor.clone() }
     }

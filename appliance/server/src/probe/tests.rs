@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,12 +72,11 @@ impl Watch {
         let pool = json!({ "name": name, "monitor_ids": [monitor.id] });
         let pool = Spec::<Pool>::read(pool.as_object().unwrap()).unwrap();
         let pool = self.store.create(&author, (), pool, None).await.unwrap();
-        let IpAddr::V4(address) = at.ip() else { panic!("members have IPv4 addresses") };
         let meta =
             Meta { name: name.to_owned(), description: String::new(), tags: Vec::new(), enabled: true };
         // Loopback is nobody's address outside of a test: it cannot be written over the API.
         let own = Member {
-            address,
+            address: at.ip(),
             port: L4Port::new(at.port()).unwrap(),
             state: MemberState::Enabled,
             weight: Weight::default(),

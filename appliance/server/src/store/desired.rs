@@ -1,7 +1,7 @@
 //! Everything that is wanted, as of one generation: what the reconciler reads.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
@@ -62,7 +62,7 @@ pub(super) async fn all<K: Table>(connection: &mut SqliteConnection) -> Result<V
 
 fn virtual_ip(record: Record<VirtualIp>) -> desired::VirtualIp {
     let Spec { meta, own: VirtualIp { address } } = record.spec;
-    desired::VirtualIp { id: record.id, address: IpAddr::V4(address), enabled: meta.enabled }
+    desired::VirtualIp { id: record.id, address, enabled: meta.enabled }
 }
 
 /// A service, by who serves it.
@@ -96,7 +96,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 port,
                 forwarding,
                 tunnel: tunnel.map(|Tunnel(tunnel)| tunnel),
-                local_addresses: local_addresses.into_iter().map(IpAddr::V4).collect(),
+                local_addresses,
                 default_pool_id,
                 timeouts,
                 admission,
@@ -204,7 +204,7 @@ fn certificate(record: Record<Certificate>) -> Option<L7Certificate> {
 struct MemberOfPool {
     id: Text<MemberId>,
     pool_id: Text<PoolId>,
-    address: Text<Ipv4Addr>,
+    address: Text<IpAddr>,
     #[sqlx(try_from = "u16")]
     port: L4Port,
     state: Word<MemberState>,
@@ -231,7 +231,6 @@ async fn members_by_pool(
         let MemberOfPool { state, enabled, weight, backup, connection_limit, .. } = row;
         let state = if enabled { state.0 } else { MemberState::Disabled };
         let connection_limit = connection_limit.and_then(NonZeroU32::new);
-        let address = IpAddr::V4(address);
         // Its pool says it.
         let drain_timeout_s = None;
         let member =

@@ -1,6 +1,6 @@
 //! The table of members.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::MemberState;
@@ -10,13 +10,14 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
 use super::columns::{Text, Word};
+use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{Kind, Member, Pool};
 
 #[derive(FromRow)]
 pub(crate) struct MemberRow {
-    address: Text<Ipv4Addr>,
+    address: Text<IpAddr>,
     #[sqlx(try_from = "u16")]
     port: L4Port,
     state: Word<MemberState>,
@@ -104,6 +105,9 @@ impl Table for Member {
             let detail =
                 format!("virtual service `{service}` leaves packets as they are: want its port, {port}");
             faults.unfit("/port", detail);
+        }
+        if let Some(detail) = families::of_member(place.parent, self.address, connection).await? {
+            faults.unfit("/address", detail);
         }
         Ok(())
     }

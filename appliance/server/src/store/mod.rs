@@ -14,6 +14,7 @@ mod desired;
 mod document;
 mod edit;
 mod events;
+mod families;
 mod health;
 mod idempotency;
 mod kinds;

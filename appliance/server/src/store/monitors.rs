@@ -1,6 +1,6 @@
 //! The table of monitors.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_model::L4Port;
 use sqlx::types::Json;
@@ -23,7 +23,7 @@ pub(crate) struct MonitorRow {
     rise: u32,
     fall: u32,
     jitter_percent: u32,
-    address: Option<Text<Ipv4Addr>>,
+    address: Option<Text<IpAddr>>,
     port: Option<u16>,
     sealed_password: Option<String>,
 }

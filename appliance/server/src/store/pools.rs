@@ -9,6 +9,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
 use super::columns::{Text, Word};
+use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool, Record};
@@ -240,13 +241,16 @@ impl Pool {
         )
         .bind(Text(id))
         .bind(Text(own))
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
         if let Some((member, port, service, wanted)) = elsewhere {
             let detail = format!(
                 "its member `{member}` serves on port {port}, and virtual service `{service}` leaves packets as they \
                  are: want its port, {wanted}"
             );
+            faults.unfit(pointer, detail);
+        }
+        if let Some(detail) = families::of_backup(own, id, connection).await? {
             faults.unfit(pointer, detail);
         }
         Ok(())

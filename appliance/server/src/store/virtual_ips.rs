@@ -1,18 +1,19 @@
 //! The table of virtual IPs.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
 use super::columns::Text;
+use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{Record, VirtualIp};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualIpRow {
-    address: Text<Ipv4Addr>,
+    address: Text<IpAddr>,
 }
 
 impl Table for VirtualIp {
@@ -54,10 +55,13 @@ impl Table for VirtualIp {
             "SELECT s.name FROM virtual_services s, json_each(s.local_addresses) a WHERE a.value = ? LIMIT 1",
         )
         .bind(Text(self.address))
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
         if let Some(service) = masked {
             faults.taken("/address", format!("it is a local address of virtual service `{service}`"));
+        }
+        if let Some(detail) = families::of_virtual_ip(place.id, self.address, connection).await? {
+            faults.unfit("/address", detail);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The tables of virtual services and of the virtual IPs that they are offered on.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
@@ -11,6 +11,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
 use super::columns::{Text, Word};
+use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{Record, RequestTimeouts, Tls, Tunnel, VirtualService};
@@ -26,7 +27,7 @@ pub(crate) struct VirtualServiceRow {
     #[sqlx(json(nullable))]
     tunnel: Option<Tunnel>,
     #[sqlx(json)]
-    local_addresses: Vec<Ipv4Addr>,
+    local_addresses: Vec<IpAddr>,
     unserved: Word<Unserved>,
     default_pool_id: Option<Text<PoolId>>,
     opening_timeout_s: u32,
@@ -190,7 +191,10 @@ impl Table for VirtualService {
                     "/default_pool_id",
                     "the pool's members speak another protocol than the service's clients",
                 ),
-                Some(_) => self.check_ports(id, faults, connection).await?,
+                Some(_) => {
+                    self.check_ports(id, faults, connection).await?;
+                    self.check_families(id, faults, connection).await?;
+                }
             }
         }
         if let ServiceProtocol::L4(_) = self.protocol
@@ -275,6 +279,51 @@ impl VirtualService {
         Ok(())
     }
 
+    /// Members that get packets as clients sent them are of the same family as the address these were sent to.
+    async fn check_families(
+        &self,
+        pool: PoolId,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        if self.forwarding.joins_families() {
+            return Ok(());
+        }
+        for (index, virtual_ip) in self.virtual_ip_ids.iter().enumerate() {
+            self.check_local_families(*virtual_ip, faults, connection).await?;
+            if let Some(detail) = families::of_service(*virtual_ip, pool, connection).await? {
+                faults.unfit(format!("/virtual_ip_ids/{index}"), detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// What members see in the place of clients is of that family too.
+    async fn check_local_families(
+        &self,
+        virtual_ip: VirtualIpId,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        if self.local_addresses.is_empty() {
+            return Ok(());
+        }
+        let offered: Option<Text<IpAddr>> =
+            sqlx::query_scalar("SELECT address FROM virtual_ips WHERE id = ?")
+                .bind(Text(virtual_ip))
+                .fetch_optional(connection)
+                .await?;
+        let Some(Text(offered)) = offered else { return Ok(()) };
+        for (index, local) in self.local_addresses.iter().enumerate() {
+            if local.is_ipv4() != offered.is_ipv4() {
+                let detail =
+                    format!("the service is offered on {offered}: want an address of the same family");
+                faults.unfit(format!("/local_addresses/{index}"), detail);
+            }
+        }
+        Ok(())
+    }
+
     /// Another service that takes the same packets on `virtual_ip`: its name, and the address.
     async fn clash(
         &self,
@@ -310,7 +359,7 @@ async fn policy_of(
 }
 
 /// Who has an address already, so that members could not answer to it.
-async fn holder(address: Ipv4Addr, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+async fn holder(address: IpAddr, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
     let holder = sqlx::query_scalar(
         "SELECT 'virtual IP `' || name || '`' FROM virtual_ips WHERE address = ?1
          UNION ALL SELECT 'member `' || name || '`' FROM members WHERE address = ?1 LIMIT 1",

@@ -8,20 +8,21 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 
 use super::{Progress, Seen, Verdict, reason};
 
-/// Echo request: type 8, code 0; checksum and identifier are the kernel's; a payload of eight bytes.
-const REQUEST: [u8; 16] = *b"\x08\0\0\0\0\0\0\x01penstock";
+/// Echo request and reply of each family; code 0; checksum and identifier are the kernel's; a payload of eight bytes.
+const REQUEST_V4: [u8; 16] = *b"\x08\0\0\0\0\0\0\x01penstock";
+const REPLY_V4: u8 = 0;
+const REQUEST_V6: [u8; 16] = *b"\x80\0\0\0\0\0\0\x01penstock";
+const REPLY_V6: u8 = 129;
 
 pub(super) async fn check(at: SocketAddr, progress: &Progress) -> Verdict {
-    if !at.is_ipv4() {
-        return Err(Seen::new("only IPv4 addresses are pinged"));
-    }
+    let (request, wanted) = if at.is_ipv4() { (REQUEST_V4, REPLY_V4) } else { (REQUEST_V6, REPLY_V6) };
     let socket = socket(at).map_err(|error| Seen::new(format!("cannot ping: {}", reason(&error))))?;
     let failed = |error: io::Error| Seen::new(format!("ping {}", reason(&error)));
     progress.now("ping");
-    socket.send(&REQUEST).await.map_err(failed)?;
+    socket.send(&request).await.map_err(failed)?;
     let mut reply = [0; 64];
     let length = socket.recv(&mut reply).await.map_err(failed)?;
-    if length > 0 && reply[0] == 0 {
+    if length > 0 && reply[0] == wanted {
         return Ok(Seen::new("answered the ping"));
     }
     Err(Seen::new(format!("answered the ping with ICMP type {}", reply[0])))
@@ -29,8 +30,12 @@ pub(super) async fn check(at: SocketAddr, progress: &Progress) -> Verdict {
 
 fn socket(at: SocketAddr) -> io::Result<tokio::net::UdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket =
-        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, Some(ipproto::ICMP))?;
+    let (family, protocol) = if at.is_ipv4() {
+        (AddressFamily::INET, ipproto::ICMP)
+    } else {
+        (AddressFamily::INET6, ipproto::ICMPV6)
+    };
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))?;
     rustix::net::connect(&socket, &at)?;
     tokio::net::UdpSocket::from_std(UdpSocket::from(socket))
 }
