@@ -152,7 +152,7 @@ fn read(fields: &mut Fields<'_>) -> Option<(VirtualServiceId, DescribedRequest)>
             fields.required("value", |value| written::<HeaderValue>(value, 8192, "want a field's value"));
         Some((name?, value?))
     });
-    let source = fields.optional("source", Ipv4Addr::new(192, 0, 2, 1), fields::host_address);
+    let source = fields.optional("source", Ipv4Addr::new(192, 0, 2, 1), fields::host_address_v4);
     let sni = fields.nullable("sni", fields::text(1..=253));
     let request = DescribedRequest {
         method: method?,

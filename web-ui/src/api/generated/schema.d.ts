@@ -2372,8 +2372,9 @@ export interface components {
              */
             enabled?: boolean;
             /**
-             * Format: ipv4
-             * @description The server's IPv4 address.
+             * Format: ip
+             * @description The server's IPv4 or IPv6 address. Where clients' packets are forwarded (`nat`, `dr`) it is of the same family as the
+             *     addresses that the service is offered on.
              * @example 198.51.100.11
              */
             address?: string;
@@ -2443,8 +2444,9 @@ export interface components {
              */
             enabled?: boolean;
             /**
-             * Format: ipv4
-             * @description The server's IPv4 address.
+             * Format: ip
+             * @description The server's IPv4 or IPv6 address. Where clients' packets are forwarded (`nat`, `dr`) it is of the same family as the
+             *     addresses that the service is offered on.
              * @example 198.51.100.11
              */
             address: string;
@@ -2617,8 +2619,9 @@ export interface components {
              */
             updated_at: string;
             /**
-             * Format: ipv4
-             * @description The server's IPv4 address.
+             * Format: ip
+             * @description The server's IPv4 or IPv6 address. Where clients' packets are forwarded (`nat`, `dr`) it is of the same family as the
+             *     addresses that the service is offered on.
              * @example 198.51.100.11
              */
             address: string;
@@ -2779,8 +2782,8 @@ export interface components {
              */
             password?: string | null;
             /**
-             * Format: ipv4
-             * @description Another IPv4 address to check in the place of the member's.
+             * Format: ip
+             * @description Another address to check in the place of the member's.
              */
             address?: string | null;
             /**
@@ -2886,8 +2889,8 @@ export interface components {
              */
             password?: string | null;
             /**
-             * Format: ipv4
-             * @description Another IPv4 address to check in the place of the member's.
+             * Format: ip
+             * @description Another address to check in the place of the member's.
              */
             address?: string | null;
             /**
@@ -3020,8 +3023,8 @@ export interface components {
              */
             password: string | null;
             /**
-             * Format: ipv4
-             * @description Another IPv4 address to check in the place of the member's.
+             * Format: ip
+             * @description Another address to check in the place of the member's.
              */
             address: string | null;
             /**
@@ -5076,8 +5079,8 @@ export interface components {
              */
             enabled?: boolean;
             /**
-             * Format: ipv4
-             * @description An IPv4 address of one host, that no other virtual IP has.
+             * Format: ip
+             * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
              * @example 192.0.2.10
              */
             address?: string;
@@ -5110,8 +5113,8 @@ export interface components {
              */
             enabled?: boolean;
             /**
-             * Format: ipv4
-             * @description An IPv4 address of one host, that no other virtual IP has.
+             * Format: ip
+             * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
              * @example 192.0.2.10
              */
             address: string;
@@ -5185,8 +5188,8 @@ export interface components {
              */
             updated_at: string;
             /**
-             * Format: ipv4
-             * @description An IPv4 address of one host, that no other virtual IP has.
+             * Format: ip
+             * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
              * @example 192.0.2.10
              */
             address: string;
