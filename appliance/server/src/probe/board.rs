@@ -86,7 +86,7 @@ pub(super) enum Ask {
 }
 
 /// What is told to who wants a member checked at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Told {
     /// The check by this monitor has begun.
     Begun(MonitorId),

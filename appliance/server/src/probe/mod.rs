@@ -422,15 +422,17 @@ impl Engine {
         let Outcome { passed, code, words, took, ours: _, warns, wish } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let result = CheckResult { at: Timestamp::now(), passed, warns, code, words, took_ms };
-        for hearer in self.hearers.remove(&id).into_iter().flatten() {
-            let _ = hearer.send(Told::Ended(id.monitor, result.clone(), liveness));
-        }
+        let told = Told::Ended(id.monitor, result.clone(), liveness);
         if judged {
             let (since, words) = (result.at, result.words.clone());
             decided.push(CheckState { member: id.member, monitor: id.monitor, liveness, since, words });
         }
         let words = result.words.clone();
         let noted = self.board.note(id.member, id.monitor, result, liveness, wish);
+        // Who hears of it finds it on the board.
+        for hearer in self.hearers.remove(&id).into_iter().flatten() {
+            let _ = hearer.send(told.clone());
+        }
         self.tell_more(id, &target, noted, &words);
         if let Some((before, after)) = noted.turned {
             self.come_back(id.member, before, after, now);
