@@ -209,7 +209,7 @@ async fn table(pace: Pace) -> Vec<Line> {
             let fault: &'static str = Box::leak(named(fault).into_boxed_str());
             misbehave(&watch, kind, pace, (fault, manner))
         });
-        lines.extend(together(tried).await);
+        lines.extend(Box::pin(together(tried)).await);
     }
     lines
 }
