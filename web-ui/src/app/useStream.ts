@@ -31,7 +31,7 @@ export function useStream(): boolean {
     const stop = new AbortController()
     let gathering: ReturnType<typeof setTimeout> | undefined
     const take = (event: Event) => {
-      if (event.severity !== 'info')
+      if (event.severity !== 'info' && !follows(event))
         showToast({ tone: event.severity === 'error' ? 'down' : 'degraded', text: event.message })
       clearTimeout(gathering)
       gathering = setTimeout(() => {
@@ -50,6 +50,9 @@ export function useStream(): boolean {
   }, [queries, signedIn])
   return connected
 }
+
+/** A pool or service that is degraded is so because of a member, of which another event tells. */
+const follows = (event: Event) => event.kind.endsWith('.degraded')
 
 interface Listening {
   /** The number of the last event that came. */
