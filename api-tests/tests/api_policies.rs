@@ -166,7 +166,8 @@ fn what_a_policy_needs_stays() {
     let pool = format!("/api/v1/pools/{}", stage.pool);
     stage.api.delete(&service, "*").is_problem(409, "in_use", []);
     stage.api.delete(&pool, "*").is_problem(409, "in_use", []);
-    let to_tcp = stage.api.patch(&service, "*", &json!({ "protocol": "tcp", "forwarding": "nat" }));
+    let tcp = json!({ "protocol": "tcp", "forwarding": "nat", "request_timeouts": null });
+    let to_tcp = stage.api.patch(&service, "*", &tcp);
     to_tcp.is_problem(422, "validation_failed", [("/protocol", "invalid")]);
     let to_udp = stage.api.patch(&pool, "*", &json!({ "protocol": "udp" }));
     to_udp.is_problem(422, "validation_failed", [("/protocol", "invalid")]);

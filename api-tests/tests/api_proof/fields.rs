@@ -263,6 +263,11 @@ fn the_settings_of_every_kind_of_monitor_are_checked_alike() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// What the description gives as right.
+fn good_value(schema: &Value) -> Value {
+    schema.get("example").or_else(|| schema.get("default")).cloned().unwrap_or_default()
+}
+
 #[test]
 fn bodies_that_are_no_resources_are_checked_alike() {
     let world = World::new();
@@ -281,7 +286,7 @@ fn bodies_that_are_no_resources_are_checked_alike() {
             .as_object()
             .unwrap()
             .iter()
-            .map(|(name, field)| (name.clone(), field["example"].clone()))
+            .map(|(name, field)| (name.clone(), good_value(world.description.follow(field))))
             .collect();
         for Bad { body, pointer } in bad_bodies(&world.description, operation.body().unwrap(), &json!(good)) {
             let request = world.admin.request(operation.method.clone(), &operation.path);

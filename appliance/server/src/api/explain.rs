@@ -1,6 +1,7 @@
 //! The request tester: what would become of a request that is described. The layer-7 plane answers, by the code that answers clients.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 
 use axum::Json;
 use axum::extract::State;
@@ -31,19 +32,19 @@ pub(super) struct RequestSettings {
     /// The service, of protocol `http` or `https`, that it comes to.
     virtual_service_id: Identifier,
     /// The method.
-    #[schema(min_length = 1, max_length = 32, default = "GET", example = "GET")]
+    #[schema(min_length = 1, max_length = 32, default = "GET", example = "GET", required = false)]
     method: String,
     /// What stands in `Host`.
     #[schema(min_length = 1, max_length = 255, example = "shop.example")]
     host: Option<String>,
     /// The path, and after `?` the query.
-    #[schema(min_length = 1, max_length = 8192, default = "/", example = "/cart?item=7")]
+    #[schema(min_length = 1, max_length = 8192, default = "/", example = "/cart?item=7", required = false)]
     path: String,
     /// Other header fields.
-    #[schema(max_items = 128, default = json!([]))]
+    #[schema(max_items = 128, default = json!([]), required = false)]
     headers: Vec<HeaderField>,
     /// The client's IPv4 address.
-    #[schema(value_type = String, format = Ipv4, max_length = 15, default = "192.0.2.1", example = "192.0.2.1")]
+    #[schema(value_type = String, format = Ipv4, max_length = 15, default = "192.0.2.1", example = "192.0.2.1", required = false)]
     source: Ipv4Addr,
     /// The name that it asks for when TLS begins.
     #[schema(min_length = 1, max_length = 253, example = "shop.example")]
@@ -139,17 +140,19 @@ fn shown(headers: Vec<(String, String)>) -> Vec<HeaderField> {
 
 fn read(fields: &mut Fields<'_>) -> Option<(VirtualServiceId, DescribedRequest)> {
     let service = fields.required("virtual_service_id", fields::id);
-    let method = fields
-        .optional("method", "GET".to_owned(), |value| written::<Method>(value, 32, "want a method, as GET"));
-    let host = fields.nullable("host", |value| written::<HeaderValue>(value, 255, "want a host"));
+    let method = fields.optional("method", "GET".to_owned(), |value| {
+        written::<Method>(value, 1..=32, "want a method, as GET")
+    });
+    let host = fields.nullable("host", |value| written::<HeaderValue>(value, 1..=255, "want a host"));
     let target = fields.optional("path", "/".to_owned(), |value| {
-        let text = written::<PathAndQuery>(value, 8192, "want a path, as /shop/cart?item=7")?;
+        let text = written::<PathAndQuery>(value, 1..=8192, "want a path, as /shop/cart?item=7")?;
         if text.starts_with('/') { Ok(text) } else { Err(Fault::new("invalid", "a path begins with `/`")) }
     });
     let headers = fields.objects("headers", HEADERS_MAX, |fields| {
-        let name = fields.required("name", |value| written::<HeaderName>(value, 256, "want a field's name"));
+        let name =
+            fields.required("name", |value| written::<HeaderName>(value, 1..=256, "want a field's name"));
         let value =
-            fields.required("value", |value| written::<HeaderValue>(value, 8192, "want a field's value"));
+            fields.required("value", |value| written::<HeaderValue>(value, 0..=8192, "want a field's value"));
         Some((name?, value?))
     });
     let source = fields.optional("source", Ipv4Addr::new(192, 0, 2, 1), fields::host_address_v4);
@@ -166,8 +169,12 @@ fn read(fields: &mut Fields<'_>) -> Option<(VirtualServiceId, DescribedRequest)>
 }
 
 /// A text that can be read as this.
-fn written<T: std::str::FromStr>(value: &Value, most: usize, want: &str) -> Result<String, Fault> {
-    let text = fields::text(0..=most)(value)?;
+fn written<T: std::str::FromStr>(
+    value: &Value,
+    length: RangeInclusive<usize>,
+    want: &str,
+) -> Result<String, Fault> {
+    let text = fields::text(length)(value)?;
     if text.parse::<T>().is_ok() { Ok(text) } else { Err(Fault::new("invalid", want)) }
 }
 
