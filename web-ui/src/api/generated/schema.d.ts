@@ -4016,7 +4016,7 @@ export interface components {
              * @default GET
              * @example GET
              */
-            method: string;
+            method?: string;
             /**
              * @description What stands in `Host`.
              * @example shop.example
@@ -4027,19 +4027,19 @@ export interface components {
              * @default /
              * @example /cart?item=7
              */
-            path: string;
+            path?: string;
             /**
              * @description Other header fields.
              * @default []
              */
-            headers: components["schemas"]["HeaderField"][];
+            headers?: components["schemas"]["HeaderField"][];
             /**
              * Format: ipv4
              * @description The client's IPv4 address.
              * @default 192.0.2.1
              * @example 192.0.2.1
              */
-            source: string;
+            source?: string;
             /**
              * @description The name that it asks for when TLS begins.
              * @example shop.example
