@@ -216,7 +216,10 @@ async function healthChecks() {
   await visit('Pools')
   await page.locator('.list').getByText('Up').waitFor()
   await call('POST', `pools/${pool.id}/members`, { name: 'dead', address: '198.18.2.99', port: 80 })
-  await page.locator('.toast').getByText(/^member \S+ is down/).waitFor()
+  await page
+    .locator('.toast')
+    .getByText(/^member \S+ is down/)
+    .waitFor()
   await page.locator('.list').getByText('Degraded').waitFor()
   await visit('Virtual services')
   await everyWay('services-degraded', row)
