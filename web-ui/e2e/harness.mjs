@@ -95,7 +95,11 @@ export async function openBrowser(address, gallery) {
         },
         [theme, lang],
       )
-      return page.reload()
+      // The browser gives up a page when addresses of this machine change.
+      return page.reload().catch((error) => {
+        if (!String(error).includes('ERR_NETWORK_CHANGED')) throw error
+        return page.reload()
+      })
     }
     if (((await dark()) ? 'dark' : 'light') !== theme) {
       await page.getByRole('button', { name: /^(Dark theme|Light theme|深色主题|浅色主题)$/ }).click()

@@ -265,6 +265,7 @@ export const pagesEn = {
     dropped: 'Dropped',
     equal: 'What came equals what went: every frame is counted once on each side, since the plane was started.',
     workers: 'Workers',
+    eachWorker: 'What each worker does',
     worker: 'Worker',
     processes: 'Processes',
   },

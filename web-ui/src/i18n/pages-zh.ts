@@ -264,6 +264,7 @@ export const pagesZh: PagesDictionary = {
     dropped: '丢弃',
     equal: '来源与去向相等：自转发面启动以来，每一帧在两侧各计一次。',
     workers: '工作线程',
+    eachWorker: '各工作线程的情况',
     worker: '线程',
     processes: '进程',
   },

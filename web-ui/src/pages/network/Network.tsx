@@ -152,7 +152,7 @@ function Workers({ workers }: { workers: Stats['workers'] }) {
   const most = Math.max(1, ...workers.map(({ received }) => received))
   return (
     <Card title={t('network.workers')}>
-      <div className="scroll-x" role="region" aria-label={t('network.workers')} tabIndex={0}>
+      <div className="scroll-x" role="region" aria-label={t('network.eachWorker')} tabIndex={0}>
         <table className="table">
           <thead>
             <tr>
