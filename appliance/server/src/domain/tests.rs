@@ -39,6 +39,7 @@ fn what_is_not_given_has_its_default() {
         "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
         "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
         "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null, "local_addresses": [], "unserved": "silence",
+        "proxy_protocol_from": [], "request_timeouts": null,
     });
     assert_eq!(Value::Object(spec.document()), expected);
     let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();
@@ -92,7 +93,7 @@ fn ports_are_whole_numbers_from_1_to_65535() {
 }
 
 #[test]
-fn addresses_are_those_of_one_ipv4_host() {
+fn addresses_are_those_of_one_host() {
     for (address, code) in [
         (json!("shop"), "invalid"),
         (json!("192.0.2.300"), "invalid"),
@@ -102,12 +103,17 @@ fn addresses_are_those_of_one_ipv4_host() {
         (json!("224.0.0.1"), "invalid"),
         (json!("255.255.255.255"), "invalid"),
         (json!("::1"), "invalid"),
-        (json!("2001:db8::1"), "unsupported"),
+        (json!("::"), "invalid"),
+        (json!("ff02::1"), "invalid"),
+        (json!("fe80::1"), "invalid"),
+        (json!("::ffff:192.0.2.1"), "invalid"),
         (json!(7), "wrong_type"),
     ] {
         let document = json!({ "name": "shop", "address": address });
         assert_eq!(faults::<VirtualIp>(&document), pairs([("/address", code)]), "{document}");
     }
+    let spec = read::<VirtualIp>(&json!({ "name": "shop", "address": "2001:DB8:0:0::1" })).unwrap();
+    assert_eq!(spec.document()["address"], "2001:db8::1");
 }
 
 #[test]
