@@ -4,6 +4,8 @@
 
 mod support_api;
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use support_api::{Answer, Api, Created, Server, send};
@@ -111,18 +113,23 @@ fn without_a_plane_everything_is_pending_and_says_why() {
 #[test]
 fn what_cannot_serve_by_its_configuration_is_offline() {
     let shop = Shop::open();
-    let operating = |path: &str| shop.api.get(path).body["operating_status"].clone();
+    // What the checks say follows a change at once, but not within it.
+    let is = |path: &str, wanted: &str| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while shop.api.get(path).body["operating_status"] != wanted {
+            assert!(Instant::now() < deadline, "{path} is not {wanted}: {}", shop.api.get(path).body);
+        }
+    };
     let patched = shop.api.patch(&shop.member.path, "*", &json!({ "state": "drain" }));
     assert_eq!(patched.body["operating_status"], "draining");
-    assert_eq!(operating(&shop.pool.path), "offline");
-    assert_eq!(operating(&shop.service.path), "offline");
+    is(&shop.pool.path, "offline");
+    is(&shop.service.path, "offline");
     shop.api.patch(&shop.member.path, "*", &json!({ "state": null }));
-    assert_eq!(operating(&shop.service.path), "unknown");
+    is(&shop.service.path, "unknown");
     shop.api.patch(&shop.service.path, "*", &json!({ "default_pool_id": null }));
-    let body = shop.api.get(&shop.service.path).body;
-    assert_eq!(body["operating_status"], "offline");
+    is(&shop.service.path, "offline");
     shop.api.patch(&shop.virtual_ip.path, "*", &json!({ "enabled": false }));
-    assert_eq!(operating(&shop.virtual_ip.path), "offline");
+    is(&shop.virtual_ip.path, "offline");
 }
 
 #[test]
