@@ -84,6 +84,7 @@ fn with(mut document: Value, field: &str, value: Value) -> Value {
 fn what_was_written_is_read_again() {
     let shop = Shop::open();
     for created in [&shop.virtual_ip, &shop.pool, &shop.member, &shop.service] {
+        shop.await_operating(&created.path, "unknown");
         let read = shop.api.get(&created.path);
         assert_eq!((read.status, read.etag()), (200, created.etag.clone()));
         // The pool had no member yet when it was created.
