@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -74,9 +75,18 @@ pub(super) fn await_that(mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An address that nobody listens at.
+/// An address that nobody listens at, another each time. The kernel gives none of these ports to whoever does not ask for it, so that
+/// a server that stops finds its own free when it begins again.
 pub(super) fn nowhere() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    loop {
+        // Two runs of the tests begin at different places.
+        let offset = std::process::id() * 64 + u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 10_000 + u16::try_from(offset % 20_000).unwrap()));
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return at;
+        }
+    }
 }
 
 /// In plain, inside of TLS, and with HTTP/2 without TLS.

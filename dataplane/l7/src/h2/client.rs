@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::h2::server::{Builder, Connection, SendResponse};
 use ::h2::{Reason, RecvStream, SendStream};
@@ -40,9 +40,11 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const SEND_BUFFER: usize = 128 << 10;
 /// Fields of one request, unpacked; as large as a head of HTTP/1 may be.
 const HEADER_LIST: u32 = 32 << 10;
-/// Requests that a client takes back before they are answered: so many are an attack, if they are more than it let be
-/// answered (CVE-2023-44487).
+/// Requests that a client takes back as soon as it has made them, whether their answers had begun or not: so many are an
+/// attack, if they are more than it let be (CVE-2023-44487).
 const TAKEN_BACK: u32 = 100;
+/// Who takes a request back later than this has seen what it gets, as who leaves a page or a film.
+const TOO_SOON: Duration = Duration::from_secs(1);
 /// How long requests may go on after their connection was told to end.
 const LEAVE: Duration = Duration::from_mins(1);
 
@@ -53,14 +55,21 @@ struct Shared {
     cell: Arc<ServiceCell>,
     traffic: Arc<Traffic>,
     open: AtomicU32,
-    answered: AtomicU32,
+    let_be: AtomicU32,
     taken_back: AtomicU32,
 }
 
 impl Shared {
     fn is_abused(&self) -> bool {
         let taken_back = self.taken_back.load(Ordering::Relaxed);
-        taken_back > TAKEN_BACK && taken_back > self.answered.load(Ordering::Relaxed)
+        taken_back > TAKEN_BACK && taken_back > self.let_be.load(Ordering::Relaxed)
+    }
+
+    /// A request that began then has ended, by its client's will or not.
+    fn count(&self, by_client: bool, began: Instant) {
+        let premature = by_client && began.elapsed() < TOO_SOON;
+        let counter = if premature { &self.taken_back } else { &self.let_be };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -70,7 +79,7 @@ pub(crate) async fn serve(wire: Wire, origin: Origin, cell: Arc<ServiceCell>) {
         origin,
         traffic: wire.traffic(),
         open: AtomicU32::new(0),
-        answered: AtomicU32::new(0),
+        let_be: AtomicU32::new(0),
         taken_back: AtomicU32::new(0),
         cell,
     });
@@ -182,6 +191,7 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
         let _ = respond.send_informational(Response::from_parts(word, ()));
     }
     let mut record = Record::begin(&service);
+    let began = Instant::now();
     let body = match length {
         _ if ended => Body::Empty,
         Some(0) => Body::Empty,
@@ -199,13 +209,14 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
         }
         let status = parts.status;
         let bodiless = is_bodiless(&method, status);
-        if let Err(ending) = send(&service, respond, parts, body, bodiless).await {
+        let sent = send(&service, respond, parts, body, bodiless).await;
+        shared.count(matches!(sent, Err(Ending::ClientGone)), began);
+        if let Err(ending) = sent {
             record.note(ending);
         }
-        shared.answered.fetch_add(1, Ordering::Relaxed);
         Some(status)
     } else {
-        shared.taken_back.fetch_add(1, Ordering::Relaxed);
+        shared.count(true, began);
         record.note(Ending::ClientGone);
         None
     };
