@@ -46,8 +46,9 @@ impl Terminal {
     }
 
     pub(crate) fn ask_secret(&mut self, question: &str) -> io::Result<String> {
-        self.prompt(question)?;
+        // Before the question: what is typed in answer to it must be neither shown nor flushed.
         let silence = Silence::begin();
+        self.prompt(question)?;
         let secret = self.read()?;
         drop(silence);
         self.say("")?;
