@@ -179,6 +179,33 @@ fn what_could_be_read_in_two_ways_is_refused() -> Result<()> {
 }
 
 #[test]
+fn a_request_of_http_1_0_without_a_host_reaches_members_with_one() -> Result<()> {
+    let stage = set(Driver::AfXdp)?;
+    let answer =
+        stage.lab.client().talk(VIRTUAL_IP, PORT, b"GET /echo HTTP/1.0\r\n\r\n", PATIENCE)?;
+    // A server that speaks HTTP/1.1 refuses a request without it (RFC 9112, 3.2).
+    ensure!(answer.contains(&format!("member-1 GET {VIRTUAL_IP}:{PORT} /echo")), "{answer}");
+    leave(stage)
+}
+
+#[test]
+fn who_asks_what_would_become_of_a_request_takes_nobodys_turn() -> Result<()> {
+    let stage = set(Driver::AfXdp)?;
+    let service = stage.api.get("/virtual-services?name=shop")?.expect_status(200)?.body;
+    let described = json!({ "virtual_service_id": service["items"][0]["id"] });
+    let explained = || -> Result<Value> {
+        Ok(stage.api.post("/explain", &described)?.expect_status(200)?.body["member_id"].take())
+    };
+    let next = explained()?;
+    assert_eq!(explained()?, next);
+    let member = format!("/pools/{}/members/{}", stage.pool, next.as_str().context("nobody")?);
+    let name = stage.api.get(&member)?.expect_status(200)?.body["name"].take();
+    assert_eq!(json!(curl(&stage, &[], "/")?.trim()), name);
+    assert_ne!(explained()?, next);
+    leave(stage)
+}
+
+#[test]
 fn requests_follow_each_other_on_one_connection() -> Result<()> {
     let stage = set(Driver::AfXdp)?;
     let both = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

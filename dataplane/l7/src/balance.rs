@@ -61,6 +61,16 @@ pub(crate) struct Passed<'t> {
     pub(crate) tried: &'t [Arc<Member>],
     /// Those that are left out for a while, as long as there are others.
     pub(crate) suspects: bool,
+    asking: Asking,
+}
+
+/// Whether somebody is to be served, or only wants to know who would be next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// The next one gets another turn.
+    Turn,
+    /// Nothing is changed by it.
+    Look,
 }
 
 impl Passed<'_> {
@@ -87,6 +97,16 @@ impl Balancer {
         }
     }
 
+    /// The member that is asked first.
+    pub(crate) fn first<'p>(
+        &'p self,
+        ends: Ends,
+        kept: Kept<'p>,
+        asking: Asking,
+    ) -> Option<&'p Arc<Member>> {
+        self.pick_rather(ends, kept, Passed { tried: &[], suspects: true, asking })
+    }
+
     /// A member that has room and was not tried for this request yet: the one that the client keeps, if it is such. Rather a suspect
     /// than nobody.
     pub(crate) fn pick<'p>(
@@ -95,7 +115,15 @@ impl Balancer {
         kept: Kept<'p>,
         tried: &[Arc<Member>],
     ) -> Option<&'p Arc<Member>> {
-        let strict = Passed { tried, suspects: true };
+        self.pick_rather(ends, kept, Passed { tried, suspects: true, asking: Asking::Turn })
+    }
+
+    fn pick_rather<'p>(
+        &'p self,
+        ends: Ends,
+        kept: Kept<'p>,
+        strict: Passed<'_>,
+    ) -> Option<&'p Arc<Member>> {
         self.pick_from(ends, kept, strict)
             .or_else(|| self.pick_from(ends, kept, Passed { suspects: false, ..strict }))
     }
@@ -177,8 +205,15 @@ impl Tier {
         (0..).zip(&self.takers).filter(move |(_, taker)| taker.is_free(passed))
     }
 
+    fn take_turn(&self, passed: Passed<'_>) -> usize {
+        match passed.asking {
+            Asking::Turn => self.turn.fetch_add(1, Ordering::Relaxed),
+            Asking::Look => self.turn.load(Ordering::Relaxed),
+        }
+    }
+
     fn in_turn(&self, passed: Passed<'_>) -> Option<u32> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.turns.len();
+        let turn = self.take_turn(passed) % self.turns.len();
         let (before, after) = self.turns.split_at(turn);
         let mut turns = after.iter().chain(before);
         turns.find(|place| self.takers[**place as usize].is_free(passed)).copied()
@@ -187,7 +222,7 @@ impl Tier {
     /// The one of the lowest cost; of several, another one each time.
     fn least(&self, passed: Passed<'_>, cost: impl Fn(&Taker) -> u64) -> Option<u32> {
         let length = self.takers.len();
-        let begin = self.turn.fetch_add(1, Ordering::Relaxed) % length;
+        let begin = self.take_turn(passed) % length;
         let places = (0..length).map(|step| (begin + step) % length);
         let free = places.filter(|place| self.takers[*place].is_free(passed));
         let best = free.min_by_key(|place| cost(&self.takers[*place]))?;
@@ -334,6 +369,15 @@ mod tests {
         let weighted = Balancer::new(Scheduler::WeightedRoundRobin, takers(&[4, 2, 2]));
         assert_eq!(picks(&weighted, 8), [1, 2, 3, 1, 1, 2, 3, 1]);
         assert_eq!(picks(&Balancer::new(Scheduler::RoundRobin, takers(&[0, 1])), 2), [2, 2]);
+    }
+
+    #[test]
+    fn whoever_only_looks_takes_no_turn() {
+        for scheduler in [Scheduler::RoundRobin, Scheduler::LeastConnections] {
+            let balancer = Balancer::new(scheduler, takers(&[1, 1]));
+            let look = || balancer.first(ends(1), Kept::Nobody, Asking::Look).unwrap().number();
+            assert_eq!([look(), look(), picks(&balancer, 1)[0], look(), look()], [1, 1, 1, 2, 2]);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use http::{HeaderMap, Request};
 use lb_model::Generation;
 use lb_model::explain::{DescribedRequest, Explanation, OwnAnswer};
 
+use crate::balance::Asking;
 use crate::forward::{Answer, choose, prepare};
 use crate::origin::Origin;
 use crate::route::{self, Refused, Whom};
@@ -34,7 +35,7 @@ pub(crate) fn explain(
     let answer = match route::follow(&decision, service, &origin, &mut parts) {
         Ok(Whom::Nobody(answer)) => Some(answer),
         Err(Refused { status, .. }) => Some(Answer::own(status)),
-        Ok(Whom::Pools(pools)) => match choose(&pools, &origin, &parts) {
+        Ok(Whom::Pools(pools)) => match choose(pools, &origin, &parts, Asking::Look) {
             Some((chosen, _, first)) => {
                 (pool, member) = (Some(chosen.id), Some(first.id));
                 None

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lb_model::l7::{Ending, HttpVersion, L7Timeouts};
 
-use crate::balance::Ends;
+use crate::balance::{Asking, Ends};
 use crate::body::{Body, BodyError};
 use crate::client::seconds;
 use crate::exchange::{Exchange, MemberConnection, NoAnswer, Patience};
@@ -20,7 +20,7 @@ use crate::origin::Origin;
 use crate::persistence::Kept;
 use crate::pool;
 use crate::record::Record;
-use crate::route::{self, Refused, Whom};
+use crate::route::{self, Pools, Refused, Whom};
 use crate::service::{Member, Pool, Service};
 use crate::stream::Stream;
 use crate::tunnel;
@@ -96,19 +96,20 @@ pub(crate) async fn answer(
 /// Asks members of the first of these pools that has one.
 async fn ask(
     service: &Service,
-    pools: Vec<&Arc<Pool>>,
+    pools: Pools<'_>,
     origin: &Origin,
     mut parts: http::request::Parts,
     body: Body,
     record: &mut Record,
 ) -> Answer {
-    let Some((pool, kept, first)) = choose(&pools, origin, &parts) else { return no_member(record) };
+    let Some((pool, kept, first)) = choose(pools, origin, &parts, Asking::Turn) else { return no_member(record) };
     if let Some(keeper) = &pool.keeper {
         keeper.unmark_request(&mut parts.headers);
     }
     pool.budget.earn();
     let secure = origin.sni.is_some() || origin.scheme == "https";
     let mut request = Request { service, ends: origin.ends, parts, body: Some(body) };
+    // Holds nothing, and no memory, unless another one is asked.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
     let mut next = Some(first);
@@ -124,8 +125,8 @@ async fn ask(
             }
             Err(failed) => request.may_go_on_after(failed),
         };
-        tried.push(Arc::clone(member));
-        if again && tried.len() <= pool.retries.attempts as usize {
+        if again && tried.len() < pool.retries.attempts as usize {
+            tried.push(Arc::clone(member));
             let another = pool.balancer.pick(origin.ends, kept, &tried);
             next = another.filter(|_| pool.budget.spend());
         }
@@ -148,20 +149,21 @@ async fn ask(
 
 /// The pool that serves a request, and its first member: one that the client keeps goes before all others.
 pub(crate) fn choose<'p>(
-    pools: &[&'p Arc<Pool>],
+    pools: Pools<'p>,
     origin: &Origin,
     parts: &http::request::Parts,
+    asking: Asking,
 ) -> Option<(&'p Arc<Pool>, Kept<'p>, &'p Arc<Member>)> {
     let find = |pool: &'p Arc<Pool>| {
         let kept = pool.keeper.as_ref().map_or(Kept::Nobody, |keeper| keeper.find(parts, origin));
-        Some((pool, kept, pool.balancer.pick(origin.ends, kept, &[])?))
+        Some((pool, kept, pool.balancer.first(origin.ends, kept, asking)?))
     };
-    let keeps = |pool: &&&'p Arc<Pool>| {
+    let keeps = |pool: &&'p Arc<Pool>| {
         let keeper = pool.keeper.as_ref();
         keeper.is_some_and(|keeper| matches!(keeper.find(parts, origin), Kept::Member(_)))
     };
-    let keeping = if pools.len() > 1 { pools.iter().find(keeps).copied() } else { None };
-    keeping.into_iter().chain(pools.iter().copied()).find_map(find)
+    let keeping = if pools.are_several() { pools.iter().find(keeps) } else { None };
+    keeping.into_iter().chain(pools.iter()).find_map(find)
 }
 
 fn no_member(record: &mut Record) -> Answer {
@@ -320,6 +322,10 @@ pub(crate) fn prepare(headers: &mut HeaderMap, origin: &Origin) {
     };
     headers.insert(X_FORWARDED_FOR, forwarded);
     headers.insert(X_FORWARDED_PROTO, origin.scheme.clone());
+    if !headers.contains_key(HOST) {
+        // HTTP/1.0 may leave it out, what members are asked by may not (RFC 9112, 3.2): where the client came to, as RFC 9110, 7.1 has it.
+        headers.insert(HOST, origin.here());
+    }
 }
 
 /// Takes off what is meant for one hop only (RFC 9110, 7.6.1).
@@ -343,7 +349,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn is_kept(name: &HeaderName) -> bool {
-    use http::header::{AUTHORIZATION, COOKIE, HOST};
+    use http::header::{AUTHORIZATION, COOKIE};
     [HOST, AUTHORIZATION, COOKIE, CONTENT_LENGTH, CONTENT_TYPE, X_FORWARDED_FOR, X_FORWARDED_PROTO]
         .contains(name)
 }
@@ -378,7 +384,9 @@ mod tests {
         let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 80).into(), "http", None);
         let mut fields = headers(&[("x-forwarded-proto", "https")]);
         prepare(&mut fields, &origin);
-        assert_eq!(fields, headers(&[("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http")]));
+        let told =
+            [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http"), ("host", "192.0.2.100")];
+        assert_eq!(fields, headers(&told));
         let mut fields = headers(&[("x-forwarded-for", "10.0.0.1")]);
         prepare(&mut fields, &origin);
         assert_eq!(fields["x-forwarded-for"], "10.0.0.1, 192.0.2.7");

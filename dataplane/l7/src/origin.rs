@@ -32,6 +32,20 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Where the client came to, as it would stand in `Host`.
+    pub(crate) fn here(&self) -> HeaderValue {
+        let service = self.ends.service;
+        let usual = if self.scheme == "https" { 443 } else { 80 };
+        let here = match service.ip() {
+            IpAddr::V6(address) if service.port() == usual => format!("[{address}]"),
+            IpAddr::V4(address) if service.port() == usual => address.to_string(),
+            _ => service.to_string(),
+        };
+        HeaderValue::try_from(here).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    }
+}
+
 fn text(address: IpAddr) -> HeaderValue {
     // An address is always a good value.
     HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))

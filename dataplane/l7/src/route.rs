@@ -11,15 +11,41 @@ use crate::balance::random;
 use crate::body::Body;
 use crate::forward::Answer;
 use crate::origin::Origin;
-use crate::policy::{Decision, End, authority, without_port};
+use crate::policy::{Decision, End, Split, authority, without_port};
 use crate::service::{Pool, Service};
 
 /// Who answers.
 pub(crate) enum Whom<'s> {
     /// Members of the first of these pools that has one.
-    Pools(Vec<&'s Arc<Pool>>),
+    Pools(Pools<'s>),
     /// The configuration itself.
     Nobody(Answer),
+}
+
+/// Pools that may serve a request, in the order in which they are asked. No list is made of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pools<'s> {
+    /// The service's own, if it has one.
+    Own(Option<&'s Arc<Pool>>),
+    /// Those that share requests, beginning with the one that the lot falls on.
+    Drawn { split: &'s Split, lot: u64, among: &'s [Arc<Pool>] },
+}
+
+impl<'s> Pools<'s> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'s Arc<Pool>> {
+        let (own, drawn) = match self {
+            Self::Own(pool) => (pool, None),
+            Self::Drawn { split, lot, among } => {
+                (None, Some(split.drawn(lot).filter_map(|place| among.get(place))))
+            }
+        };
+        own.into_iter().chain(drawn.into_iter().flatten())
+    }
+
+    /// Whether the first one is not the only one.
+    pub(crate) fn are_several(self) -> bool {
+        self.iter().nth(1).is_some()
+    }
 }
 
 /// A request that is not served.
@@ -47,10 +73,9 @@ pub(crate) fn follow<'s>(
         changes.change_request(parts).map_err(|_| Refused::malformed())?;
     }
     match decision.end() {
-        None => Ok(Whom::Pools(service.pool.iter().collect())),
+        None => Ok(Whom::Pools(Pools::Own(service.pool.as_ref()))),
         Some(End::Pools(split)) => {
-            let pools = split.drawn(random()).filter_map(|place| service.routed.get(place));
-            Ok(Whom::Pools(pools.collect()))
+            Ok(Whom::Pools(Pools::Drawn { split, lot: random(), among: &service.routed }))
         }
         Some(End::Redirect(redirect)) => {
             let location = HeaderValue::try_from(location(redirect, origin, parts));

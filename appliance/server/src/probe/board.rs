@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use lb_model::desired::{BelowMinHealthy, DesiredState, Member, MemberState};
+use lb_model::desired::{BelowMinHealthy, DesiredState, Member, MemberState, ProxiedService};
 use lb_model::observed::{Health, Liveness, MemberHealth};
 use lb_model::snapshot::Share;
 use lb_model::{MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::judgement;
 use super::kinds::Wish;
-use super::rollup::{Below, Operating, PoolSeen, Tally, by_services};
+use super::rollup::{Below, Operating, PoolSeen, Tally, by_pools, by_services};
 use crate::domain::{MonitorsNeeded, Timestamp};
 
 /// How many results of each check are remembered.
@@ -128,8 +128,18 @@ pub(crate) struct CheckResult {
 #[derive(Debug, Default)]
 struct Topology {
     pools: HashMap<PoolId, Serving>,
-    services: HashMap<VirtualServiceId, Option<PoolId>>,
+    services: HashMap<VirtualServiceId, Served>,
     virtual_ips: HashMap<VirtualIpId, Vec<VirtualServiceId>>,
+}
+
+/// Who answers the clients of a service.
+#[derive(Debug, Default)]
+struct Served {
+    pool: Option<PoolId>,
+    /// Other pools that its policies send requests to.
+    routed: Vec<PoolId>,
+    /// It has policies, which may answer without asking anybody.
+    has_policies: bool,
 }
 
 /// A pool, as wanted.
@@ -242,7 +252,7 @@ impl Board {
         let took = |member: &MemberSeen| member.last().map(|result| result.took_ms);
         let members = seen.members.iter().map(|(id, member)| (*id, (member.liveness, took(member))));
         Survey {
-            pool_of_service: services.filter_map(|(service, pool)| Some((*service, (*pool)?))).collect(),
+            pool_of_service: services.filter_map(|(service, by)| Some((*service, by.pool?))).collect(),
             pool_of_member: takers
                 .flat_map(|(id, pool)| pool.takers.iter().map(move |member| (*member, *id)))
                 .collect(),
@@ -337,8 +347,11 @@ impl Everything {
     }
 
     fn service(&self, id: VirtualServiceId) -> (Operating, Option<String>) {
-        let pool = self.topology.services.get(&id).copied().flatten();
-        pool.map_or_else(PoolSeen::default, |pool| self.pool(pool)).judged()
+        let Some(Served { pool, routed, has_policies }) = self.topology.services.get(&id) else {
+            return PoolSeen::default().judged();
+        };
+        let pools: Vec<_> = pool.iter().chain(routed).map(|pool| self.pool(*pool).judged()).collect();
+        by_pools(pools, *has_policies)
     }
 
     fn virtual_ip(&self, id: VirtualIpId) -> (Operating, Option<String>) {
@@ -489,6 +502,17 @@ impl CheckSeen {
     }
 }
 
+impl Served {
+    fn of(service: &ProxiedService) -> Self {
+        let shares = service.policies.iter().flat_map(|policy| &policy.pools);
+        let named = shares.filter(|share| share.weight.get() > 0).map(|share| share.pool_id);
+        let mut routed: Vec<_> = named.filter(|pool| Some(*pool) != service.default_pool_id).collect();
+        routed.sort_unstable();
+        routed.dedup();
+        Self { pool: service.default_pool_id, routed, has_policies: !service.policies.is_empty() }
+    }
+}
+
 impl Topology {
     fn of(want: &DesiredState) -> Self {
         let mut topology = Self::default();
@@ -499,16 +523,17 @@ impl Topology {
             topology.pools.insert(pool.id, Serving { enabled: pool.enabled, takers, min_healthy, below });
         }
         for service in want.virtual_services.iter().filter(|service| service.enabled) {
-            topology.offer(service.id, service.default_pool_id, &service.virtual_ip_ids);
+            let served = Served { pool: service.default_pool_id, ..Served::default() };
+            topology.offer(service.id, served, &service.virtual_ip_ids);
         }
         for service in want.proxied_services.iter().filter(|service| service.enabled) {
-            topology.offer(service.id, service.default_pool_id, &service.virtual_ip_ids);
+            topology.offer(service.id, Served::of(service), &service.virtual_ip_ids);
         }
         topology
     }
 
-    fn offer(&mut self, service: VirtualServiceId, pool: Option<PoolId>, on: &[VirtualIpId]) {
-        self.services.insert(service, pool);
+    fn offer(&mut self, service: VirtualServiceId, served: Served, on: &[VirtualIpId]) {
+        self.services.insert(service, served);
         for virtual_ip in on {
             self.virtual_ips.entry(*virtual_ip).or_default().push(service);
         }

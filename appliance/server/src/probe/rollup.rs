@@ -118,6 +118,35 @@ fn by_members(tally: Tally) -> (Operating, Option<String>) {
     }
 }
 
+/// How a service is by its pools: its own, and those that its policies name.
+pub(super) fn by_pools(
+    mut pools: Vec<(Operating, Option<String>)>,
+    has_policies: bool,
+) -> (Operating, Option<String>) {
+    let all = pools.len();
+    match all {
+        0 if has_policies => {
+            (Operating::Unknown, Some("its policies answer by themselves: no pool is asked".to_owned()))
+        }
+        0 => PoolSeen::default().judged(),
+        1 => pools.swap_remove(0),
+        _ => {
+            let count = |wanted| pools.iter().filter(|(operating, _)| *operating == wanted).count();
+            match (count(Operating::Online), count(Operating::Offline), count(Operating::Degraded)) {
+                (online, ..) if online == all => (Operating::Online, None),
+                (_, offline, _) if offline == all => {
+                    (Operating::Offline, Some(format!("no pool has a live member: all {all} are offline")))
+                }
+                (_, 0, 0) => (Operating::Unknown, None),
+                (_, offline, degraded) => {
+                    let words = format!("of {all} pools {offline} are offline and {degraded} degraded");
+                    (Operating::Degraded, Some(words))
+                }
+            }
+        }
+    }
+}
+
 /// How an address is by its services.
 pub(super) fn by_services(services: impl Iterator<Item = Operating>) -> (Operating, Option<String>) {
     let services: Vec<Operating> = services.collect();
@@ -171,6 +200,18 @@ mod tests {
         let backup = Below::BackupPool(tally(1, 0));
         assert_eq!(judged(few, 2, backup), (Operating::Degraded, format!("{words}: the backup pool serves")));
         assert_eq!(judged(tally(2, 1), 2, backup).1, "1 of 3 members is down");
+    }
+
+    #[test]
+    fn a_service_is_as_its_policies_pools_are() {
+        use Operating::{Degraded, Offline, Online, Unknown};
+        let by = |pools: &[Operating]| {
+            by_pools(pools.iter().map(|operating| (*operating, None)).collect(), true).0
+        };
+        assert_eq!([by(&[Online]), by(&[Offline]), by(&[])], [Online, Offline, Unknown]);
+        assert_eq!([by(&[Online, Online]), by(&[Offline, Offline])], [Online, Offline]);
+        assert_eq!([by(&[Online, Offline]), by(&[Online, Unknown])], [Degraded, Unknown]);
+        assert_eq!(by_pools(Vec::new(), false).0, Offline);
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Split {
     }
 
     /// All places, beginning with the one that this lot falls on.
-    pub(crate) fn drawn(&self, lot: u64) -> impl Iterator<Item = usize> {
+    pub(crate) fn drawn(&self, lot: u64) -> impl Iterator<Item = usize> + '_ {
         let sum = self.shares.last().map_or(1, |(_, sum)| *sum).max(1);
         let first = self.shares.partition_point(|(_, upto)| *upto <= lot % sum);
         let (before, after) = self.shares.split_at(first);
