@@ -16,6 +16,7 @@ mod owned;
 mod persistence;
 mod policies;
 mod proxy;
+mod relay;
 mod restarts;
 mod scheduling;
 mod stage;

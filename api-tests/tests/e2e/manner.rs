@@ -14,7 +14,7 @@ use super::stage::Stage;
 const PORT: u16 = 8080;
 
 /// A program in the lab that says `ready`; it ends with this.
-struct Peer(Child);
+pub(super) struct Peer(Child);
 
 impl Peer {
     fn start(command: &mut Command) -> Result<Self> {
@@ -70,7 +70,7 @@ fn serve(stage: &Stage, port: u16, pool: &Value) -> Result<String> {
     Ok(pool)
 }
 
-fn id(resource: &Value) -> Result<String> {
+pub(super) fn id(resource: &Value) -> Result<String> {
     Ok(resource["id"].as_str().context("a resource without an id")?.to_owned())
 }
 
@@ -81,14 +81,14 @@ fn get(stage: &Stage, more: &[&str]) -> Result<String> {
     stage.lab.client().run("curl", &all)
 }
 
-fn endings(stage: &Stage) -> Result<Value> {
+pub(super) fn endings(stage: &Stage) -> Result<Value> {
     // Fresh numbers, not those that a reader before was shown.
     std::thread::sleep(std::time::Duration::from_millis(300));
     Ok(stage.api.get("/stats")?.expect_status(200)?.body["l7"]["services"][0]["endings"].take())
 }
 
 /// nginx beside the member's own, with these servers.
-fn nginx(stage: &Stage, servers: &str) -> Result<Peer> {
+pub(super) fn nginx(stage: &Stage, servers: &str) -> Result<Peer> {
     let folder = stage.lab.folder().join("beside");
     fs::create_dir_all(&folder)?;
     let (config, at) = (folder.join("nginx.conf"), folder.display());

@@ -181,8 +181,7 @@ fn what_could_be_read_in_two_ways_is_refused() -> Result<()> {
 #[test]
 fn a_request_of_http_1_0_without_a_host_reaches_members_with_one() -> Result<()> {
     let stage = set(Driver::AfXdp)?;
-    let answer =
-        stage.lab.client().talk(VIRTUAL_IP, PORT, b"GET /echo HTTP/1.0\r\n\r\n", PATIENCE)?;
+    let answer = stage.lab.client().talk(VIRTUAL_IP, PORT, b"GET /echo HTTP/1.0\r\n\r\n", PATIENCE)?;
     // A server that speaks HTTP/1.1 refuses a request without it (RFC 9112, 3.2).
     ensure!(answer.contains(&format!("member-1 GET {VIRTUAL_IP}:{PORT} /echo")), "{answer}");
     leave(stage)

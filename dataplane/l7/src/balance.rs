@@ -98,12 +98,7 @@ impl Balancer {
     }
 
     /// The member that is asked first.
-    pub(crate) fn first<'p>(
-        &'p self,
-        ends: Ends,
-        kept: Kept<'p>,
-        asking: Asking,
-    ) -> Option<&'p Arc<Member>> {
+    pub(crate) fn first<'p>(&'p self, ends: Ends, kept: Kept<'p>, asking: Asking) -> Option<&'p Arc<Member>> {
         self.pick_rather(ends, kept, Passed { tried: &[], suspects: true, asking })
     }
 
@@ -118,12 +113,7 @@ impl Balancer {
         self.pick_rather(ends, kept, Passed { tried, suspects: true, asking: Asking::Turn })
     }
 
-    fn pick_rather<'p>(
-        &'p self,
-        ends: Ends,
-        kept: Kept<'p>,
-        strict: Passed<'_>,
-    ) -> Option<&'p Arc<Member>> {
+    fn pick_rather<'p>(&'p self, ends: Ends, kept: Kept<'p>, strict: Passed<'_>) -> Option<&'p Arc<Member>> {
         self.pick_from(ends, kept, strict)
             .or_else(|| self.pick_from(ends, kept, Passed { suspects: false, ..strict }))
     }

@@ -18,6 +18,7 @@ use crate::origin::Origin;
 use crate::proxy_protocol;
 use crate::record::Record;
 use crate::refusal;
+use crate::relay;
 use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
 use crate::tunnel;
@@ -30,19 +31,26 @@ pub(crate) async fn serve(mut stream: TcpStream, ends: Ends, cell: Arc<ServiceCe
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let scheme = if service.tls.is_some() { "https" } else { "http" };
-    if let Some(ends) = introduce(&mut stream, ends, &service).await
-        && let Some(stream) = open(stream, &service).await
-    {
-        let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
-        drop(service);
-        if stream.chose_h2() {
-            // Boxed, as all that few connections need: the others are smaller for it.
-            Box::pin(h2::serve(Wire::new(stream, BytesMut::new()), origin, Arc::clone(&cell))).await;
-        } else {
-            serve_h1(stream, origin, &cell).await;
+    if let Some(ends) = introduce(&mut stream, ends, &service).await {
+        if !service.protocol.has_requests() {
+            Box::pin(relay::serve(stream, ends, service, Arc::clone(&cell))).await;
+        } else if let Some(stream) = open(stream, &service).await {
+            drop(service);
+            serve_requests(stream, ends, scheme, &cell).await;
         }
     }
     cell.load().counters.closed();
+}
+
+/// Serves what comes inside of TLS, or without it.
+async fn serve_requests(stream: Stream, ends: Ends, scheme: &'static str, cell: &Arc<ServiceCell>) {
+    let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
+    if stream.chose_h2() {
+        // Boxed, as all that few connections need: the others are smaller for it.
+        Box::pin(h2::serve(Wire::new(stream, BytesMut::new()), origin, Arc::clone(cell))).await;
+    } else {
+        serve_h1(stream, origin, cell).await;
+    }
 }
 
 async fn serve_h1(stream: Stream, origin: Origin, cell: &Arc<ServiceCell>) {
@@ -84,7 +92,7 @@ async fn introduce(stream: &mut TcpStream, ends: Ends, service: &Service) -> Opt
 }
 
 /// What requests come on: inside of TLS, where the service has it.
-async fn open(stream: TcpStream, service: &Service) -> Option<Stream> {
+pub(crate) async fn open(stream: TcpStream, service: &Service) -> Option<Stream> {
     let Some(tls) = &service.tls else { return Some(Stream::Plain(stream)) };
     let patience = seconds(service.timeouts.request_s);
     let shaken = tokio::time::timeout(patience, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await;

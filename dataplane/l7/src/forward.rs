@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lb_model::l7::{Ending, HttpVersion, L7Timeouts};
@@ -16,6 +17,7 @@ use crate::client::seconds;
 use crate::exchange::{Exchange, MemberConnection, NoAnswer, Patience};
 use crate::h1::{Framing, Sender, write_request_head};
 use crate::h2;
+use crate::member_tls::Speech;
 use crate::origin::Origin;
 use crate::persistence::Kept;
 use crate::pool;
@@ -102,7 +104,9 @@ async fn ask(
     body: Body,
     record: &mut Record,
 ) -> Answer {
-    let Some((pool, kept, first)) = choose(pools, origin, &parts, Asking::Turn) else { return no_member(record) };
+    let Some((pool, kept, first)) = choose(pools, origin, &parts, Asking::Turn) else {
+        return no_member(record);
+    };
     if let Some(keeper) = &pool.keeper {
         keeper.unmark_request(&mut parts.headers);
     }
@@ -214,7 +218,9 @@ impl Request<'_> {
 
     async fn connect(&self, member: &Member) -> Result<Stream, NoAnswer> {
         let connect = seconds(self.service.timeouts.connect_s);
-        pool::connect(member, self.ends, connect).await.inspect_err(|_| member.counters().failed())
+        pool::connect(member, self.ends, connect, Speech::Http)
+            .await
+            .inspect_err(|_| member.counters().failed())
     }
 
     async fn exchange_over_h2(
@@ -384,8 +390,7 @@ mod tests {
         let origin = Origin::new(([192, 0, 2, 7], 5).into(), ([192, 0, 2, 100], 80).into(), "http", None);
         let mut fields = headers(&[("x-forwarded-proto", "https")]);
         prepare(&mut fields, &origin);
-        let told =
-            [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http"), ("host", "192.0.2.100")];
+        let told = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "http"), ("host", "192.0.2.100")];
         assert_eq!(fields, headers(&told));
         let mut fields = headers(&[("x-forwarded-for", "10.0.0.1")]);
         prepare(&mut fields, &origin);

@@ -36,9 +36,20 @@ pub(crate) enum MemberTlsError {
     Setup(#[source] rustls::Error),
 }
 
+/// What is spoken inside of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    /// HTTP, in the version that the pool says.
+    Http,
+    /// Whatever the client says.
+    Bytes,
+}
+
 /// How the members of a pool are spoken to.
 pub(crate) struct MemberTls {
     connector: TlsConnector,
+    /// The same without a word on what is spoken inside.
+    plain: TlsConnector,
     /// Without one, each is asked for by its address.
     name: Option<ServerName<'static>>,
     speaks: HttpVersion,
@@ -73,17 +84,26 @@ impl MemberTls {
             Some(key) => config.with_client_cert_resolver(Arc::new(Shows(key))),
             None => config.with_no_client_auth(),
         };
+        let plain = TlsConnector::from(Arc::new(config.clone()));
         config.alpn_protocols = match speaks {
             HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
             HttpVersion::Http2 => vec![b"h2".to_vec()],
         };
         let name = of.server_name.as_ref().map(|name| ServerName::try_from(name.clone())).transpose()?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, speaks })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), plain, name, speaks })
     }
 
     /// Speaks TLS on a new connection.
-    pub(crate) async fn connect(&self, stream: TcpStream, member: &Member) -> io::Result<Stream> {
+    pub(crate) async fn connect(
+        &self,
+        stream: TcpStream,
+        member: &Member,
+        speech: Speech,
+    ) -> io::Result<Stream> {
         let name = self.name.clone().unwrap_or_else(|| ServerName::from(member.address));
+        if speech == Speech::Bytes {
+            return Ok(Stream::Tls(Box::new(self.plain.connect(name, stream).await?.into())));
+        }
         let stream = self.connector.connect(name, stream).await?;
         if self.speaks == HttpVersion::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("the member does not offer HTTP/2"));

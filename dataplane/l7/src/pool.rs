@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::balance::Ends;
 use crate::exchange::{MemberConnection, NoAnswer};
 use crate::h2;
+use crate::member_tls::Speech;
 use crate::proxy_protocol;
 use crate::service::Member;
 use crate::stream::Stream;
@@ -63,14 +64,19 @@ pub(crate) fn keep(member: &Arc<Member>, connection: MemberConnection) {
 }
 
 /// A new connection.
-pub(crate) async fn connect(member: &Member, ends: Ends, patience: Duration) -> Result<Stream, NoAnswer> {
-    let stream = timeout(patience, connect_at_last(member, ends)).await;
+pub(crate) async fn connect(
+    member: &Member,
+    ends: Ends,
+    patience: Duration,
+    speech: Speech,
+) -> Result<Stream, NoAnswer> {
+    let stream = timeout(patience, connect_at_last(member, ends, speech)).await;
     let stream = stream.map_err(|_| NoAnswer::ConnectTimeout)??;
     member.counters().connected();
     Ok(stream)
 }
 
-async fn connect_at_last(member: &Member, ends: Ends) -> Result<Stream, NoAnswer> {
+async fn connect_at_last(member: &Member, ends: Ends, speech: Speech) -> Result<Stream, NoAnswer> {
     let connecting = TcpStream::connect(SocketAddr::new(member.address, member.port.get()));
     let mut stream = connecting.await.map_err(NoAnswer::Connect)?;
     stream.set_nodelay(true).map_err(NoAnswer::Connect)?;
@@ -78,7 +84,7 @@ async fn connect_at_last(member: &Member, ends: Ends) -> Result<Stream, NoAnswer
     told.map_err(NoAnswer::Connect)?;
     match &member.tls {
         None => Ok(Stream::Plain(stream)),
-        Some(tls) => tls.connect(stream, member).await.map_err(NoAnswer::Tls),
+        Some(tls) => tls.connect(stream, member, speech).await.map_err(NoAnswer::Tls),
     }
 }
 

@@ -64,7 +64,7 @@ impl Refused {
 
 /// Changes the request as the policies say, and finds who answers it.
 pub(crate) fn follow<'s>(
-    decision: &Decision<'s>,
+    decision: &'s Decision<'_>,
     service: &'s Service,
     origin: &Origin,
     parts: &mut Parts,

@@ -10,7 +10,9 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 use lb_model::asking::{Outlier, PersistenceKind, Retries};
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
-use lb_model::l7::{HttpVersion, L7Member, L7Pool, L7Service, L7Snapshot, L7Timeouts, ProxyProtocol};
+use lb_model::l7::{
+    HttpVersion, L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts, ProxyProtocol,
+};
 use lb_model::policy::L7Policy;
 use lb_model::{L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
 use thiserror::Error;
@@ -28,6 +30,8 @@ use crate::tls::{Configs, TlsError, TlsMaker};
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) id: VirtualServiceId,
+    /// What clients speak.
+    pub(crate) protocol: L7Protocol,
     pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) policies: Arc<Policies>,
     /// The pools that the policies name, by their places there.
@@ -278,7 +282,7 @@ impl State {
             id,
             addresses: _,
             port: _,
-            protocol: _,
+            protocol,
             pool,
             timeouts,
             tls: _,
@@ -288,6 +292,7 @@ impl State {
         let policies = self.policies.get(id).map(|(_, made)| Arc::clone(made)).unwrap_or_default();
         Service {
             id: *id,
+            protocol: *protocol,
             pool: pool.and_then(|pool| self.pools.get(&pool).cloned()),
             routed: policies.pools().iter().filter_map(|pool| self.pools.get(pool).cloned()).collect(),
             policies,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lb_model::l7::{HttpVersion, KEY_SEAL, L7Certificate, L7Pool, L7PoolTls, TlsVersion};
+use lb_model::l7::{HttpVersion, KEY_SEAL, L7Certificate, L7Pool, L7PoolTls, L7Protocol, L7Tls, TlsVersion};
 use lb_model::{CertificateId, L7Snapshot, PoolId, VirtualServiceId};
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -95,7 +95,7 @@ impl TlsMaker {
                     certificates.get(id).map(|(_, shown)| Arc::clone(shown)).ok_or(TlsError::Missing(*id))
                 });
                 let shown = shown.collect::<Result<Vec<_>, _>>()?;
-                configs.services.insert(service.id, self.config(tls.min_version, &shown)?);
+                configs.services.insert(service.id, self.config(service.protocol, tls, &shown)?);
             }
         }
         let made_for_pools = self.for_pools(&snapshot.pools, &certificates)?;
@@ -152,8 +152,13 @@ impl TlsMaker {
         certificates.iter().map(entry).collect()
     }
 
-    fn config(&mut self, oldest: TlsVersion, shown: &[Arc<Shown>]) -> Result<Arc<ServerConfig>, TlsError> {
-        let versions: &[_] = match oldest {
+    fn config(
+        &mut self,
+        protocol: L7Protocol,
+        of: &L7Tls,
+        shown: &[Arc<Shown>],
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let versions: &[_] = match of.min_version {
             TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
             TlsVersion::Tls13 => &[&version::TLS13],
         };
@@ -161,7 +166,9 @@ impl TlsMaker {
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Resolver::new(shown)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if protocol.has_requests() {
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        }
         // Sealed by one key for all services: a change of the configuration ends no session.
         config.ticketer = self.tickets()?;
         config.send_tls13_tickets = 1;

@@ -83,7 +83,7 @@ pub struct ProxiedService {
     pub default_pool_id: Option<PoolId>,
     /// How long each phase of a request may take.
     pub timeouts: L7Timeouts,
-    /// How TLS ends here, for a protocol that has it.
+    /// How TLS ends here, where it does.
     pub tls: Option<L7Tls>,
     /// Proxies whose connections begin by telling who the client is.
     pub proxy_protocol_from: Vec<Prefix>,
@@ -178,7 +178,7 @@ impl ServiceProtocol {
     pub fn transport(self) -> L4Protocol {
         match self {
             Self::L4(protocol) => protocol,
-            Self::L7(L7Protocol::Http | L7Protocol::Https) => L4Protocol::Tcp,
+            Self::L7(_) => L4Protocol::Tcp,
         }
     }
 }

@@ -22,6 +22,20 @@ pub enum L7Protocol {
     Http,
     /// The same inside of TLS, which ends here.
     Https,
+    /// Whatever is said inside of TLS, which ends here or passes through.
+    Tls,
+    /// Whatever is said; to an operator it is layer 4's protocol of this name.
+    Tcp,
+}
+
+impl L7Protocol {
+    /// Whether it consists of requests that are understood here.
+    pub fn has_requests(self) -> bool {
+        match self {
+            Self::Http | Self::Https => true,
+            Self::Tls | Self::Tcp => false,
+        }
+    }
 }
 
 /// What the layer-7 plane works by: every service with its pools.
@@ -318,7 +332,9 @@ endings! {
     TakenBack => "taken_back",
     /// The client went away before it had its answer.
     ClientGone => "client_gone",
-    /// A tunnel was cut since its service is offered no more.
+    /// Nothing was said for too long on a connection that is passed on as it is.
+    Silent => "silent",
+    /// A tunnel or connection was cut since its service is offered no more.
     ServiceGone => "service_gone",
     /// No pool, or no member that takes new requests.
     NoMember => "no_member",

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
-/// What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1), and so is `https`, whose
-/// TLS ends here.
+/// What clients speak: `tcp` and `udp` are carried as they come; `http` is understood (HTTP/1.1 and HTTP/2), and so is `https`, whose
+/// TLS ends here. Of `tls` only the name that the client asks for is looked at: TLS passes through, or ends here and what is in it is carried
+/// as it comes.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "tcp")]
 #[expect(dead_code, reason = "a shape for the API's description")]
@@ -14,6 +15,7 @@ pub(crate) enum Protocol {
     Udp,
     Http,
     Https,
+    Tls,
 }
 
 /// A version of HTTP.

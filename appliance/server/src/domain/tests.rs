@@ -157,9 +157,28 @@ fn what_is_understood_is_always_proxied() {
         faults::<VirtualService>(&with(http, "forwarding", json!("nat"))),
         pairs([("/forwarding", "unsupported")])
     );
+    let udp = with(service(), "protocol", json!("udp"));
     assert_eq!(
-        faults::<VirtualService>(&with(service(), "forwarding", json!("proxy"))),
+        faults::<VirtualService>(&with(udp, "forwarding", json!("proxy"))),
         pairs([("/forwarding", "unsupported")])
+    );
+}
+
+#[test]
+fn what_is_passed_on_is_proxied_too() {
+    let tcp = with(service(), "forwarding", json!("proxy"));
+    let document = read::<VirtualService>(&tcp).unwrap().document();
+    assert_eq!(document["request_timeouts"]["connect_s"], 5);
+    assert_eq!(read::<VirtualService>(&Value::Object(document.clone())).unwrap().document(), document);
+    assert_eq!(
+        faults::<VirtualService>(&with(tcp, "connection_limit", json!(7))),
+        pairs([("/connection_limit", "unsupported")])
+    );
+    let tls = with(service(), "protocol", json!("tls"));
+    assert_eq!(read::<VirtualService>(&tls).unwrap().document()["tls"], Value::Null);
+    assert_eq!(
+        faults::<VirtualService>(&with(tls, "tls", json!({}))),
+        pairs([("/tls/certificate_ids", "required")])
     );
 }
 

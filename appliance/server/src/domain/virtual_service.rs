@@ -21,9 +21,19 @@ const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
     ("udp", ServiceProtocol::L4(L4Protocol::Udp)),
     ("http", ServiceProtocol::L7(L7Protocol::Http)),
     ("https", ServiceProtocol::L7(L7Protocol::Https)),
+    ("tls", ServiceProtocol::L7(L7Protocol::Tls)),
 ];
 
-/// How packets can reach the members.
+/// How what comes by TCP can reach the members.
+const STREAMS: &[(&str, ServiceForwarding)] = &[
+    ("nat", ServiceForwarding::Packets(Forwarding::Nat)),
+    ("full_nat", ServiceForwarding::Packets(Forwarding::FullNat)),
+    ("dr", ServiceForwarding::Packets(Forwarding::Dr)),
+    ("tunnel", ServiceForwarding::Packets(Forwarding::Tunnel)),
+    ("proxy", ServiceForwarding::Proxied(Proxied::Proxy)),
+];
+
+/// How datagrams can.
 const PACKETS: &[(&str, ServiceForwarding)] = &[
     ("nat", ServiceForwarding::Packets(Forwarding::Nat)),
     ("full_nat", ServiceForwarding::Packets(Forwarding::FullNat)),
@@ -49,6 +59,28 @@ const LOCAL_ADDRESSES_MAX: usize = 64;
 /// The most virtual IPs that one service is offered on.
 const VIRTUAL_IPS_MAX: usize = 64;
 
+/// What other fields of a service depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    /// Packets are forwarded.
+    Packets,
+    /// The appliance answers itself.
+    Proxied,
+}
+
+impl Nature {
+    /// None where that is wrong by which it is known.
+    fn of(protocol: Option<ServiceProtocol>, forwarding: Option<ServiceForwarding>) -> Option<Self> {
+        match (protocol, forwarding) {
+            (Some(ServiceProtocol::L7(_)), _) => Some(Self::Proxied),
+            (_, forwarding) => match forwarding? {
+                ServiceForwarding::Packets(_) => Some(Self::Packets),
+                ServiceForwarding::Proxied(_) => Some(Self::Proxied),
+            },
+        }
+    }
+}
+
 /// A protocol and port on one or more virtual IPs, served by a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct VirtualService {
@@ -61,7 +93,7 @@ pub(crate) struct VirtualService {
     /// The port clients connect to.
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
     pub(crate) port: L4Port,
-    /// How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`.
+    /// How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`.
     #[schema(value_type = super::schema::Forwarding, required = false)]
     pub(crate) forwarding: ServiceForwarding,
     /// What packets are wrapped in, for forwarding `tunnel`; null for the others.
@@ -77,27 +109,29 @@ pub(crate) struct VirtualService {
     /// When connections are forgotten.
     #[schema(value_type = super::schema::Timeouts, required = false)]
     pub(crate) timeouts: Timeouts,
-    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
+    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000_000, example = 10_000)]
     pub(crate) connection_limit: Option<NonZeroU32>,
-    /// Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
+    /// Networks whose clients may connect; if there are any, others may not. Not with forwarding `proxy`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) allowed_cidrs: Vec<Prefix>,
     /// Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-    /// one that is in both is denied. Not for `http` and `https`.
+    /// one that is in both is denied. Not with forwarding `proxy`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) denied_cidrs: Vec<Prefix>,
     /// What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
-    /// `reset` (by UDP: that the port is unreachable). Not for `http`.
+    /// `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
     #[schema(value_type = super::schema::Unserved, default = "silence")]
     pub(crate) unserved: Unserved,
-    /// How TLS ends here: for protocol `https`, and null for the others.
+    /// How TLS ends here: for protocol `https`, and for `tls`, where with null it passes through to the member that the name leads to;
+    /// null for the others.
     pub(crate) tls: Option<Tls>,
     /// Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
-    /// or 2). One from there that does not is closed. Only for `http` and `https`.
+    /// or 2). One from there that does not is closed. Only with forwarding `proxy`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) proxy_protocol_from: Vec<Prefix>,
-    /// How long each phase of a request may take, beside the silence in `timeouts.idle_s`: for `http` and `https`, and null for the others.
+    /// How long each phase of a request may take, beside the silence in `timeouts.idle_s`: with forwarding `proxy`, and null for
+    /// the others. Where connections are passed on as they are (`tcp`, `tls`) there are no answers to wait for, and no tunnels.
     pub(crate) request_timeouts: Option<RequestTimeouts>,
 }
 
@@ -105,7 +139,7 @@ pub(crate) struct VirtualService {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of the name")]
 pub(crate) struct RequestTimeouts {
-    /// For a client to send a whole head, from its first byte, or to agree on TLS.
+    /// For a client to send a whole head, from its first byte, or to begin TLS and agree on it.
     #[schema(minimum = 1, maximum = 86400, default = 10)]
     pub(crate) head_s: u32,
     /// For a member to accept a connection, TLS included.
@@ -117,7 +151,7 @@ pub(crate) struct RequestTimeouts {
     /// For a WebSocket to say something, either side of it.
     #[schema(minimum = 1, maximum = 604_800, default = 3600)]
     pub(crate) tunnel_s: u32,
-    /// For a WebSocket to end when the service is offered no more.
+    /// For a WebSocket, or a connection that is passed on as it is, to end when the service is offered no more.
     #[schema(minimum = 0, maximum = 86400, default = 60)]
     pub(crate) drain_s: u32,
 }
@@ -138,18 +172,18 @@ impl RequestTimeouts {
         })
     }
 
-    /// Whether they are there follows from the protocol.
+    /// Whether they are there follows from the protocol and the forwarding.
     #[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there are any")]
-    fn read_for(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
+    fn read_for(nature: Option<Nature>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
         let key = "request_timeouts";
-        match protocol {
-            Some(ServiceProtocol::L7(_)) => {
+        match nature {
+            Some(Nature::Proxied) => {
                 let read = fields.nullable_object(key, Self::read)?;
                 Some(Some(read.unwrap_or_default()))
             }
-            Some(ServiceProtocol::L4(_)) => fields.nullable(key, |_| {
-                Err(Fault::new("unsupported", "only services of protocol http and https have requests"))
-            }),
+            Some(Nature::Packets) => {
+                fields.nullable(key, |_| Err(Fault::new("unsupported", "only for services that are proxied")))
+            }
             None => fields.nullable(key, |_| Ok(())).map(|_| None),
         }
     }
@@ -186,8 +220,9 @@ impl Tls {
     fn read_for(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
         match protocol {
             Some(ServiceProtocol::L7(L7Protocol::Https)) => fields.object("tls", Self::read).map(Some),
+            Some(ServiceProtocol::L7(L7Protocol::Tls)) => fields.nullable_object("tls", Self::read),
             Some(_) => fields.nullable("tls", |_| {
-                Err(Fault::new("unsupported", "only a service of protocol https ends TLS"))
+                Err(Fault::new("unsupported", "only a service of protocol https or tls ends TLS"))
             }),
             // The protocol itself is wrong: nothing can be said of this.
             None => fields.nullable("tls", |_| Ok(())).map(|_| None),
@@ -209,7 +244,8 @@ fn timeouts(fields: &mut Fields<'_>, protocol: Option<ServiceProtocol>) -> Optio
 fn read_forwarding(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<ServiceForwarding> {
     let words = match protocol {
         Some(ServiceProtocol::L7(_)) => PROXIED,
-        Some(ServiceProtocol::L4(_)) | None => PACKETS,
+        Some(ServiceProtocol::L4(L4Protocol::Udp)) => PACKETS,
+        Some(ServiceProtocol::L4(L4Protocol::Tcp)) | None => STREAMS,
     };
     let (_, default) = words.first()?;
     fields.optional("forwarding", *default, fields::supported(words))
@@ -233,23 +269,23 @@ fn read_local_addresses(
 }
 
 /// A parser that, where packets are forwarded as they come, takes nothing.
-fn of_requests<T>(
-    protocol: Option<ServiceProtocol>,
+fn of_proxied<T>(
+    nature: Option<Nature>,
     parse: impl Fn(&Value) -> Result<T, Fault>,
 ) -> impl Fn(&Value) -> Result<T, Fault> {
-    move |value| match protocol {
-        Some(ServiceProtocol::L4(_)) => Err(Fault::new("unsupported", "only for services that are proxied")),
+    move |value| match nature {
+        Some(Nature::Packets) => Err(Fault::new("unsupported", "only for services that are proxied")),
         _ => parse(value),
     }
 }
 
 /// A parser that, where the appliance answers itself, takes nothing: whom that serves is decided elsewhere.
 fn of_packets<T>(
-    protocol: Option<ServiceProtocol>,
+    nature: Option<Nature>,
     parse: impl Fn(&Value) -> Result<T, Fault>,
 ) -> impl Fn(&Value) -> Result<T, Fault> {
-    move |value| match protocol {
-        Some(ServiceProtocol::L7(_)) => Err(Fault::new("unsupported", "not for services that are proxied")),
+    move |value| match nature {
+        Some(Nature::Proxied) => Err(Fault::new("unsupported", "not for services that are proxied")),
         _ => parse(value),
     }
 }
@@ -280,22 +316,23 @@ impl Kind for VirtualService {
         let protocol = fields.required("protocol", fields::supported(PROTOCOLS));
         let port = fields.required("port", fields::port);
         let forwarding = read_forwarding(protocol, fields);
+        let nature = Nature::of(protocol, forwarding);
         let tunnel = tunnel::read_for(forwarding, fields);
         let local_addresses = read_local_addresses(forwarding, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
         let timeouts = fields.object("timeouts", |fields| timeouts(fields, protocol));
         let tls = Tls::read_for(protocol, fields);
-        let proxies = of_requests(protocol, fields::network);
+        let proxies = of_proxied(nature, fields::network);
         let proxy_protocol_from = fields.optional_list("proxy_protocol_from", NETWORKS_MAX, proxies);
-        let request_timeouts = RequestTimeouts::read_for(protocol, fields);
-        let limit = of_packets(protocol, fields::limit(100_000_000));
+        let request_timeouts = RequestTimeouts::read_for(nature, fields);
+        let limit = of_packets(nature, fields::limit(100_000_000));
         let connection_limit = fields.nullable("connection_limit", limit);
-        let network = of_packets(protocol, fields::network);
+        let network = of_packets(nature, fields::network);
         let allowed_cidrs = fields.optional_list("allowed_cidrs", NETWORKS_MAX, &network);
         let denied_cidrs = fields.optional_list("denied_cidrs", NETWORKS_MAX, &network);
-        let unserved = match protocol {
+        let unserved = match nature {
             // What every service has by default is no reason to refuse one that is proxied.
-            Some(ServiceProtocol::L7(_)) => {
+            Some(Nature::Proxied) => {
                 fields.optional("unserved", Unserved::Silence, fields::supported(SILENT))
             }
             _ => fields.optional("unserved", Unserved::Silence, fields::word(UNSERVED)),

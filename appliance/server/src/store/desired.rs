@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{self, DesiredState, MemberState, ServiceForwarding, ServiceProtocol};
-use lb_model::l7::{HttpVersion, L7Certificate, L7PoolTls, L7Timeouts, L7Tls, Manner, ProxyProtocol};
+use lb_model::l7::{
+    HttpVersion, L7Certificate, L7PoolTls, L7Protocol, L7Timeouts, L7Tls, Manner, ProxyProtocol,
+};
 use lb_model::policy::L7Policy;
-use lb_model::snapshot::{Admission, Timeouts, Weight};
+use lb_model::snapshot::{Admission, L4Protocol, Timeouts, Weight};
 use lb_model::{L4Port, MemberId, PoolId, VirtualServiceId};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -104,7 +106,11 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 enabled,
             }))
         }
-        (ServiceProtocol::L7(protocol), ServiceForwarding::Proxied(_)) => {
+        (ServiceProtocol::L7(_) | ServiceProtocol::L4(L4Protocol::Tcp), ServiceForwarding::Proxied(_)) => {
+            let protocol = match protocol {
+                ServiceProtocol::L7(protocol) => protocol,
+                ServiceProtocol::L4(_) => L7Protocol::Tcp,
+            };
             Ok(Offered::Proxied(desired::ProxiedService {
                 id,
                 virtual_ip_ids,

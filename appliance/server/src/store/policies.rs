@@ -1,7 +1,7 @@
 //! The table of policies.
 
 use lb_model::VirtualServiceId;
-use lb_model::desired::ServiceProtocol;
+use lb_model::desired::{ServiceForwarding, ServiceProtocol};
 use lb_model::policy::{RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
 use lb_model::snapshot::L4Protocol;
 use sqlx::types::Json;
@@ -77,18 +77,25 @@ impl Table for Policy {
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
         let service = self.virtual_service_id;
-        let spoken: Option<Word<ServiceProtocol>> =
-            sqlx::query_scalar("SELECT protocol FROM virtual_services WHERE id = ?")
+        let spoken: Option<(Word<ServiceProtocol>, Word<ServiceForwarding>)> =
+            sqlx::query_as("SELECT protocol, forwarding FROM virtual_services WHERE id = ?")
                 .bind(Text(service))
                 .fetch_optional(&mut *connection)
                 .await?;
         let pointer = "/virtual_service_id";
         match spoken {
             None => faults.missing(pointer, format!("there is no virtual service {service}")),
-            Some(Word(ServiceProtocol::L4(_))) => {
-                faults.unfit(pointer, "only services of protocol http and https understand requests");
+            Some((_, Word(ServiceForwarding::Packets(_)))) => {
+                faults.unfit(pointer, "only services that are proxied have policies");
             }
-            Some(Word(ServiceProtocol::L7(_))) => self.check_count(place, faults, connection).await?,
+            Some((Word(protocol), Word(ServiceForwarding::Proxied(_)))) => {
+                if !has_requests(protocol)
+                    && let Some((pointer, why)) = self.of_requests()
+                {
+                    faults.unfit(pointer, format!("the service passes connections on as they are: {why}"));
+                }
+                self.check_count(place, faults, connection).await?;
+            }
         }
         for (index, pool) in self.pools.iter().enumerate() {
             let id = pool.pool_id;
@@ -106,6 +113,11 @@ impl Table for Policy {
         }
         Ok(())
     }
+}
+
+/// Whether a proxied service of this protocol understands requests.
+pub(super) fn has_requests(protocol: ServiceProtocol) -> bool {
+    matches!(protocol, ServiceProtocol::L7(protocol) if protocol.has_requests())
 }
 
 impl Policy {

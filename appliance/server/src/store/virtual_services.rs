@@ -13,8 +13,9 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
-use super::table::{Faults, Place, Table, Values};
-use crate::domain::{Record, RequestTimeouts, Tls, Tunnel, VirtualService};
+use super::policies::has_requests;
+use super::table::{Faults, Place, Table, Values, record, select};
+use crate::domain::{Policy, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -197,12 +198,7 @@ impl Table for VirtualService {
                 }
             }
         }
-        if let ServiceProtocol::L4(_) = self.protocol
-            && let Some(policy) = policy_of(place.id, connection).await?
-        {
-            let detail = format!("policy `{policy}` decides about its requests: this protocol has none");
-            faults.unfit("/protocol", detail);
-        }
+        self.check_policies(place.id, faults, connection).await?;
         let certificates = self.tls.iter().flat_map(|tls| &tls.certificate_ids).enumerate();
         for (index, id) in certificates {
             if !exists("certificates", Text(id), connection).await? {
@@ -250,6 +246,37 @@ impl Table for VirtualService {
 }
 
 impl VirtualService {
+    /// What its policies are about must be there.
+    async fn check_policies(
+        &self,
+        id: VirtualServiceId,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        if let ServiceForwarding::Packets(_) = self.forwarding {
+            if let Some(policy) = policy_of(id, connection).await? {
+                let detail = format!("policy `{policy}` decides about its requests: this protocol has none");
+                faults.unfit("/protocol", detail);
+            }
+            return Ok(());
+        }
+        if has_requests(self.protocol) {
+            return Ok(());
+        }
+        let mut query = select::<Policy>();
+        query.push("t.virtual_service_id = ").push_bind(Text(id)).push(" ORDER BY t.name");
+        for row in query.build().fetch_all(&mut *connection).await? {
+            let Spec { meta, own } = record::<Policy>(&row)?.spec;
+            if own.of_requests().is_some() {
+                let detail =
+                    format!("policy `{}` decides about its requests: this protocol has none", meta.name);
+                faults.unfit("/protocol", detail);
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Members that get packets with the service's port must serve on it.
     async fn check_ports(
         &self,

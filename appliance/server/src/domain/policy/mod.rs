@@ -5,7 +5,9 @@ mod rewrite;
 mod rule;
 mod shape;
 
-use lb_model::policy::{RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::policy::{
+    LimitKey, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, Subject, WeightedPool,
+};
 use lb_model::{PolicyId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +25,8 @@ const POOLS_MAX: usize = 16;
 /// Where none is, the service's pool serves the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Policy {
-    /// The service, of protocol `http` or `https`, whose requests it decides about.
+    /// The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
+    /// connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
     #[schema(value_type = super::schema::Identifier)]
     pub(crate) virtual_service_id: VirtualServiceId,
     /// Its place among the service's policies: lower ones are asked first.
@@ -97,6 +100,23 @@ impl Kind for Policy {
 }
 
 impl Policy {
+    /// What of it is about requests: where there are none, as connections are passed on as they are, only clients and names are known.
+    pub(crate) fn of_requests(&self) -> Option<(String, &'static str)> {
+        let of_streams = |kind| matches!(kind, Subject::Source | Subject::Sni);
+        if let Some(index) = self.rules.iter().position(|rule| !of_streams(rule.kind)) {
+            return Some((format!("/rules/{index}/kind"), "want `source` or `sni`"));
+        }
+        let by_header = self.rate_limit.as_ref().is_some_and(|limit| limit.key == LimitKey::Header);
+        let parts = [
+            ("/rewrite", self.rewrite.is_some()),
+            ("/redirect", self.redirect.is_some()),
+            ("/respond", self.respond.is_some()),
+            ("/rate_limit/key", by_header),
+        ];
+        let part = parts.iter().find(|(_, given)| *given);
+        part.map(|(pointer, _)| ((*pointer).to_owned(), "it has no requests"))
+    }
+
     /// Whether it does something, and does not end the search in two ways.
     fn is_one_thing(&self, fields: &mut Fields<'_>) -> bool {
         let ends = [
