@@ -3232,7 +3232,10 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            /**
+             * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
+             *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
+             */
             virtual_service_id?: components["schemas"]["Identifier"];
             /**
              * Format: int32
@@ -3309,7 +3312,10 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            /**
+             * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
+             *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
+             */
             virtual_service_id: components["schemas"]["Identifier"];
             /**
              * Format: int32
@@ -3402,7 +3408,10 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
-            /** @description The service, of protocol `http` or `https`, whose requests it decides about. */
+            /**
+             * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
+             *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
+             */
             virtual_service_id: components["schemas"]["Identifier"];
             /**
              * Format: int32
@@ -3822,12 +3831,13 @@ export interface components {
             host: components["schemas"]["Process"];
         };
         /**
-         * @description What clients speak: `tcp` is carried as it comes, `http` is understood (HTTP/1.1), and so is `https`, whose
-         *     TLS ends here.
+         * @description What clients speak: `tcp` and `udp` are carried as they come; `http` is understood (HTTP/1.1 and HTTP/2), and so is `https`, whose
+         *     TLS ends here. Of `tls` only the name that the client asks for is looked at: TLS passes through, or ends here and what is in it is carried
+         *     as it comes.
          * @example tcp
          * @enum {string}
          */
-        Protocol: "tcp" | "udp" | "http" | "https";
+        Protocol: "tcp" | "udp" | "http" | "https" | "tls";
         /**
          * @description Whether the last change is being forwarded by.
          * @enum {string}
@@ -4050,7 +4060,7 @@ export interface components {
         RequestTimeouts: {
             /**
              * Format: int32
-             * @description For a client to send a whole head, from its first byte, or to agree on TLS.
+             * @description For a client to send a whole head, from its first byte, or to begin TLS and agree on it.
              * @default 10
              */
             head_s?: number;
@@ -4074,7 +4084,7 @@ export interface components {
             tunnel_s?: number;
             /**
              * Format: int32
-             * @description For a WebSocket to end when the service is offered no more.
+             * @description For a WebSocket, or a connection that is passed on as it is, to end when the service is offered no more.
              * @default 60
              */
             drain_s?: number;
@@ -5237,7 +5247,7 @@ export interface components {
              * @example 80
              */
             port?: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
             /**
@@ -5251,31 +5261,31 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
              * @example 10000
              */
             connection_limit?: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not with forwarding `proxy`.
              * @default []
              */
             allowed_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http` and `https`.
+             *     one that is in both is denied. Not with forwarding `proxy`.
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
-             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
              * @default silence
              */
             unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
-             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             *     or 2). One from there that does not is closed. Only with forwarding `proxy`.
              * @default []
              */
             proxy_protocol_from?: components["schemas"]["Cidr"][];
@@ -5318,7 +5328,7 @@ export interface components {
              * @example 80
              */
             port: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
             /**
@@ -5332,31 +5342,31 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
              * @example 10000
              */
             connection_limit?: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not with forwarding `proxy`.
              * @default []
              */
             allowed_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http` and `https`.
+             *     one that is in both is denied. Not with forwarding `proxy`.
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
-             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
              * @default silence
              */
             unserved?: components["schemas"]["Unserved"];
             tls?: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
-             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             *     or 2). One from there that does not is closed. Only with forwarding `proxy`.
              * @default []
              */
             proxy_protocol_from?: components["schemas"]["Cidr"][];
@@ -5440,7 +5450,7 @@ export interface components {
              * @example 80
              */
             port: number;
-            /** @description How what clients send reaches the members; `nat` unless the protocol is `http` or `https`, which are always `proxy`. */
+            /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             tunnel: components["schemas"]["ServiceTunnel"] | null;
             /**
@@ -5454,31 +5464,31 @@ export interface components {
             timeouts: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not for `http` and `https`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
              * @example 10000
              */
             connection_limit: number | null;
             /**
-             * @description Networks whose clients may connect; if there are any, others may not. Not for `http` and `https`.
+             * @description Networks whose clients may connect; if there are any, others may not. Not with forwarding `proxy`.
              * @default []
              */
             allowed_cidrs: components["schemas"]["Cidr"][];
             /**
              * @description Networks whose clients may not connect. Of all networks in both lists the longest that holds a client decides;
-             *     one that is in both is denied. Not for `http` and `https`.
+             *     one that is in both is denied. Not with forwarding `proxy`.
              * @default []
              */
             denied_cidrs: components["schemas"]["Cidr"][];
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
-             *     `reset` (by UDP: that the port is unreachable). Not for `http`.
+             *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
              * @default silence
              */
             unserved: components["schemas"]["Unserved"];
             tls: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
-             *     or 2). One from there that does not is closed. Only for `http` and `https`.
+             *     or 2). One from there that does not is closed. Only with forwarding `proxy`.
              * @default []
              */
             proxy_protocol_from: components["schemas"]["Cidr"][];
