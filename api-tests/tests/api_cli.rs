@@ -4,6 +4,7 @@
 
 mod support_api;
 
+use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -111,4 +112,38 @@ fn how_it_ends_says_what_went_wrong() {
     let nobody = Shell { server: &server, token: "nonsense".to_owned() };
     assert_eq!(nobody.run(&["status"], "").0, 4);
     assert_eq!(shell.run(&["status", "--url", "https://127.0.0.1:1"], "").0, 5);
+}
+
+#[test]
+fn a_support_bundle_helps_and_tells_no_secret() {
+    let (server, _) = Server::claimed();
+    let shell = signed_in(&server);
+    shell.well(&["apply", "-f", "-", "-m", "first"], DOCUMENT);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bundle.tar.gz");
+    let written = shell.well(&["support-bundle", "--file", file.to_str().unwrap()], "");
+    assert_eq!(written.trim(), file.to_str().unwrap());
+    let tar = Command::new("tar").arg("-xzf").arg(&file).current_dir(folder.path()).status().unwrap();
+    assert!(tar.success());
+    let bundle = folder.path().join("penstock-support");
+    let read =
+        |name: &str| fs::read_to_string(bundle.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(read("configuration.json").contains("shop-http"));
+    assert!(read("revisions.json").contains("first"));
+    assert!(read("audit.json").contains("system.support_bundle"));
+    assert!(read("metrics.txt").contains("penstock_configuration_generation 2"));
+    // The privileged hand is not there, and that is said.
+    assert!(read("host.missing").contains("penstock-host"), "{}", read("host.missing"));
+    for entry in fs::read_dir(&bundle).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(
+            !text.contains(PASSWORD) && !text.contains(&shell.token) && !text.contains("$argon2"),
+            "{text}"
+        );
+    }
+
+    let nobody = Shell { server: &server, token: String::new() };
+    let other = folder.path().join("other.tar.gz");
+    let (code, _, _) = nobody.run(&["support-bundle", "--file", other.to_str().unwrap()], "");
+    assert!(code == 4 && !other.exists(), "who may not have it gets no file");
 }

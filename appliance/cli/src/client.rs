@@ -1,6 +1,7 @@
 //! The API over HTTPS, and how it says no.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -90,12 +91,22 @@ impl Client {
 
 /// Sends it; whatever is not a success is an error that says what to fix.
 pub(crate) fn send(request: RequestBuilder) -> Result<Answer, Refused> {
+    let text = succeed(request)?.text().map_err(|error| Refused::Unavailable(chain(&error)))?;
+    Ok(Answer { text })
+}
+
+/// The same for an answer that is a file.
+pub(crate) fn download(request: RequestBuilder, to: &mut impl Write) -> anyhow::Result<u64> {
+    succeed(request)?.copy_to(to).context("the answer did not arrive whole")
+}
+
+fn succeed(request: RequestBuilder) -> Result<Response, Refused> {
     let response = reach(request)?;
     let status = response.status();
-    let text = response.text().map_err(|error| Refused::Unavailable(chain(&error)))?;
     if status.is_success() {
-        return Ok(Answer { text });
+        return Ok(response);
     }
+    let text = response.text().map_err(|error| Refused::Unavailable(chain(&error)))?;
     let problem = problem(&text).unwrap_or_else(|| format!("the appliance answered {status}"));
     Err(match status.as_u16() {
         401 | 403 => Refused::NotAllowed(problem),

@@ -16,7 +16,7 @@ use clap_complete::Shell;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use client::{Client, Refused, reach, send};
+use client::{Client, Refused, download, reach, send};
 
 /// A Penstock appliance from the command line.
 #[derive(Parser)]
@@ -99,6 +99,11 @@ enum Command {
     },
     /// Checks that no line of the audit log was changed or removed.
     VerifyAudit,
+    /// Writes a file with what helps to find a fault (tar, gzip), without secrets.
+    SupportBundle {
+        #[arg(short, long, default_value = "penstock-support.tar.gz")]
+        file: PathBuf,
+    },
     /// Prints what a shell needs to complete commands.
     Completion { shell: Shell },
 }
@@ -176,6 +181,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             say(&pretty(&found))?;
             return Ok(ExitCode::from(u8::from(found["intact"] != true)));
         }
+        Command::SupportBundle { file } => support_bundle(&client, &file)?,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "penstock", &mut std::io::stdout());
             String::new()
@@ -216,6 +222,16 @@ fn read(file: &Path) -> anyhow::Result<String> {
         text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     Ok(text)
+}
+
+/// Written beside its place and moved there, so that half of one is never taken for a whole.
+fn support_bundle(client: &Client, file: &Path) -> anyhow::Result<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("cannot write into {}", folder.display()))?;
+    download(client.request(Method::GET, "/system/support-bundle"), &mut part)?;
+    part.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(format!("{}\n", file.display()))
 }
 
 fn login(client: &Client, username: &str) -> anyhow::Result<String> {

@@ -4,6 +4,7 @@
 //! What it makes outlives it: while it is away nothing changes, and when it is back it takes up what it finds. It decides
 //! nothing; which addresses and packets are wanted is penstockd's business, forwarding them penstock-l4's.
 
+mod diagnosis;
 mod host;
 mod kernel;
 mod machine;

@@ -10,6 +10,7 @@ use lb_model::contract::{CONTRACT, Hello, HostAnswer, HostPayload, HostRequest};
 use thiserror::Error;
 use tracing::{error, info, warn};
 
+use crate::diagnosis;
 use crate::host::Host;
 use crate::machine::Machine;
 use crate::settings::MachineSettings;
@@ -91,6 +92,7 @@ impl Service {
         match request {
             HostRequest::Machine(request) => self.machine.answer(*request),
             HostRequest::Settings(request) => self.settings.answer(request),
+            HostRequest::Diagnose => HostAnswer::Diagnosis { texts: diagnosis::texts() },
             HostRequest::Status => self.serving().last.clone(),
             HostRequest::Apply { generation } => {
                 let mut serving = self.serving();

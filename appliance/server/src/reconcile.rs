@@ -249,6 +249,7 @@ impl Reconciler {
             HostAnswer::Applied { .. }
             | HostAnswer::Machine(_)
             | HostAnswer::Settings(_)
+            | HostAnswer::Diagnosis { .. }
             | HostAnswer::Unable { .. } => Err(Unsettled::Confused(Host::PROCESS)),
         }
     }

@@ -211,6 +211,8 @@ pub enum HostRequest {
     Machine(MachineRequest),
     /// Something about the machine's own settings.
     Settings(SettingsRequest),
+    /// What the machine's own tools say of it, for whoever looks for a fault.
+    Diagnose,
 }
 
 /// What penstockd asks of penstock-host about the machine's own settings.
@@ -270,6 +272,11 @@ pub enum HostAnswer {
     Machine(MachineStatus),
     /// A `SettingsRequest` was followed, and this is how they are.
     Settings(SettingsStatus),
+    /// The answer to `Diagnose`: of each tool what it said, by the name of the file that it belongs into.
+    Diagnosis {
+        /// File names and texts.
+        texts: BTreeMap<String, String>,
+    },
     /// A `MachineRequest` or `SettingsRequest` cannot be followed.
     Unable {
         /// Why, for the operator.

@@ -127,6 +127,16 @@ impl Description {
         self
     }
 
+    /// It answers with a file of this media type.
+    pub(crate) fn answer_file(mut self, media_type: &str, text: &str) -> Self {
+        let content = ContentBuilder::new().schema(Some(string(1 << 30))).build();
+        let disposition = header("How the file is to be called.");
+        let response = ResponseBuilder::new().description(text).content(media_type, content);
+        let response = response.header("Content-Disposition", disposition).build();
+        self.operation = self.operation.response("200", response);
+        self
+    }
+
     /// It sends the reader elsewhere.
     pub(crate) fn redirects(mut self, text: &str) -> Self {
         let response = ResponseBuilder::new().description(text).header("Location", header("Where it is."));

@@ -63,6 +63,11 @@ pub(crate) struct ProblemBody {
 }
 
 impl Problem {
+    /// What is wrong this time, for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// An error of this kind.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }

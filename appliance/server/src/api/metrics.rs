@@ -22,6 +22,11 @@ use crate::store::Names;
 use MetricKind::{Counter, Gauge};
 
 async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    Ok(([(CONTENT_TYPE, MEDIA_TYPE)], page(&app).await?))
+}
+
+/// All of it.
+pub(super) async fn page(app: &App) -> Result<String, Problem> {
     let (l4, l7) = {
         let observed = app.observed.borrow();
         (observed.l4.recent(FRESH), observed.l7.recent(FRESH))
@@ -37,7 +42,7 @@ async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let forwarding = "The number of the configuration that is forwarded by.";
     text.family("penstock_configuration_observed_generation", Gauge, "", forwarding)
         .sample(&[], app.observed.borrow().generation.0);
-    processes(&app, &mut text);
+    processes(app, &mut text);
     if let Ok(status) = &l4 {
         frames(status, &mut text);
         ports(status, &mut text);
@@ -48,7 +53,7 @@ async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
         proxied_members(status, &names, &mut text);
     }
     health(&survey, &names, &mut text);
-    Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text.finish()))
+    Ok(text.finish())
 }
 
 fn processes(app: &App, text: &mut Exposition) {

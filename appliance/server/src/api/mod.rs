@@ -33,6 +33,7 @@ mod session;
 mod settings;
 mod stats;
 mod status;
+mod support_bundle;
 mod system;
 mod tokens;
 mod users;
@@ -165,6 +166,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(history::routes());
     routes.extend(metrics::routes());
     routes.extend(system::routes());
+    routes.extend(support_bundle::routes());
     routes.extend(settings::routes());
     routes.extend(explain::routes());
     routes.extend(docs::routes());

@@ -85,7 +85,7 @@ impl From<&ProcessState> for Process {
     }
 }
 
-async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
+pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
     let generation = app.store.generation().await?;
     let observed = app.observed.borrow();
     Ok(Json(Status {
@@ -102,7 +102,7 @@ async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
     }))
 }
 
-async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
+pub(super) async fn stats(State(app): State<App>) -> Result<Json<Stats>, Problem> {
     let (l4, l7) = {
         let observed = app.observed.borrow();
         (observed.l4.recent(FRESH), observed.l7.recent(FRESH))

@@ -122,11 +122,11 @@ async fn ask(app: &App, request: MachineRequest) -> Result<MachineStatus, Proble
     }
 }
 
-fn unavailable(detail: &str) -> Problem {
+pub(super) fn unavailable(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "host_unavailable", detail)
 }
 
-async fn show(State(app): State<App>) -> Result<Json<System>, Problem> {
+pub(super) async fn show(State(app): State<App>) -> Result<Json<System>, Problem> {
     Ok(Json(ask(&app, MachineRequest::Describe).await?.into()))
 }
 
