@@ -1022,6 +1022,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/system/support-bundle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file with what helps to find a fault
+         * @description An archive (tar, gzip) with the configuration, its last revisions, events and audit entries, the status and statistics of all processes, and what the machine's own tools say: addresses, routes, packet filter, memory, disks, journal. Passwords, keys and tokens are not in it. What could not be had says why in its place.
+         */
+        get: operations["createSupportBundle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/system/update": {
         parameters: {
             query?: never;
@@ -8928,6 +8948,31 @@ export interface operations {
             409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
+        };
+    };
+    createSupportBundle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description How the file is to be called. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
         };
     };
     putUpdate: {
