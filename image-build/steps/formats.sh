@@ -1,6 +1,6 @@
 # What the slot and the disk are shipped as: for each format, `make_FORMAT WORK_FOLDER FILE`.
 
-all_formats=(raucb qcow2 raw.zst vhdx ova)
+all_formats=(raucb qcow2 raw.zst vhdx ova iso)
 
 check_formats() {
     local format
