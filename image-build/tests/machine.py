@@ -1,6 +1,7 @@
 """QEMU with the image in it. What the image writes stays in a file beside it, and goes when the machine is left."""
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,12 @@ class Screen:
     address: str
     fingerprint: str
     claim_code: str | None
+
+
+def drain(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while line.recv(1 << 16):
+            pass
 
 
 class Machine:
@@ -113,6 +121,8 @@ class Machine:
         if not self.line:
             self.line = socket.socket(socket.AF_UNIX)
             self.line.connect(str(self.typed))
+            # QEMU waits for whoever is connected to read what it writes; here it is read from the file.
+            threading.Thread(target=drain, args=(self.line,), daemon=True).start()
         self.line.sendall(f"{text}\n".encode())
 
     def require_lockdown(self) -> None:
