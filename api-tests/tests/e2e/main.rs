@@ -19,6 +19,7 @@ mod proxy;
 mod relay;
 mod restarts;
 mod scheduling;
+mod sight;
 mod stage;
 mod stats;
 mod tls;

@@ -78,9 +78,14 @@ impl Client {
 
     /// Everything in a list, page by page.
     pub(crate) fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        self.list_up_to(path, usize::MAX)
+    }
+
+    /// The same, until there are `enough`.
+    pub(crate) fn list_up_to(&self, path: &str, enough: usize) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
         let mut next = Some(path.to_owned());
-        while let Some(path) = next {
+        while let Some(path) = next.filter(|_| items.len() < enough) {
             let page = self.get(&path)?;
             items.extend(page["items"].as_array().cloned().unwrap_or_default());
             next = page["next"].as_str().map(|link| link.trim_start_matches("/api/v1").to_owned());

@@ -5,6 +5,7 @@
 
 mod client;
 mod show;
+mod sight;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -97,6 +98,18 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Lists connections of layer 4.
+    Connections {
+        #[command(flatten)]
+        wanted: sight::Wanted,
+    },
+    /// Ends a connection, by the identifier that `connections` shows.
+    End { connection: String },
+    /// Says what would become of a packet, and why; nothing is sent or counted.
+    Explain {
+        #[command(flatten)]
+        packet: sight::Packet,
+    },
     /// Checks that no line of the audit log was changed or removed.
     VerifyAudit,
     /// Writes a file with what helps to find a fault (tar, gzip), without secrets.
@@ -176,6 +189,18 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Events { follow: false } => listed(&client, "/events?limit=50", output)?,
         Command::Events { follow: true } => return follow(&client, output),
+        Command::Connections { wanted } => {
+            let found = sight::connections(&client, &wanted)?;
+            listing(&if output == Output::Table { sight::flat(&found) } else { found }, output)?
+        }
+        Command::End { connection } => {
+            sight::end_connection(&client, &connection)?;
+            String::new()
+        }
+        Command::Explain { packet } => {
+            let found = sight::explain(&client, &packet)?;
+            if output == Output::Table { sight::told(&found) } else { pretty(&found) }
+        }
         Command::VerifyAudit => {
             let found = client.get("/audit/verification")?;
             say(&pretty(&found))?;

@@ -224,9 +224,7 @@ impl Reconciler {
                 self.observed.send_modify(|observed| P::state_mut(observed).process.error = noted);
                 Err(Unsettled::Refused { process: P::PROCESS, reason })
             }
-            PlaneAnswer::Forwarding { .. } | PlaneAnswer::Status(_) | PlaneAnswer::Explained(_) => {
-                Err(Unsettled::Confused(P::PROCESS))
-            }
+            _ => Err(Unsettled::Confused(P::PROCESS)),
         }
     }
 

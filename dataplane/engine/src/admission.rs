@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use lb_model::Prefix;
+use lb_model::explain::NetworkRule;
 use lb_model::snapshot::Admission;
 
 use crate::prefixes::PrefixMap;
@@ -36,7 +37,20 @@ impl Gate {
 
     /// Whether a client may: the longest network that holds its address says so.
     pub(crate) fn admits(&self, client: IpAddr) -> bool {
-        self.networks.longest(client).copied().unwrap_or(self.others)
+        self.rule(client).allowed
+    }
+
+    /// What decides that.
+    pub(crate) fn rule(&self, client: IpAddr) -> NetworkRule {
+        match self.networks.longest_entry(client) {
+            Some((network, allowed)) => NetworkRule { network: Some(network), allowed: *allowed },
+            None => NetworkRule { network: None, allowed: self.others },
+        }
+    }
+
+    /// Whether any network is named.
+    pub(crate) fn has_rules(&self) -> bool {
+        !self.networks.is_empty()
     }
 }
 

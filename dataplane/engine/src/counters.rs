@@ -90,6 +90,13 @@ pub struct WorkerCounters {
 
 impl Default for WorkerCounters {
     fn default() -> Self {
+        Self::for_backends(BACKEND_SLOTS)
+    }
+}
+
+impl WorkerCounters {
+    /// With room for so many slots of backends; what others do is not counted.
+    pub(crate) fn for_backends(slots: usize) -> Self {
         Self {
             received: Counter::default(),
             from_twin: Counter::default(),
@@ -101,12 +108,10 @@ impl Default for WorkerCounters {
             taken_over: Counter::default(),
             flows: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
-            backends: (0..BACKEND_SLOTS).map(|_| BackendCell::default()).collect(),
+            backends: (0..slots).map(|_| BackendCell::default()).collect(),
         }
     }
-}
 
-impl WorkerCounters {
     /// Counts a dropped frame.
     #[inline]
     pub fn dropped(&self, reason: DropReason) {

@@ -7,7 +7,9 @@
 mod room;
 #[cfg(test)]
 mod tests;
+mod trial;
 
+use std::ops::Range;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use lb_mem::{
@@ -15,6 +17,7 @@ use lb_mem::{
 };
 
 use self::room::Room;
+pub(crate) use self::trial::Trial;
 use crate::ends::Ends;
 use crate::rewrite::Mode;
 use crate::state::{FREE, OPENING};
@@ -106,6 +109,8 @@ impl Default for Found {
 impl Found {
     /// Nothing.
     pub const NOTHING: Self = Self(NOBODY);
+    /// A flow that is only tried on, by a packet from its client.
+    pub(crate) const TRIED_ON: Self = Self(0);
 
     #[inline]
     fn entry(self) -> u32 {
@@ -288,6 +293,11 @@ impl FlowTable {
         Some((Found(at), flow))
     }
 
+    /// The flow that is entered there, if one is.
+    pub(crate) fn at(&mut self, entry: u32) -> Option<Flow<'_>> {
+        flow_at(self.file.parts().conns, entry)
+    }
+
     /// Whether a flow can be entered without another one giving way.
     pub(crate) fn has_room(&mut self, wide: bool) -> bool {
         let FlowParts { header, conns, .. } = self.file.parts();
@@ -302,13 +312,12 @@ impl FlowTable {
     /// Makes room by forgetting an unfinished handshake or a flow that is over anyway, or two that are neighbours; `gone` is
     /// told what they were. Says whether there is room now.
     pub(crate) fn evict(&mut self, now: u32, wide: bool, mut gone: impl FnMut(&Conn)) -> bool {
-        let (step, search) = if wide { (2, EVICTION_SEARCH / 2) } else { (1, EVICTION_SEARCH) };
+        let (step, search) = eviction(wide);
         for _ in 0..search {
             let FlowParts { header, conns, .. } = self.file.parts();
-            let at = self.evict.checked_rem(header.untouched).unwrap_or(0) / step * step;
+            let at = eviction_at(self.evict, header.untouched, step);
             self.evict = at + step;
-            let mut stay = (at..at + step).filter_map(|at| Some(!may_go(flow_at(conns, at)?.conn, now)));
-            if stay.any(|stays| stays) {
+            if stays(conns, at..at + step, now) {
                 continue;
             }
             for at in at..at + step {
@@ -373,6 +382,21 @@ fn flow(conns: &mut [Conn], at: usize) -> Option<Flow<'_>> {
 /// Whether a flow has two entries.
 fn is_wide(conn: &Conn) -> bool {
     conn.state != FREE && (conn.protocols[0] | conn.protocols[1]) & WIDE != 0
+}
+
+/// How many entries have to go for a flow, and how many times that is looked for.
+fn eviction(wide: bool) -> (u32, u32) {
+    if wide { (2, EVICTION_SEARCH / 2) } else { (1, EVICTION_SEARCH) }
+}
+
+/// Where the search goes on of those entries that were ever used.
+fn eviction_at(hand: u32, used: u32, step: u32) -> u32 {
+    hand.checked_rem(used).unwrap_or(0) / step * step
+}
+
+/// Whether a flow among these entries may not be evicted.
+fn stays(conns: &mut [Conn], mut entries: Range<u32>, now: u32) -> bool {
+    entries.any(|at| flow_at(conns, at).is_some_and(|flow| !may_go(flow.conn, now)))
 }
 
 fn may_go(conn: &Conn, now: u32) -> bool {

@@ -34,7 +34,7 @@ pub mod wire;
 pub use counters::WorkerCounters;
 pub use flow::FlowTable;
 pub use network::{Network, NextHop, PortView, Route};
-pub use pipeline::{Burst, Engine, MAX_BURST};
+pub use pipeline::{Burst, Engine, Explained, FlowPage, Leaving, MAX_BURST, Sample};
 pub use tables::{Planner, Tables};
 pub use verdict::{Awaited, PortIndex, Verdict};
 

@@ -19,7 +19,7 @@ const COUNT: u64 = (u16::MAX - FIRST) as u64 + 1;
 const TRIES: u32 = 64;
 
 /// Draws local ends.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct LocalPorts {
     random: u64,
     worker: u16,

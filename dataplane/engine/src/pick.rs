@@ -25,6 +25,13 @@ pub(crate) struct Picker {
     worker: u16,
 }
 
+/// What a choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    turn: Option<u32>,
+    random: u64,
+}
+
 impl Picker {
     pub(crate) fn new(workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
         Self { turns: Vec::new(), random: mix(u64::from(worker) + 1) | 1, workers, worker }
@@ -35,6 +42,32 @@ impl Picker {
         if self.turns.len() < services {
             self.turns.resize(services, NOT_BEGUN);
         }
+    }
+
+    /// What the next choice for a service depends on, to be [recalled](Self::recall) when that was only tried on.
+    pub(crate) fn memory(&self, service: u32) -> Memory {
+        Memory { turn: self.turns.get(service as usize).copied(), random: self.random }
+    }
+
+    /// Forgets what was chosen for a service since.
+    pub(crate) fn recall(&mut self, service: u32, Memory { turn, random }: Memory) {
+        self.random = random;
+        if let Some((place, turn)) = self.turns.get_mut(service as usize).zip(turn) {
+            *place = turn;
+        }
+    }
+
+    /// The slot of the backend that would be chosen if all had room.
+    pub(crate) fn favourite(
+        &mut self,
+        tables: &Tables,
+        service: u32,
+        loads: &Loads,
+        ends: &Ends,
+    ) -> Option<u32> {
+        let schedule = &**tables.schedules.get(service as usize)?;
+        let place = self.first_choice(service, schedule, loads, ends)?;
+        schedule.takers.get(place as usize).map(|taker| taker.slot)
     }
 
     /// Whether a service takes a new flow of this client, whoever gets it.

@@ -3,8 +3,10 @@
 //! Each stage runs over the whole burst before the next one begins, so that the memory a later stage needs is on its way
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
+mod explain;
 mod ipv6;
 mod room;
+mod sight;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,6 +33,9 @@ use crate::verdict::{PortIndex, Verdict};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, SYN, Tcp};
 use crate::wire::{ICMP, TCP, UDP, eth, icmp, udp};
+
+pub use explain::{Explained, Leaving, Sample};
+pub use sight::FlowPage;
 
 /// The most frames that are looked at together.
 pub const MAX_BURST: usize = 64;
@@ -326,7 +331,8 @@ impl Engine {
         let Scene { tables, .. } = *scene;
         let mut found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
         let asks = state::asks(packet.key.transport(), packet.flags);
-        if found != Found::NOTHING && asks && self.is_superseded(tables, found) {
+        let superseded = |mut flow| is_superseded(tables, &mut self.loads, &mut flow, found.direction());
+        if asks && self.flows.flow(found).is_some_and(superseded) {
             self.forget(found);
             found = Found::NOTHING;
         }
@@ -372,35 +378,17 @@ impl Engine {
     ) -> Result<PortIndex, Verdict> {
         let tables = scene.tables;
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
-        let Some(mut flow) = self.flows.flow(found) else {
-            let Ends { source, destination } = packet.ends(wide.as_ref());
-            let client = if tables.service(destination).is_some() { source } else { destination };
-            return Err(self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
-        };
+        let unknown = self.unknown(scene, packet, wide);
+        let mut flow = self.flows.flow(found).ok_or(unknown)?;
         backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
-        let from = found.direction();
-        let hop = next_hop(tables, &mut flow, from);
-        match Mode::of(flow.conn) {
-            Mode::Wrapped if from == Direction::FromClient => {
-                return room::wrap(scene, burst, index, packet, flow.conn.backend, hop);
-            }
-            Mode::Direct | Mode::Wrapped => {}
-            Mode::Translated | Mode::Masked => {
-                let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
-                errors::translate(burst.frame(index), payload, end, &flow, from);
-            }
-        }
-        let hop = hop?;
-        hop.address_frame(burst.frame(index));
-        Ok(hop.port)
+        pass_error(scene, burst, index, &Packet { found, ..*packet }, &mut flow)
     }
 
-    /// Whether a client's SYN finds a flow that is over, or whose member is gone.
-    fn is_superseded(&mut self, tables: &Tables, found: Found) -> bool {
-        found.direction() == Direction::FromClient
-            && self.flows.flow(found).is_some_and(|mut flow| {
-                state::is_over(flow.conn.state) || backend_of(tables, &mut self.loads, &mut flow).is_none()
-            })
+    /// What becomes of an error about a packet of no flow.
+    fn unknown(&self, scene: &Scene, packet: &Packet, wide: Option<WideAddresses>) -> Verdict {
+        let Ends { source, destination } = packet.ends(wide.as_ref());
+        let client = if scene.tables.service(destination).is_some() { source } else { destination };
+        self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow))
     }
 
     /// Begins a flow, if the packet may and is ours.
@@ -410,8 +398,14 @@ impl Engine {
         packet: &Packet,
         wide: Option<WideAddresses>,
     ) -> Result<Found, Verdict> {
-        let Scene { tables, now, strangers, .. } = *scene;
-        let Ends { source, destination } = packet.ends(wide.as_ref());
+        let service = self.asked(scene, packet, wide.as_ref())?;
+        self.open(scene.tables, scene.now, (packet, wide), service).map_err(Verdict::Drop)
+    }
+
+    /// The service that a packet of no flow asks for a flow, if it may begin one here.
+    fn asked(&self, scene: &Scene, packet: &Packet, wide: Option<&WideAddresses>) -> Result<u32, Verdict> {
+        let Scene { tables, strangers, .. } = *scene;
+        let Ends { source, destination } = packet.ends(wide);
         let Some(service) = tables.service(destination) else {
             if !tables.is_member(source) || tables.is_local(destination.address) {
                 return Err(strangers);
@@ -424,7 +418,7 @@ impl Engine {
         if !state::asks(packet.key.transport(), packet.flags) {
             return Err(Verdict::Drop(DropReason::NoFlow));
         }
-        self.open(tables, now, (packet, wide), service).map_err(Verdict::Drop)
+        Ok(service)
     }
 
     fn open(
@@ -434,6 +428,28 @@ impl Engine {
         (packet, wide): (&Packet, Option<WideAddresses>),
         service: u32,
     ) -> Result<Found, DropReason> {
+        let flow = self.plan(tables, now, (packet, wide), service)?;
+        let is_wide = flow.wide.is_some();
+        if !self.flows.has_room(is_wide) && !self.flows.evict(now, is_wide, |gone| self.loads.forget(gone)) {
+            return Err(DropReason::FlowTableFull);
+        }
+        let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
+        let (chosen, _) = flow.backend;
+        self.loads.begin(chosen);
+        if let Some(cell) = self.counters.backends.get(chosen as usize) {
+            cell.connections.add(1);
+        }
+        Ok(begun)
+    }
+
+    /// The flow that a packet would begin.
+    fn plan(
+        &mut self,
+        tables: &Tables,
+        now: u32,
+        (packet, wide): (&Packet, Option<WideAddresses>),
+        service: u32,
+    ) -> Result<NewFlow, DropReason> {
         let ends = packet.ends(wide.as_ref());
         self.picker.admit(tables, service, ends.source.address)?;
         let chosen = self.picker.pick(tables, service, &self.loads, &ends)?;
@@ -442,7 +458,7 @@ impl Engine {
         let local = self.local_end(tables, service, backend, ends.source)?;
         let reply = Ends { source: member, destination: local };
         let (from_member, wide_reply) = reply.key(self.flows.secret()).ok_or(DropReason::NoMember)?;
-        let flow = NewFlow {
+        Ok(NewFlow {
             keys: [packet.key, from_member],
             wide: wide.zip(wide_reply).map(|(there, back)| Wide([there, back])),
             deltas: deltas(&[(ends.source, local), (offered, member)]),
@@ -450,17 +466,7 @@ impl Engine {
             mode: backend.mode,
             now,
             timeout: backend.patience.opening,
-        };
-        let is_wide = flow.wide.is_some();
-        if !self.flows.has_room(is_wide) && !self.flows.evict(now, is_wide, |gone| self.loads.forget(gone)) {
-            return Err(DropReason::FlowTableFull);
-        }
-        let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
-        self.loads.begin(chosen);
-        if let Some(cell) = self.counters.backends.get(chosen as usize) {
-            cell.connections.add(1);
-        }
-        Ok(begun)
+        })
     }
 
     /// Whom a member sees: the client, or with full NAT an end of ours that this worker owns.
@@ -706,6 +712,37 @@ fn is_orphan(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>) -> bool {
     let epoch = flow.conn.epoch;
     let older = epoch == NO_EPOCH || epoch.wrapping_sub(tables.backends_since).cast_signed() < 0;
     older && tables.generation != Generation::default() && backend_of(tables, loads, flow).is_none()
+}
+
+/// Whether a client's SYN finds a flow that is over, or whose member is gone.
+fn is_superseded(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>, from: Direction) -> bool {
+    from == Direction::FromClient
+        && (state::is_over(flow.conn.state) || backend_of(tables, loads, flow).is_none())
+}
+
+/// Translates an error of ICMP about a packet of a flow, and finds its next hop.
+fn pass_error<B: Burst>(
+    scene: &Scene,
+    burst: &mut B,
+    index: usize,
+    packet: &Packet,
+    flow: &mut Flow<'_>,
+) -> Result<PortIndex, Verdict> {
+    let from = packet.found.direction();
+    let hop = next_hop(scene.tables, flow, from);
+    match Mode::of(flow.conn) {
+        Mode::Wrapped if from == Direction::FromClient => {
+            return room::wrap(scene, burst, index, packet, flow.conn.backend, hop);
+        }
+        Mode::Direct | Mode::Wrapped => {}
+        Mode::Translated | Mode::Masked => {
+            let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
+            errors::translate(burst.frame(index), payload, end, flow, from);
+        }
+    }
+    let hop = hop?;
+    hop.address_frame(burst.frame(index));
+    Ok(hop.port)
 }
 
 /// Rewrites a packet of a flow and finds its next hop.

@@ -41,12 +41,22 @@ impl<T> PrefixMap<T> {
         lengths[at].values.entry(prefix.network())
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
     /// What the longest network has that holds `address`.
     pub(crate) fn longest(&self, address: IpAddr) -> Option<&T> {
+        self.longest_entry(address).map(|(_, value)| value)
+    }
+
+    /// The longest network that holds `address`, and what it has.
+    pub(crate) fn longest_entry(&self, address: IpAddr) -> Option<(Prefix, &T)> {
         let lengths = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         lengths.iter().find_map(|length| {
-            let network = Prefix::new(address, length.len).ok()?.network();
-            length.values.get(&network)
+            let prefix = Prefix::new(address, length.len).ok()?;
+            length.values.get(&prefix.network()).map(|value| (prefix, value))
         })
     }
 }

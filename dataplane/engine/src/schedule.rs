@@ -68,7 +68,7 @@ pub(crate) enum How {
 pub(crate) struct Schedule {
     pub(crate) takers: Box<[Taker]>,
     pub(crate) how: How,
-    scheduler: Scheduler,
+    pub(crate) scheduler: Scheduler,
     size: u32,
 }
 

@@ -208,6 +208,16 @@ impl Tables {
         self.configured.masks.contains(&address)
     }
 
+    /// The service in a slot.
+    pub(crate) fn service_id(&self, service: u32) -> Option<VirtualServiceId> {
+        self.configured.service_ids.get(service as usize).copied().flatten()
+    }
+
+    /// The service and the member of a backend.
+    pub(crate) fn parties(&self, backend: u32) -> Option<(VirtualServiceId, MemberId)> {
+        self.configured.parties.get(backend as usize).copied().flatten()
+    }
+
     /// What a service asks of its clients, if anything.
     pub(crate) fn gate(&self, service: u32) -> Option<&Gate> {
         self.configured.gates.get(service as usize)?.as_deref()
@@ -275,7 +285,11 @@ pub struct Planner {
 #[derive(Clone, Debug, Default)]
 struct Configured {
     generation: Generation,
+    /// By slot of the service.
+    service_ids: Vec<Option<VirtualServiceId>>,
     backends: Vec<Backend>,
+    /// By slot of the backend: whose it is. Apart, as only people ask.
+    parties: Vec<Option<(VirtualServiceId, MemberId)>>,
     tunnels: Vec<TunnelTo>,
     limits: Vec<Limit>,
     limit_of: FastMap<Limited, u32>,
@@ -352,6 +366,7 @@ impl Planner {
             placed.push(self.place_backend(next, service, offered, backend, patience));
         }
         let gate = next.gate(service, &placed);
+        put(&mut next.service_ids, slot, Some(service.id), || None);
         put(&mut next.gates, slot, gate, || None);
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
         next.masks.extend(&service.local_addresses);
@@ -387,6 +402,7 @@ impl Planner {
             .connection_limit
             .map_or(NOBODY, |most| next.limit(Limited::Member(backend.member), most, &[slot]));
         put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
+        put(&mut next.parties, slot, Some((service.id, backend.member)), || None);
         next.by_backend.insert((offered, member), slot);
         if let Some(seconds) = backend.drain_timeout_s {
             next.drains.push((slot, seconds.saturating_mul(TICKS_PER_SECOND)));

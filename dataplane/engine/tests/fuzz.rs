@@ -15,7 +15,7 @@ use lb_engine::wire::ipv4::Ipv4;
 use lb_engine::wire::ipv6::Ipv6;
 use lb_engine::wire::tcp::Tcp;
 use lb_engine::wire::{icmp, icmpv6, udp};
-use lb_engine::{PortIndex, Verdict};
+use lb_engine::{PortIndex, Sample, Verdict};
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{Forwarding, L4Snapshot, Scheduler};
 use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni};
@@ -324,6 +324,43 @@ fn fuzz(seed: u64, bursts: u64) {
     assert!(passed > bursts / 8, "seed {seed}: {passed} whole frames passed in {bursts} bursts");
     let active: u64 = lb.counters.backends.iter().map(|cell| cell.active.get()).sum();
     assert!(active <= u64::from(lb.flows()), "seed {seed}: {active} flows are counted of {}", lb.flows());
+}
+
+/// Frames one by one, each explained twice and then sent: it becomes what was said, and saying so changed nothing.
+fn foretell(seed: u64, frames: u64) {
+    let mut random = Random(seed | 1);
+    let mut lb = Lb::with_capacity(&snapshot(&mut random), 256);
+    let mut passed = 0;
+    for number in 0..frames {
+        if number % CHANGE_EVERY == 0 {
+            lb.network.ports[0].mtu = random.pick(&[1280, 1500]);
+            lb.network.ports[0].checksum = random.pick(&[ChecksumMode::Full, ChecksumMode::Incremental]);
+            lb.publish(&snapshot(&mut random));
+        }
+        lb.now = lb.now.wrapping_add(random.below(20) as u32);
+        let port = PortIndex(random.pick(&[0, 0, 0, 1, 1, 2]));
+        let mut frame = any_frame(&mut random, port != BACK);
+        if random.below(8) == 0 {
+            bend(&mut random, &mut frame);
+        }
+        let mut samples = [Sample::new(&frame.0), Sample::new(&frame.0)];
+        let told = samples.each_mut().map(|sample| lb.engine.explain(&lb.tables, lb.now, port, sample));
+        assert_eq!(told[0], told[1], "seed {seed}, frame {number}: the first time changed something");
+        let (verdict, sent) = lb.send_at(port, frame);
+        assert_eq!(told[0].verdict, verdict, "seed {seed}, frame {number}: {:?}", told[0]);
+        if matches!(verdict, Verdict::Send(_) | Verdict::Reply(_)) {
+            assert_eq!(samples[0].frame(), sent.0, "seed {seed}, frame {number}");
+            passed += 1;
+        }
+    }
+    assert!(passed > frames / 20, "seed {seed}: {passed} of {frames} passed");
+}
+
+#[test]
+fn whatever_is_explained_becomes_what_was_said() {
+    for seed in 1..=4 {
+        foretell(seed, 10_000);
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::kernel::Mirror;
 use crate::ports::PortWatch;
 use crate::shared::Shared;
+use crate::sight::Errand;
 
 /// A worker looks for new tables at least every half millisecond: who takes longer hangs.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +52,8 @@ pub(crate) struct Control {
     kept_in: PathBuf,
     flows_attached: u64,
     state: Mutex<State>,
+    /// Whoever asks the workers something.
+    asking: Mutex<()>,
 }
 
 struct State {
@@ -90,7 +93,8 @@ impl Control {
             ports,
             slots: BTreeMap::new(),
         };
-        Self { shared, mirror: OnceLock::new(), kept_in, flows_attached, state: Mutex::new(state) }
+        let state = Mutex::new(state);
+        Self { shared, mirror: OnceLock::new(), kept_in, flows_attached, state, asking: Mutex::default() }
     }
 
     /// From now on the mirror is told which neighbours are wanted.
@@ -191,6 +195,27 @@ impl Control {
     /// Lets go of the ports, so that their devices stop before the memory they write to is gone.
     pub(crate) fn close_ports(&self) {
         self.state().ports.clear();
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.state().snapshot.generation
+    }
+
+    /// The names of the ports, and the network that they are in.
+    pub(crate) fn surroundings(&self) -> (Vec<String>, Network) {
+        let state = self.state();
+        (state.ports.iter().map(|port| port.name.clone()).collect(), state.network.clone())
+    }
+
+    pub(crate) fn worker_count(&self) -> usize {
+        self.shared.workers.len()
+    }
+
+    /// Has a worker do something between two bursts; nothing if it hangs.
+    pub(crate) fn ask_worker(&self, worker: u16, errand: Errand) -> Option<Errand> {
+        let desk = &self.shared.workers.get(usize::from(worker))?.desk;
+        let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        desk.ask(errand)
     }
 
     pub(crate) fn status(&self) -> L4Status {

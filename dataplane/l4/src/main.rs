@@ -4,6 +4,7 @@
 //! It needs penstockd only to be told something new: it starts with the last good snapshot and the flows that the process
 //! before it left.
 
+mod answers;
 mod bench;
 mod clock;
 mod control;
@@ -15,6 +16,7 @@ mod kernel;
 mod ports;
 mod serve;
 mod shared;
+mod sight;
 mod ways;
 mod worker;
 

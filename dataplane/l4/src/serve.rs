@@ -51,16 +51,19 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
         tracing::error!(process, contract, "{process} speaks contract {contract}, this is {CONTRACT}");
         return Ok(());
     }
+    let refused = |reason| L4Answer::Refused { generation: control.generation(), reason };
     loop {
         let (request, payload) = link.receive::<L4Request>()?;
         let answer = match request {
             L4Request::Publish { generation } => publish(control, generation, payload),
             L4Request::Health { delta } => change_health(control, &delta),
             L4Request::Status => L4Answer::Status(control.status()),
-            L4Request::Explain { .. } => L4Answer::Refused {
-                generation: control.status().generation,
-                reason: "layer 4 knows no requests".into(),
-            },
+            L4Request::Explain { .. } => refused("layer 4 knows no requests".into()),
+            L4Request::ExplainPacket { packet } => control.explain_packet(&packet).unwrap_or_else(refused),
+            L4Request::Flows { filter, from, limit } => {
+                control.flows(filter, from, limit).unwrap_or_else(refused)
+            }
+            L4Request::EndFlow { key } => control.end_flow(key).unwrap_or_else(refused),
         };
         link.send(&answer, None)?;
     }

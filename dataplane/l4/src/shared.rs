@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use lb_engine::{Tables, WorkerCounters};
 
+use crate::sight::Desk;
+
 /// One for the process.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -22,6 +24,8 @@ pub(crate) struct WorkerView {
     /// The version of the tables that it forwards by.
     seen: AtomicU64,
     pub(crate) counters: Arc<WorkerCounters>,
+    /// What it is asked beside forwarding.
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Shared {

@@ -12,6 +12,7 @@ use crate::hold::{Admission, Hold};
 use crate::idle::{self, Idle};
 use crate::kernel::Mirror;
 use crate::shared::Shared;
+use crate::sight::Desk;
 use crate::ways::{KernelSide, PortWays, Punted};
 
 /// In how many seconds the sweep for silent flows goes once round the table.
@@ -35,6 +36,7 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     mirror: Option<Arc<Mirror>>,
     counters: Arc<WorkerCounters>,
+    desk: Arc<Desk>,
     tables: Arc<Tables>,
     seen: u64,
     hold: Hold,
@@ -55,6 +57,7 @@ impl Worker {
         mirror: Option<Arc<Mirror>>,
     ) -> Self {
         let counters = Arc::clone(&shared.workers[number].counters);
+        let desk = Arc::clone(&shared.workers[number].desk);
         let now = cycles();
         Self {
             number,
@@ -67,6 +70,7 @@ impl Worker {
             shared,
             mirror,
             counters,
+            desk,
             tables: Arc::default(),
             seen: 0,
             hold: Hold::new(),
@@ -116,6 +120,10 @@ impl Worker {
             self.counters.flows.set(u64::from(self.engine.flows().live()));
         }
         self.sweep(now, cycles);
+        if self.desk.is_waiting() {
+            self.desk.attend(&mut self.engine, &self.tables, now);
+            busy = true;
+        }
         busy
     }
 

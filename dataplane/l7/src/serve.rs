@@ -52,6 +52,7 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
         tracing::error!(process, contract, "{process} speaks contract {contract}, this is {CONTRACT}");
         return Ok(());
     }
+    let refused = |reason| L7Answer::Refused { generation: control.status().generation, reason };
     loop {
         let (request, payload) = link.receive::<L7Request>()?;
         let answer = match request {
@@ -60,8 +61,11 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
             L7Request::Status => L7Answer::Status(control.status()),
             L7Request::Explain { service, request } => match control.explain(service, &request) {
                 Ok(explanation) => L7Answer::Explained(Box::new(explanation)),
-                Err(reason) => L7Answer::Refused { generation: control.status().generation, reason },
+                Err(reason) => refused(reason),
             },
+            L7Request::ExplainPacket { .. } | L7Request::Flows { .. } | L7Request::EndFlow { .. } => {
+                refused("layer 7 knows no packets".into())
+            }
         };
         link.send(&answer, None)?;
     }

@@ -47,7 +47,7 @@ pub struct Bucket {
 /// One connection, both directions, in one cache line. Addresses and ports are in network byte order as loaded
 /// from the packet. One that is IPv6 in a direction has two neighbouring entries, the first with an even number: this, and
 /// its [`Wide`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub struct Conn {
     /// Source and destination of packets from the client, and of packets from the member; of IPv6 a digest of them.

@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::asking::Ejection;
 use crate::counters::{Accounting, BackendCounters};
-use crate::explain::{DescribedRequest, Explanation};
+use crate::explain::{DescribedPacket, DescribedRequest, Explanation, PacketExplanation};
+use crate::flow::{FlowCursor, FlowFilter, FlowKey, SeenFlow};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
 use crate::settings::Settings;
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
 use crate::{MemberId, PoolId, VirtualServiceId};
 
 /// The version of this page. It changes when an older peer would misunderstand a newer one.
-pub const CONTRACT: u32 = 2;
+pub const CONTRACT: u32 = 3;
 
 /// First words of both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,25 @@ pub enum PlaneRequest {
         /// The request.
         request: DescribedRequest,
     },
+    /// What would become of this packet: only of the layer-4 plane, as are the other two.
+    ExplainPacket {
+        /// The packet.
+        packet: DescribedPacket,
+    },
+    /// A part of the list of connections.
+    Flows {
+        /// Which ones.
+        filter: FlowFilter,
+        /// Where the part begins.
+        from: FlowCursor,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Forget this connection.
+    EndFlow {
+        /// Which one.
+        key: FlowKey,
+    },
 }
 
 /// What a plane answers.
@@ -85,6 +105,20 @@ pub enum PlaneAnswer<S> {
     Status(S),
     /// The answer to `Explain`.
     Explained(Box<Explanation>),
+    /// The answer to `ExplainPacket`.
+    PacketExplained(Box<PacketExplanation>),
+    /// The answer to `Flows`: some, or for now none, though there may be more.
+    Flows {
+        /// These.
+        flows: Vec<SeenFlow>,
+        /// Where it goes on; none at the end.
+        next: Option<FlowCursor>,
+    },
+    /// The answer to `EndFlow`.
+    FlowEnded {
+        /// What it was; none if there was none.
+        flow: Option<SeenFlow>,
+    },
 }
 
 /// What a plane says of itself.

@@ -10,6 +10,7 @@ pub mod contract;
 pub mod counters;
 pub mod desired;
 pub mod explain;
+pub mod flow;
 pub mod id;
 pub mod l7;
 pub mod observed;

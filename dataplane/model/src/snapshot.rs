@@ -39,6 +39,11 @@ impl L4Protocol {
             Self::Udp => 17,
         }
     }
+
+    /// The protocol with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Tcp, Self::Udp].into_iter().find(|protocol| protocol.number() == number)
+    }
 }
 
 /// How packets reach the members of a service.

@@ -10,6 +10,7 @@ mod body;
 mod certificates;
 mod check_now;
 mod config;
+mod connections;
 mod console;
 mod describe;
 mod docs;
@@ -17,6 +18,7 @@ mod error;
 mod etag;
 mod events;
 mod explain;
+mod explain_packet;
 mod history;
 mod json;
 mod list;
@@ -169,6 +171,8 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(support_bundle::routes());
     routes.extend(settings::routes());
     routes.extend(explain::routes());
+    routes.push(explain_packet::route());
+    routes.extend(connections::routes());
     routes.extend(docs::routes());
     routes
 }

@@ -20,9 +20,11 @@ use utoipa::{Number, PartialSchema, ToSchema};
 
 use super::auth::{Claim, Credentials, Refresh, Session};
 use super::config::{AppliedView, Configuration};
+use super::connections::ConnectionList;
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
 use super::error::ProblemBody;
 use super::explain::{ExplanationView, RequestSettings};
+use super::explain_packet::{PacketExplanationView, PacketSettings};
 use super::history::StatsHistory;
 use super::resource::Resource;
 use super::revisions::RevisionView;
@@ -76,6 +78,7 @@ fn document() -> OpenApi {
             tag("policies", "What is done with requests, by what they are."),
             tag("pools", "Who serves it: pools and their members."),
             tag("monitors", "How members are watched."),
+            tag("connections", "Who is connected, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
@@ -134,6 +137,9 @@ fn schemas() -> Vec<Named> {
     resource::<Policy>(&mut schemas);
     with_parts::<RequestSettings>(&mut schemas);
     with_parts::<ExplanationView>(&mut schemas);
+    with_parts::<PacketSettings>(&mut schemas);
+    with_parts::<PacketExplanationView>(&mut schemas);
+    with_parts::<ConnectionList>(&mut schemas);
     resource::<Certificate>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);

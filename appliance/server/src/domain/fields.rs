@@ -132,12 +132,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether this field was written, rightly or not.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.document.contains_key(key)
     }
 
     /// This field is wrong in the light of others.
-    pub(super) fn fault(&mut self, key: &str, Fault { code, detail }: Fault) {
+    pub(crate) fn fault(&mut self, key: &str, Fault { code, detail }: Fault) {
         self.faults.push(FieldError::new(self.at.field(key).0, code, detail));
     }
 

@@ -60,7 +60,10 @@ fn play_plane(socket: &Path, asked: Sender<Asked>, mut answers: Answers) {
     play(socket, CONTRACT, move |question: L4Request, payload| match question {
         L4Request::Health { delta } => Some(L4Answer::Forwarding { generation: delta.generation }),
         L4Request::Status => Some(L4Answer::Status(L4Status { generation, ..L4Status::default() })),
-        L4Request::Explain { .. } => None,
+        L4Request::Explain { .. }
+        | L4Request::ExplainPacket { .. }
+        | L4Request::Flows { .. }
+        | L4Request::EndFlow { .. } => None,
         L4Request::Publish { generation: published } => {
             let snapshot = serde_json::from_slice(&payload.unwrap()).unwrap();
             asked.send(Asked::Publish(snapshot)).unwrap();
@@ -243,7 +246,12 @@ async fn a_plane_with_nothing_to_do_is_waited_for_only_while_it_is_there() {
             told.send(generation).unwrap();
             Some(L7Answer::Forwarding { generation })
         }
-        L7Request::Status | L7Request::Health { .. } | L7Request::Explain { .. } => None,
+        L7Request::Status
+        | L7Request::Health { .. }
+        | L7Request::Explain { .. }
+        | L7Request::ExplainPacket { .. }
+        | L7Request::Flows { .. }
+        | L7Request::EndFlow { .. } => None,
     });
     let observed = stage.until(|observed| observed.l7.process.acknowledged == Some(first)).await;
     assert!(observed.l7.concerned);

@@ -1,19 +1,41 @@
 //! The table of members.
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::MemberState;
 use lb_model::snapshot::Weight;
-use lb_model::{L4Port, PoolId};
-use sqlx::{FromRow, SqliteConnection};
+use lb_model::{L4Port, MemberId, PoolId};
+use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 
-use super::StoreError;
 use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
+use super::{Store, StoreError};
 use crate::domain::{Kind, Member, Pool};
+
+impl Store {
+    /// The pools of those of these members that there are.
+    pub(crate) async fn pools_of(
+        &self,
+        members: impl IntoIterator<Item = MemberId>,
+    ) -> Result<HashMap<MemberId, PoolId>, StoreError> {
+        let wanted: BTreeSet<String> = members.into_iter().map(|member| member.to_string()).collect();
+        if wanted.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut sql = QueryBuilder::new("SELECT id, pool_id FROM members WHERE id IN (");
+        let mut list = sql.separated(", ");
+        for member in wanted {
+            list.push_bind(member);
+        }
+        sql.push(")");
+        let rows: Vec<(Text<MemberId>, Text<PoolId>)> = sql.build_query_as().fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|(Text(member), Text(pool))| (member, pool)).collect())
+    }
+}
 
 #[derive(FromRow)]
 pub(crate) struct MemberRow {
