@@ -10,6 +10,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::private_file;
@@ -18,6 +19,8 @@ use crate::private_file;
 const KEY: &[u8] = lb_model::l7::KEY_SEAL;
 /// Passwords that checks show to databases, which this process opens itself.
 const PASSWORD: &[u8] = b"penstock check password 1";
+/// Parts of changes that are not made yet.
+const PENDING: &[u8] = b"penstock pending secret 1";
 
 /// The key of this process, set once at start.
 static VAULT: OnceLock<[u8; 32]> = OnceLock::new();
@@ -37,9 +40,20 @@ pub(crate) enum VaultError {
 }
 
 /// A secret that only who has the key file can read.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Sealed(pub(crate) String);
+
+impl PartialEq for Sealed {
+    /// One that was sealed twice looks different each time: passwords are the same if they open as the same.
+    fn eq(&self, other: &Self) -> bool {
+        let opened =
+            || open_password(self).filter(|password| open_password(other).as_ref() == Some(password));
+        self.0 == other.0 || opened().is_some()
+    }
+}
+
+impl Eq for Sealed {}
 
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,11 +99,25 @@ pub(crate) fn seal_password(secret: &[u8]) -> Result<Sealed, VaultError> {
 
 /// The password that was sealed; nothing if it was with another key file.
 pub(crate) fn open_password(sealed: &Sealed) -> Option<Vec<u8>> {
+    open_for(PASSWORD, sealed)
+}
+
+/// Seals a part of a change that is not made yet.
+pub(crate) fn seal_pending(secret: &Value) -> Result<Sealed, VaultError> {
+    seal_for(PENDING, secret.to_string().as_bytes())
+}
+
+/// The part that was sealed; nothing if it was with another key file.
+pub(crate) fn open_pending(sealed: &Sealed) -> Option<Value> {
+    serde_json::from_slice(&open_for(PENDING, sealed)?).ok()
+}
+
+fn open_for(purpose: &[u8], sealed: &Sealed) -> Option<Vec<u8>> {
     let mut bytes = STANDARD.decode(&sealed.0).ok()?;
     let (nonce, secret) = bytes.split_at_mut_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let cipher = UnboundKey::new(&AES_256_GCM, VAULT.get()?).ok()?;
-    let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(PASSWORD), secret).ok()?;
+    let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(purpose), secret).ok()?;
     Some(opened.to_vec())
 }
 

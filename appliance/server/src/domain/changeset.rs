@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::fields::{Fault, Fields};
 use super::schema::Identifier;
-use super::{Action, Kind};
+use super::{Action, Kind, Secrets};
 
 const OPERATIONS_MAX: usize = 1000;
 
@@ -34,19 +34,33 @@ pub(crate) struct Operation {
     #[schema(value_type = Option<Identifier>)]
     pub(crate) parent_id: Option<Uuid>,
     /// What is written: all of one that is created, a merge patch (RFC 7396) of one that is changed.
+    ///
+    /// What is never shown of a resource, as a private key, is not shown here either; it stays as it is until the operation is written with another one.
     #[schema(value_type = Object, default = json!({}))]
     #[serde(default)]
     pub(crate) document: Map<String, Value>,
+    /// What was in it that is never shown.
+    #[serde(skip)]
+    pub(crate) secrets: Secrets,
 }
 
 impl Operation {
     fn read(value: &Value) -> Result<Self, Fault> {
-        let operation: Self = serde_json::from_value(value.clone())
+        let mut operation: Self = serde_json::from_value(value.clone())
             .map_err(|error| Fault::new("invalid", error.to_string()))?;
+        operation.secrets = Secrets::take_from(&mut operation.document)?;
         if operation.action != Action::Create && operation.id.is_none() {
             return Err(Fault::new("required", "`id` is missing"));
         }
         Ok(operation)
+    }
+
+    /// Whether it is the edit that `before` was, written again.
+    fn is_again(&self, before: &Self) -> bool {
+        let known = self.id.is_some() || self.document.get("name") == before.document.get("name");
+        (self.action, &self.resource, self.id, self.parent_id)
+            == (before.action, &before.resource, before.id, before.parent_id)
+            && known
     }
 }
 
@@ -66,5 +80,12 @@ impl Kind for Changeset {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let operations = fields.optional_list("operations", OPERATIONS_MAX, Operation::read)?;
         Some(Self { operations })
+    }
+
+    fn inherit(&mut self, before: &Self) {
+        for operation in self.operations.iter_mut().filter(|operation| operation.secrets.is_empty()) {
+            let again = before.operations.iter().find(|before| operation.is_again(before));
+            operation.secrets = again.map(|before| before.secrets.clone()).unwrap_or_default();
+        }
     }
 }

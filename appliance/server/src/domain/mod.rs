@@ -21,6 +21,7 @@ mod policy;
 mod pool;
 pub(crate) mod revision;
 pub(crate) mod schema;
+mod secrets;
 pub(crate) mod settings;
 mod timestamp;
 mod token;
@@ -56,6 +57,9 @@ pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use policy::Policy;
 pub(crate) use pool::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool};
 pub(crate) use revision::{Expected, Revision};
+#[cfg(test)]
+pub(crate) use secrets::SECRETS;
+pub(crate) use secrets::Secrets;
 pub(crate) use timestamp::Timestamp;
 pub(crate) use token::Token;
 pub(crate) use tunnel::Tunnel;

@@ -9,30 +9,38 @@ use super::document::{Applied, Mode};
 use super::list::Filter;
 use super::table::{Faults, Place, Table, Values, find};
 use super::{Store, StoreError, kinds};
-use crate::domain::{Action, Author, Changeset, Expected, FieldError, Operation, Record};
+use crate::domain::{Action, Author, Changeset, Expected, FieldError, Operation, Record, Secrets};
 
 #[derive(FromRow)]
 pub(crate) struct ChangesetRow {
     #[sqlx(json)]
     operations: Vec<Operation>,
+    /// Of each operation.
+    #[sqlx(json)]
+    secrets: Vec<Secrets>,
 }
 
 impl Table for Changeset {
     const TABLE: &'static str = "changesets";
     const CONFIGURATION: bool = false;
-    const COLUMNS: &'static str = "operations";
-    const SELECT: &'static str = "t.operations";
+    const COLUMNS: &'static str = "operations, secrets";
+    const SELECT: &'static str = "t.operations, t.secrets";
     const READINESS: &'static str = "'ready'";
     const FILTERS: &'static [Filter] = &[];
 
     type Row = ChangesetRow;
 
-    fn from_row(ChangesetRow { operations }: ChangesetRow) -> Self {
+    fn from_row(ChangesetRow { mut operations, secrets }: ChangesetRow) -> Self {
+        for (operation, secrets) in operations.iter_mut().zip(secrets) {
+            operation.secrets = secrets;
+        }
         Self { operations }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
-        values.push_bind(sqlx::types::Json(self.operations.clone()));
+        let secrets: Vec<Secrets> =
+            self.operations.iter().map(|operation| operation.secrets.clone()).collect();
+        values.push_bind(sqlx::types::Json(self.operations.clone())).push_bind(sqlx::types::Json(secrets));
     }
 
     async fn check(
@@ -105,7 +113,12 @@ async fn step(
     at: String,
     connection: &mut SqliteConnection,
 ) -> Result<Step, StoreError> {
-    let Operation { action, resource, id, parent_id, document } = operation;
+    let Operation { action, resource, id, parent_id, document, secrets } = operation;
+    let unreadable = || {
+        let detail = "what this never shows was written on another appliance: write it again";
+        StoreError::Invalid(vec![FieldError::new(format!("{at}/document"), "unreadable", detail)])
+    };
+    let document = &secrets.put_back(document.clone()).ok_or_else(unreadable)?;
     let missing = || StoreError::NotFound { noun: "kind of resource", id: resource.clone() };
     let kind = kinds::find(resource).ok_or_else(missing)?;
     let parent = parent_id.map(|id| id.to_string());

@@ -79,6 +79,9 @@ pub(super) trait AnyTable: Send + Sync {
     fn patched(&self, before: &Document, patch: &Document) -> Result<Document, Vec<FieldError>>;
     /// Which fields name others, and of what kind.
     fn references(&self) -> &'static [(&'static str, &'static str)];
+    /// Which fields are written and never shown.
+    #[cfg(test)]
+    fn write_only(&self) -> &'static [&'static str];
 }
 
 /// All kinds, in the order in which they can be created.
@@ -205,15 +208,27 @@ impl<K: Table> AnyTable for Any<K> {
     }
 
     fn is_same(&self, before: &Document, document: &Document) -> bool {
-        Spec::<K>::read(document).is_ok_and(|spec| spec.document() == *before)
+        // What is never shown does not stand in `before`: whoever has it compares it.
+        let has_secret = K::WRITE_ONLY.iter().any(|key| document.get(*key).is_some_and(|it| !it.is_null()));
+        !has_secret && Spec::<K>::read(document).is_ok_and(|spec| spec.document() == *before)
     }
 
     fn patched(&self, before: &Document, patch: &Document) -> Result<Document, Vec<FieldError>> {
-        Ok(Spec::<K>::read(before)?.patched(patch)?.document())
+        let mut document = Spec::<K>::read(before)?.patched(patch)?.document();
+        // Of what is never shown there is only what is written now.
+        document.extend(
+            K::WRITE_ONLY.iter().filter_map(|key| Some(((*key).to_owned(), patch.get(*key)?.clone()))),
+        );
+        Ok(document)
     }
 
     fn references(&self) -> &'static [(&'static str, &'static str)] {
         K::REFERENCES
+    }
+
+    #[cfg(test)]
+    fn write_only(&self) -> &'static [&'static str] {
+        K::WRITE_ONLY
     }
 }
 
@@ -243,4 +258,23 @@ fn found<K: Table>(Record { id, spec, .. }: &Record<K>) -> Found {
 /// The parent with this identifier; kinds that belong to nothing have the parent `()`, in JSON null.
 fn parent_of<K: Table>(id: Option<&str>) -> Result<K::Parent, StoreError> {
     Ok(serde_json::from_value(id.into())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SECRETS;
+
+    #[test]
+    fn changesets_seal_whatever_a_kind_never_shows() {
+        for kind in kinds() {
+            for field in kind.write_only() {
+                assert!(
+                    SECRETS.contains(field),
+                    "{}: say in domain/secrets.rs that `{field}` is one",
+                    kind.word()
+                );
+            }
+        }
+    }
 }
