@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
+use lb_engine::counters::BackendCell;
 use lb_engine::{Explained, FlowPage, Sample, TICKS_PER_SECOND, Verdict};
 use lb_model::counters::{Accounting, DropReason};
 use lb_model::explain::{Choice, NetworkRule, PacketEnds};
@@ -53,7 +54,7 @@ fn explain(lb: &mut Lb, frame: &Frame) -> Explained {
     let seen = |lb: &mut Lb| {
         let mut accounting = Accounting::default();
         lb.counters.add_to(&mut accounting);
-        let backends: Vec<_> = lb.counters.backends[..16].iter().map(|cell| cell.read()).collect();
+        let backends: Vec<_> = lb.counters.backends[..16].iter().map(BackendCell::read).collect();
         (accounting, backends, list(lb, &FlowFilter::default(), 100), lb.engine.flows().used())
     };
     let before = seen(lb);
