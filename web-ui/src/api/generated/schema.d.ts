@@ -241,6 +241,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List connections
+         * @description Those of virtual services that are forwarded at layer 4, as they are now, in no particular order. One that lasts is met once on the way through all pages; one that begins meanwhile may be missed. Forwarding does not wait for it.
+         */
+        get: operations["listConnections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a connection
+         * @description It is forgotten at once. What either end of a TCP connection still sends is dropped (`no_flow`), so that both find out by their own timeouts; the next datagram of a UDP client begins another connection, perhaps with another member.
+         */
+        delete: operations["endConnection"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/docs": {
         parameters: {
             query?: never;
@@ -329,6 +369,26 @@ export interface paths {
          * @description Which policies it fits, who would get it, and what that member would see of it. The layer-7 plane decides as it does for clients, by the configuration that it works by now, and sends nothing; rate limits are not counted.
          */
         post: operations["explainRequest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/explain/packet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What would become of a packet
+         * @description Which virtual service it is for, who would get it and why, or why it is dropped. The layer-4 plane decides as it does for packets, by the configuration and the connections of now, and changes nothing: no connection begins, no member's turn is taken, nothing is counted. A packet for a virtual service of protocol `http` or `https` is the kernel's here (`punt`): ask `POST /explain` about its requests.
+         */
+        post: operations["explainPacket"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1803,6 +1863,19 @@ export interface components {
          */
         CheckKind: "icmp" | "tcp" | "udp" | "tls" | "http" | "https" | "grpc" | "postgres" | "mysql" | "redis" | "agent";
         /**
+         * @description What chose.
+         * @example algorithm
+         * @enum {string}
+         */
+        ChoiceBy: "connection" | "algorithm";
+        /** @description Why a member has a packet. */
+        ChoiceView: {
+            /** @description `connection`: it has the connection; `algorithm`: it would be given it. */
+            by: components["schemas"]["ChoiceBy"];
+            algorithm: components["schemas"]["Algorithm"] | null;
+            instead_of: components["schemas"]["Identifier"] | null;
+        };
+        /**
          * @description A network: an address and the length of its prefix.
          * @example 192.0.2.0/24
          */
@@ -1873,6 +1946,61 @@ export interface components {
          *     with what belongs to it inside. Without `id`s they are matched by their names, and name each other by their names.
          */
         Configuration: Record<string, never>;
+        /** @description A connection of the layer-4 plane. */
+        Connection: {
+            /**
+             * @description What it is known by, as long as it lasts.
+             * @example dGNwLDE5Mi4wLjIuNzo0MDAwMCwxOTIuMC4yLjEwOjgw
+             */
+            id: string;
+            /** @description The transport protocol. */
+            protocol: components["schemas"]["Transport"];
+            /** @description Who asked for it. */
+            client: components["schemas"]["End"];
+            /** @description The virtual IP and port that it came to. */
+            virtual_ip: components["schemas"]["End"];
+            /** @description What the member sees as the other end: the client, or with full NAT a local address. */
+            local: components["schemas"]["End"];
+            /** @description The member's end. */
+            member: components["schemas"]["End"];
+            virtual_service_id: components["schemas"]["Identifier"] | null;
+            pool_id: components["schemas"]["Identifier"] | null;
+            member_id: components["schemas"]["Identifier"] | null;
+            /** @description How far it is. */
+            state: components["schemas"]["ConnectionState"];
+            /**
+             * Format: int64
+             * @description For how many milliseconds nothing was heard.
+             * @example 1300
+             */
+            idle_ms: number;
+            /**
+             * Format: int64
+             * @description After how many milliseconds of silence it is forgotten.
+             * @example 300000
+             */
+            timeout_ms: number;
+            /**
+             * Format: int32
+             * @description The worker that has it, counted from 0.
+             * @example 0
+             */
+            worker: number;
+        };
+        /** @description A part of the connections. */
+        ConnectionList: {
+            /** @description In no order that means anything. */
+            items: components["schemas"]["Connection"][];
+            /** @description The address of the next part; null at the end. */
+            next: string | null;
+        };
+        /**
+         * @description How far a connection is: `opening` until the handshake is done, or of UDP until a second datagram comes; `established`; `closing` once both ends
+         *     have no more to send; `reset` once one end has reset it.
+         * @example established
+         * @enum {string}
+         */
+        ConnectionState: "opening" | "established" | "closing" | "reset";
         /** @description A token that was created. */
         CreatedToken: {
             /** @description Which it is. */
@@ -1966,6 +2094,17 @@ export interface components {
              * @example consecutive
              */
             reason: string;
+        };
+        /** @description An address and a port. */
+        End: {
+            /** @description The address. */
+            address: components["schemas"]["Address"];
+            /**
+             * Format: int32
+             * @description The port.
+             * @example 443
+             */
+            port: number;
         };
         /** @description Something that happened. */
         Event: {
@@ -2175,6 +2314,17 @@ export interface components {
              */
             status: string;
         };
+        /** @description An address of a host, and a port. */
+        Host: {
+            /** @description The address. */
+            address: components["schemas"]["Address"];
+            /**
+             * Format: int32
+             * @description The port.
+             * @example 443
+             */
+            port: number;
+        };
         /**
          * @description A name or an address of a host.
          * @example ntp.example.net
@@ -2345,6 +2495,21 @@ export interface components {
              * @example 3
              */
             duration_ms: number;
+        };
+        /** @description A packet that leaves. */
+        LeavingView: {
+            /**
+             * @description The port.
+             * @example back
+             */
+            port: string;
+            next_hop: components["schemas"]["Address"] | null;
+            packet: components["schemas"]["PacketEndsView"] | null;
+            /**
+             * @description All of it in hexadecimal; if it is cut, the first piece.
+             * @example 02000000020b020000000002
+             */
+            frame: string;
         };
         /**
          * @description Whose requests are counted together.
@@ -3071,6 +3236,12 @@ export interface components {
              */
             gateway: string;
         };
+        /** @description What decides whether a client may. */
+        NetworkRuleView: {
+            network: components["schemas"]["Cidr"] | null;
+            /** @description Whether it may. */
+            allowed: boolean;
+        };
         /**
          * @description Whether a resource serves, as far as is known.
          * @enum {string}
@@ -3087,7 +3258,11 @@ export interface components {
             resource: string;
             id?: components["schemas"]["Identifier"] | null;
             parent_id?: components["schemas"]["Identifier"] | null;
-            /** @description What is written: all of one that is created, a merge patch (RFC 7396) of one that is changed. */
+            /**
+             * @description What is written: all of one that is created, a merge patch (RFC 7396) of one that is changed.
+             *
+             *     What is never shown of a resource, as a private key, is not shown here either; it stays as it is until the operation is written with another one.
+             */
             document?: Record<string, never>;
         };
         /**
@@ -3135,6 +3310,84 @@ export interface components {
             status: number;
             /** @description Its header. */
             headers: components["schemas"]["HeaderField"][];
+        };
+        /** @description Both ends of a packet. */
+        PacketEndsView: {
+            /** @description The transport protocol. */
+            protocol: components["schemas"]["Transport"];
+            /** @description Where it comes from. */
+            source: components["schemas"]["End"];
+            /** @description Where it goes. */
+            destination: components["schemas"]["End"];
+        };
+        /** @description What would become of a packet. */
+        PacketExplanationView: {
+            /**
+             * Format: int64
+             * @description The number of the configuration that the plane forwards by.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * @description The port that it comes in by.
+             * @example front
+             */
+            port: string;
+            /**
+             * Format: int32
+             * @description The worker that decides, counted from 0.
+             * @example 0
+             */
+            worker: number;
+            packet: components["schemas"]["PacketEndsView"] | null;
+            virtual_service_id: components["schemas"]["Identifier"] | null;
+            network: components["schemas"]["NetworkRuleView"] | null;
+            connection: components["schemas"]["Connection"] | null;
+            pool_id: components["schemas"]["Identifier"] | null;
+            member_id: components["schemas"]["Identifier"] | null;
+            choice: components["schemas"]["ChoiceView"] | null;
+            /** @description How it ends. */
+            verdict: components["schemas"]["VerdictWord"];
+            /**
+             * @description Why it is dropped, or answered: a word of `drops` in the statistics; null if it is neither.
+             * @example no_member
+             */
+            reason: string | null;
+            leaves: components["schemas"]["LeavingView"] | null;
+        };
+        /** @description Where a packet comes from and goes. */
+        PacketHeaders: {
+            /**
+             * @description The transport protocol: `tcp` or `udp`.
+             * @default tcp
+             * @example tcp
+             */
+            protocol?: string;
+            /** @description Where it comes from. */
+            source: components["schemas"]["Host"];
+            /** @description Where it goes. */
+            destination: components["schemas"]["Host"];
+            /**
+             * @description The control bits of TCP: `fin`, `syn`, `rst`, `psh`, `ack`.
+             * @default [
+             *       "syn"
+             *     ]
+             */
+            flags?: components["schemas"]["TcpFlag"][];
+        };
+        /** @description A packet to be explained: either `packet` or `frame`. */
+        PacketSettings: {
+            packet?: components["schemas"]["PacketHeaders"] | null;
+            /**
+             * @description A captured Ethernet frame in hexadecimal, as the appliance received it, with its headers; spaces and colons do not count. Null if it is not.
+             * @example 020000000001020000000009 0800 4500 0028
+             */
+            frame?: string | null;
+            /**
+             * @description The port that it comes in by; null: of a captured one the first, of another where its source is.
+             * @example front
+             */
+            port?: string | null;
         };
         /** @description A password, and the one that takes its place. */
         PasswordChange: {
@@ -4632,6 +4885,12 @@ export interface components {
          * @example shop
          */
         Tag: string;
+        /**
+         * @description A control bit of TCP.
+         * @example syn
+         * @enum {string}
+         */
+        TcpFlag: "fin" | "syn" | "rst" | "psh" | "ack";
         /** @description What is sent to a member that accepts a TCP connection, and what it must answer. */
         TcpSettings: {
             /**
@@ -4862,6 +5121,12 @@ export interface components {
             expires_at: string;
         };
         /**
+         * @description A transport protocol.
+         * @example tcp
+         * @enum {string}
+         */
+        Transport: "tcp" | "udp";
+        /**
          * @description The kinds of tunnels.
          * @example vxlan
          * @enum {string}
@@ -5054,6 +5319,13 @@ export interface components {
             /** @description What they may do. */
             role: components["schemas"]["Role"];
         };
+        /**
+         * @description How a packet ends: `send`: it travels on; `reply`: its sender is answered; `punt`: it is the kernel's; `hold`: it waits until the next hop is
+         *     known; `drop`: it ends here.
+         * @example send
+         * @enum {string}
+         */
+        VerdictWord: "send" | "reply" | "punt" | "hold" | "drop";
         /** @description What checking the chain found. */
         Verification: {
             /** @description Whether every line is as it was written. */
@@ -6662,6 +6934,74 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    listConnections: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /** @description Those of this virtual service. */
+                virtual_service_id?: components["schemas"]["Identifier"];
+                /** @description Those with this member. */
+                member_id?: components["schemas"]["Identifier"];
+                /** @description Those of this client: its address, or a network. */
+                client?: string;
+                /** @description Those by this protocol. */
+                protocol?: "tcp" | "udp";
+                /** @description Those that are so far. */
+                state?: "opening" | "established" | "closing" | "reset";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    endConnection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is ended. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     browseDescription: {
         parameters: {
             query?: never;
@@ -6807,6 +7147,58 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ExplanationView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    explainPacket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "packet": {
+                 *         "destination": {
+                 *           "address": "192.0.2.10",
+                 *           "port": 80
+                 *         },
+                 *         "flags": [
+                 *           "syn"
+                 *         ],
+                 *         "protocol": "tcp",
+                 *         "source": {
+                 *           "address": "192.0.2.7",
+                 *           "port": 40000
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["PacketSettings"];
+            };
+        };
+        responses: {
+            /** @description What would become of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PacketExplanationView"];
                 };
             };
             400: components["responses"]["Problem400"];
