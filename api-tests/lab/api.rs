@@ -114,6 +114,15 @@ impl Api {
         })
     }
 
+    /// What the appliance tells those who collect numbers.
+    pub fn metrics(&self) -> Result<String> {
+        let mut request = self.client.get(self.base.replace("/api/v1", "/metrics"));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        Ok(request.send()?.error_for_status()?.text()?)
+    }
+
     fn send(&self, method: Method, path: &str, etag: Option<&str>, body: Option<&Value>) -> Result<Reply> {
         let url = format!("{}{path}", self.base);
         let what = format!("{method} {url}");

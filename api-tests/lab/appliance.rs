@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::clock::Clock;
 use crate::command::{complain, program, run};
 use crate::namespace::Namespace;
 use crate::network;
@@ -42,6 +43,7 @@ struct Place {
     namespace: Namespace,
     folder: PathBuf,
     api: String,
+    clock: Option<Clock>,
 }
 
 impl Appliance {
@@ -81,6 +83,12 @@ impl Appliance {
         &self.place.api
     }
 
+    /// Lets penstockd's wall clock show so many seconds more than the machine's, in a lab that was started so.
+    pub fn step_clock(&self, seconds: i64) -> Result<()> {
+        let clock = self.place.clock.as_ref().context("penstockd goes by the machine's clock in this lab")?;
+        clock.step(seconds)
+    }
+
     /// The code that its first user claims it with, while nobody has.
     pub fn claim_code(&self) -> Result<String> {
         let file = self.place.folder.join("run/claim-code");
@@ -110,6 +118,7 @@ impl Place {
         let place = Self {
             namespace: slot.namespace(Role::Appliance),
             api: format!("https://{}:{API_PORT}", slot.appliance_address()),
+            clock: options.clock.then(|| Clock::build(&folder)).transpose()?,
             folder: folder.clone(),
         };
         for name in ["bin", "run", "state", "bpf"] {
@@ -143,6 +152,9 @@ impl Place {
             command
                 .args(["--reuid", USER, "--regid", USER, "--init-groups", "--no-new-privs", "--"])
                 .arg(path);
+            if let Some(clock) = &self.clock {
+                clock.give_to(&mut command);
+            }
             command
         } else {
             self.namespace.command(&path.to_string_lossy())
@@ -152,8 +164,9 @@ impl Place {
     }
 
     fn supervise(&self, name: &'static str, ready: &'static str) -> Supervised {
-        let place =
-            Self { namespace: self.namespace.clone(), folder: self.folder.clone(), api: self.api.clone() };
+        let Self { namespace, folder, api, clock } = self;
+        let (namespace, folder) = (namespace.clone(), folder.clone());
+        let place = Self { namespace, folder, api: api.clone(), clock: clock.clone() };
         Supervised::start(Service {
             name: name.to_owned(),
             command: Box::new(move || place.command(name)),

@@ -10,6 +10,7 @@
 mod api;
 mod appliance;
 mod certificate;
+mod clock;
 mod command;
 mod decapsulator;
 mod hugepages;

@@ -43,6 +43,8 @@ pub struct LabOptions {
     pub checksum: Checksum,
     /// Whether the lab's networks have IPv6 too. Without, nobody's neighbour discovery is in the counts.
     pub ipv6: bool,
+    /// Whether penstockd has a wall clock that can be stepped.
+    pub clock: bool,
     /// How many workers forward, on the last cores of the machine.
     pub workers: usize,
     /// The first address of a /24 for the links between the host and its labs.
@@ -62,6 +64,7 @@ impl LabOptions {
             offload,
             checksum: suitable(offload),
             ipv6: false,
+            clock: false,
             workers: 1,
             management: management()?,
             slots,

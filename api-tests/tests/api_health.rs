@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use support_api::Server;
 
 const MONITORS: &str = "/api/v1/monitors";
+const SERVICES: &str = "/api/v1/virtual-services";
 const POOLS: &str = "/api/v1/pools";
 const NOBODY: &str = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
 
@@ -129,4 +130,51 @@ fn who_is_watched_by_nobody_is_not_checked_now() {
     let member = api.create(&members, &json!({ "address": "198.51.100.1", "port": 80 }));
     api.post(&format!("{}/check", member.path), &json!({})).is_problem(409, "not_watched", []);
     api.post(&format!("{members}/{NOBODY}/check"), &json!({})).is_problem(404, "not_found", []);
+}
+
+#[test]
+fn a_check_by_way_of_forwarding_needs_a_service_that_forwards() {
+    let (_server, api) = Server::claimed();
+    let virtual_ip = api.create("/api/v1/virtual-ips", &json!({ "name": "vip", "address": "198.51.100.10" }));
+    let via = json!({ "name": "by-way", "kind": "tcp", "via_forwarding": true });
+    let via = api.create(MONITORS, &via);
+    assert_eq!(api.get(&via.path).body["via_forwarding"], json!(true));
+    let direct = api.create(MONITORS, &json!({ "name": "direct", "kind": "tcp" }));
+    assert_eq!(api.get(&direct.path).body["via_forwarding"], json!(false));
+    let service = |name: &str, protocol: &str, port: u16, pool: &str| {
+        json!({
+            "name": name, "protocol": protocol, "port": port, "virtual_ip_ids": [virtual_ip.id],
+            "default_pool_id": pool,
+        })
+    };
+    let forwarded = api.create(POOLS, &json!({ "name": "forwarded", "monitor_ids": [via.id] }));
+    api.create(SERVICES, &service("packets", "tcp", 80, &forwarded.id));
+    let asked = api.create(POOLS, &json!({ "name": "asked", "monitor_ids": [direct.id] }));
+    let shop = api.create(SERVICES, &service("shop", "http", 8080, &asked.id));
+    let datagrams = api.create(POOLS, &json!({ "name": "datagrams", "protocol": "udp" }));
+
+    let before = api.everything();
+    let refused = |method: &str, path: &str, body: &Value, pointer: &str| {
+        let answer = if method == "post" { api.post(path, body) } else { api.patch(path, "*", body) };
+        answer.is_problem(422, "validation_failed", [(pointer, "invalid")]);
+    };
+    let monitor = |kind: &str, more: Value| {
+        let mut document = json!({ "name": "wrong", "kind": kind, "via_forwarding": true });
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        document
+    };
+    refused("post", MONITORS, &monitor("icmp", json!({})), "/via_forwarding");
+    refused("post", MONITORS, &monitor("tcp", json!({ "port": 81 })), "/port");
+    refused("post", MONITORS, &monitor("tcp", json!({ "address": "198.51.100.1" })), "/address");
+    // A service of layer 7 asks its members itself.
+    refused("patch", &asked.path, &json!({ "monitor_ids": [direct.id, via.id] }), "/monitor_ids/1");
+    refused("patch", &direct.path, &json!({ "via_forwarding": true }), "/via_forwarding");
+    refused("post", SERVICES, &service("other", "http", 8081, &forwarded.id), "/default_pool_id");
+    let policy = json!({ "name": "part", "virtual_service_id": shop.id, "pools": [{ "pool_id": forwarded.id, "weight": 1 }] });
+    refused("post", "/api/v1/policies", &policy, "/pools/0/pool_id");
+    let behind = json!({ "below_min_healthy": "backup_pool", "backup_pool_id": forwarded.id });
+    refused("patch", &asked.path, &behind, "/backup_pool_id");
+    // A TCP connection does not get through a service of datagrams.
+    refused("patch", &datagrams.path, &json!({ "monitor_ids": [via.id] }), "/monitor_ids/0");
+    assert_eq!(api.everything(), before, "something changed");
 }

@@ -215,7 +215,10 @@ static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end
 		return true;
 
 	struct endpoint from = { .address = ip->saddr, .port = ports->source, .protocol = ip->protocol };
-	return holds(&members, &from) && leads_to_clients(&ip->daddr);
+	if (holds(&members, &from))
+		return leads_to_clients(&ip->daddr);
+	// A member that is asked past the appliance answers so to one client alone that lives here: our own check.
+	return holds(&services, &from) && holds(&locals, &ip->daddr);
 }
 
 // The first 8 bytes of an extension header: of a fragment's, all.
@@ -342,7 +345,9 @@ static __always_inline bool ipv6_is_ours(struct xdp_md *ctx, const struct ipv6hd
 		return true;
 
 	struct endpoint6 from = { .address = ip->saddr, .port = ports->source, .protocol = protocol };
-	return holds(&members6, &from) && leads_to_clients6(&ip->daddr);
+	if (holds(&members6, &from))
+		return leads_to_clients6(&ip->daddr);
+	return holds(&services6, &from) && holds(&locals6, &ip->daddr);
 }
 
 // Tagged frames are the kernel's: their EtherType is that of the tag.

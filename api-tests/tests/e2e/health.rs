@@ -1,11 +1,12 @@
 //! Members are watched: who fails gets no new connections, and gets them again once it is well.
 
 use std::process::{Child, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::Driver;
 use lab::network::{MEMBERS, VIRTUAL_IP};
+use lab::{Driver, LabOptions};
 use serde_json::{Value, json};
 
 use super::on_every_port;
@@ -31,6 +32,15 @@ fn member_that_stops_is_out_and_comes_back(driver: Driver, offload: bool) -> Res
     await_member(&stage, stopped, "online")?;
     await_shares(&stage, [5, 5])?;
     assert_eq!(status(&stage, &format!("/pools/{}", stage.pool))?, "online");
+    let [told, seconds] = ["deliveries_total", "delivery_seconds_total"]
+        .map(|name| format!("penstock_health_{name}{{process=\"penstock-l4\"}}"))
+        .map(|name| number(&stage, &name));
+    let (told, seconds) = (told?, seconds?);
+    println!(
+        "{driver:?}: {told} changes of health were in the plane {:.1} ms after the decision",
+        seconds / told * 1e3
+    );
+    ensure!(told >= 2.0 && seconds < PATIENCE.as_secs_f64(), "{told} changes took {seconds} s");
     if download.member() == "member-1" {
         stage.finish(download)?;
     }
@@ -164,17 +174,104 @@ fn clients_of_a_forwarded_service_lose_the_connections_of_the_member_that_dies_a
     leave(stage)
 }
 
+/// A member that is well for three seconds and not for three others, and clients that must not notice.
+#[test]
+fn a_member_that_flaps_does_not_shake_the_pool() -> Result<()> {
+    let stage = Stage::set(Driver::AfPacket, true)?;
+    let service = json!({
+        "name": "shop", "virtual_ip_ids": [stage.virtual_ip], "protocol": "http", "port": 8080,
+        "default_pool_id": stage.pool,
+    });
+    stage.api.create("/virtual-services", &service)?;
+    watch(&stage, &json!({ "kind": "http", "rise": 3 }))?;
+    await_member(&stage, 1, "online")?;
+    let wrk = wrk_for(&stage, 8080, "30s")?;
+    let flapping = &stage.lab.members()[1].server;
+    for _ in 0..4 {
+        flapping.stop()?;
+        thread::sleep(Duration::from_secs(3));
+        flapping.resume();
+        flapping.await_ready(PATIENCE)?;
+        thread::sleep(Duration::from_secs(3));
+    }
+    let told = wrk.wait_with_output()?;
+    let text = String::from_utf8_lossy(&told.stdout);
+    let seen = await_member(&stage, 1, "online")?;
+    println!("a member flaps, up {} and down {} times: {text}", seen["times_up"], seen["times_down"]);
+    ensure!(told.status.success() && text.contains("Requests/sec"), "wrk failed: {text}");
+    ensure!(!text.contains("Socket errors") && !text.contains("Non-2xx"), "requests were lost: {text}");
+    // Each time it waits longer: it cannot have come back as often as it was well.
+    ensure!(seen["times_down"].as_u64() < Some(4), "it was let in each time: {seen:#}");
+    let other = stage.api.get(&stage.member_path(0))?.expect_status(200)?.body;
+    assert_eq!((&other["times_up"], &other["times_down"]), (&json!(1), &json!(0)), "{other:#}");
+    leave(stage)
+}
+
+/// Somebody sets the clock: checks go on as before, and what was decided stays.
+#[test]
+fn a_clock_that_is_set_moves_nobody() -> Result<()> {
+    const DAY: i64 = 86_400;
+    const RESULTS: usize = 10;
+    let options = LabOptions { clock: true, ..LabOptions::for_test(Driver::AfPacket, false)? };
+    let stage = Stage::set_with(&options)?;
+    watch(&stage, &json!({ "kind": "tcp" }))?;
+    patch(&stage, &format!("/pools/{}", stage.pool), &json!({ "slow_start_s": 1 }))?;
+    await_member(&stage, 0, "online")?;
+    let shown = |seen: &Value| -> Vec<String> {
+        let results = seen["checks"][0]["results"].as_array().into_iter().flatten();
+        results.filter_map(|result| Some(result["time"].as_str()?.to_owned())).collect()
+    };
+    let real = stage.api.get(&stage.member_path(0))?.expect_status(200)?.body;
+    let begin = shown(&real).remove(0);
+    // A day back, and from there a day forward again: a token would end in a real future.
+    for (step, is_later) in [(-DAY, false), (0, true)] {
+        let (set, before) = (Instant::now(), shown(&real).len());
+        ensure!(before > 0, "nothing is checked");
+        stage.lab.appliance().step_clock(step)?;
+        let seen = stage.api.await_that(&stage.member_path(0), PATIENCE, |seen| {
+            let shown = shown(seen);
+            shown.len() == RESULTS && shown.iter().all(|time| (*time > begin) == is_later)
+        })?;
+        let took = set.elapsed();
+        println!("{RESULTS} checks {took:?} after the clock was set by {step} s");
+        // Eight pauses of 270 ms at least: the first check may have been under way, and the second one comes at its own time.
+        ensure!(took > Duration::from_secs(1), "checks came in a burst: {took:?}");
+        assert_eq!(
+            (&seen["operating_status"], &seen["times_down"]),
+            (&json!("online"), &json!(0)),
+            "{seen:#}"
+        );
+        stage.lab.members()[1].server.stop()?;
+        await_member(&stage, 1, "offline")?;
+        stage.lab.members()[1].server.resume();
+        await_member(&stage, 1, "online")?;
+        stage.api.await_that(&stage.member_path(1), PATIENCE, |seen| seen["share"] == 100)?;
+    }
+    leave(stage)
+}
+
 /// Sixteen connections that ask as often as they can, for some seconds.
 fn wrk(stage: &Stage, port: u16) -> Result<Child> {
+    wrk_for(stage, port, "5s")
+}
+
+fn wrk_for(stage: &Stage, port: u16, time: &str) -> Result<Child> {
     let url = format!("http://{VIRTUAL_IP}:{port}/");
     let mut wrk = stage.lab.client().command("wrk");
-    wrk.args(["--threads", "1", "--connections", "16", "--duration", "5s", "--timeout", "10s", &url]);
+    wrk.args(["--threads", "1", "--connections", "16", "--duration", time, "--timeout", "10s", &url]);
     Ok(wrk.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
 }
 
 /// Waits until a member has answered often.
 fn await_hits(stage: &Stage, member: usize) -> Result<()> {
     await_that(|| Ok(stage.lab.members()[member].hits() > 200))
+}
+
+/// A number that the appliance tells who collects such.
+fn number(stage: &Stage, name: &str) -> Result<f64> {
+    let metrics = stage.api.metrics()?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    line.with_context(|| format!("no {name} in {metrics}"))?.trim().parse().map_err(Into::into)
 }
 
 /// Checks are frames, too: without them the accounting comes to rest.

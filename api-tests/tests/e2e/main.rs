@@ -6,6 +6,7 @@ mod balancing;
 mod checksums;
 mod direct;
 mod endings;
+mod failover;
 mod full_nat;
 mod h2;
 mod health;
@@ -25,6 +26,7 @@ mod stats;
 mod tls;
 mod tunnel;
 mod udp;
+mod ways;
 mod workers;
 
 /// Makes each function a test on every kind of port that the lab has.

@@ -5,12 +5,15 @@
 
 mod judge;
 mod l7;
+mod probes;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
-use lb_model::snapshot::{Endpoint, L4Backend, L4Protocol, L4Service, Scheduler, Standing};
+use lb_model::snapshot::{
+    Endpoint, Forwarding, L4Backend, L4Probe, L4Protocol, L4Service, Scheduler, Standing,
+};
 use lb_model::{Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
 
@@ -71,8 +74,9 @@ pub fn compile(want: &DesiredState, seen: &Health) -> Result<Compiled, CompileEr
     let services = offered(want, seen)?;
     let l7 = l7::snapshot(want, seen)?;
     refuse_clashes(services.iter().map(offer).chain(l7::offers(&l7)))?;
-    let host = host_plan(want, &services);
-    Ok(Compiled { l4: L4Snapshot { generation: want.generation, services }, l7, host })
+    let probes = probes::probes(want, &services);
+    let host = host_plan(want, &services, &probes);
+    Ok(Compiled { l4: L4Snapshot { generation: want.generation, services, probes }, l7, host })
 }
 
 /// Every enabled service on every enabled address of its own, by id and address.
@@ -195,7 +199,15 @@ fn offer(service: &L4Service) -> Offer {
     (service.id, offered_on(service))
 }
 
-fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {
+/// The addresses of services by NAT whose members are checked that way: to them what the checks' members answer comes back.
+fn probed_by_nat<'a>(services: &'a [L4Service], probes: &'a [L4Probe]) -> impl Iterator<Item = IpAddr> + 'a {
+    let by_nat = services.iter().filter(|service| service.forwarding == Forwarding::Nat);
+    let by_nat: HashSet<_> = by_nat.map(|service| (service.id, service.address)).collect();
+    let ways = probes.iter().filter(move |probe| by_nat.contains(&(probe.service, probe.address)));
+    ways.map(|probe| probe.address)
+}
+
+fn host_plan(want: &DesiredState, services: &[L4Service], probes: &[L4Probe]) -> HostPlan {
     let held = want.virtual_ips.iter().filter(|ip| ip.enabled).map(|ip| ip.address);
     let translated = services.iter().filter(|service| service.forwarding.replies_return());
     let backends = translated.flat_map(|service| {
@@ -209,7 +221,7 @@ fn host_plan(want: &DesiredState, services: &[L4Service]) -> HostPlan {
     HostPlan {
         generation: want.generation,
         addresses: sorted(held.chain(local())),
-        local_addresses: sorted(local()),
+        local_addresses: sorted(local().chain(probed_by_nat(services, probes))),
         services: sorted(services.iter().map(offered_on)),
         members: sorted(backends),
     }

@@ -77,6 +77,7 @@ fn pool(number: usize, members: Vec<Member>) -> Pool {
         retries: Retries::default(),
         outlier: None,
         manner: Manner::default(),
+        probed: false,
     }
 }
 
@@ -306,4 +307,49 @@ fn both_planes_share_an_address_and_no_port() {
     assert_eq!((compiled.l4.services.len(), compiled.l7.services.len()), (2, 1));
     want.proxied_services = vec![proxied(11, &[1], 80, None)];
     assert!(matches!(compile(&want, &Health::default()), Err(CompileError::Clash { .. })));
+}
+
+/// The example's service, forwarding like this, with its members checked that way.
+fn probed(forwarding: Forwarding) -> DesiredState {
+    let mut want = example();
+    want.virtual_services[0].forwarding = forwarding;
+    want.virtual_services[0].local_addresses = match forwarding {
+        Forwarding::FullNat => vec![address(50)],
+        _ => vec![],
+    };
+    want.pools[0].probed = true;
+    want
+}
+
+#[test]
+fn members_that_are_checked_by_way_of_their_services_have_a_place_on_each_address() {
+    let want = probed(Forwarding::Dr);
+    let compiled = compile(&want, &Health::default()).unwrap();
+    let ways: Vec<_> = compiled.l4.probes.iter().map(|probe| (probe.address, probe.member)).collect();
+    let (taking, draining) = (MemberId(uuid(900)), MemberId(uuid(700)));
+    let wanted = [(address(1), taking), (address(1), draining), (address(2), taking), (address(2), draining)];
+    assert_eq!(ways, wanted, "the disabled one is not forwarded to");
+    let places: std::collections::HashSet<_> = compiled.l4.probes.iter().map(|probe| probe.at).collect();
+    assert_eq!(places.len(), 4);
+    assert!(places.iter().all(|at| lb_model::probes::holds(at.address) && at.protocol == L4Protocol::Tcp));
+
+    let mut other = want.clone();
+    other.pools[0].members.swap(0, 1);
+    other.pools[0].members.push(member(600, MemberState::Enabled));
+    other.generation = Generation(8);
+    let later = compile(&other, &Health::default()).unwrap().l4.probes;
+    assert!(compiled.l4.probes.iter().all(|probe| later.contains(probe)), "places stay");
+}
+
+#[test]
+fn what_members_answer_to_checks_is_left_to_the_plane() {
+    let local = |want: &DesiredState| compile(want, &Health::default()).unwrap().host.local_addresses;
+    assert_eq!(local(&probed(Forwarding::Nat)), [address(1), address(2)], "they answer the virtual IPs");
+    assert_eq!(local(&example()), [] as [IpAddr; 0]);
+    assert_eq!(local(&probed(Forwarding::FullNat)), [address(50)]);
+    assert_eq!(
+        local(&probed(Forwarding::Dr)),
+        [] as [IpAddr; 0],
+        "they answer past the plane, from the virtual IP"
+    );
 }

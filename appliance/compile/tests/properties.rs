@@ -49,6 +49,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         retries: Retries::default(),
         outlier: None,
         manner: Manner::default(),
+        probed: false,
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 
 use lb_model::config::{ApplianceConfig, PortConfig, PortDriver};
-use lb_model::{Generation, HostPlan};
+use lb_model::{Generation, HostPlan, probes};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -161,6 +161,7 @@ fn prepare_interfaces(netlink: &mut Netlink, config: &ApplianceConfig) -> Result
         netlink.set_up(&link)?;
         ours.push(interface.to_owned());
     }
+    ours.push(prepare_probes(netlink)?);
     let all: Vec<_> = netlink.links()?.into_iter().map(|link| link.name).collect();
     Ok(sysctl::prepare_host(&all, &ours)?)
 }
@@ -173,6 +174,18 @@ fn prepare_reinjection(netlink: &mut Netlink, name: &str, shared: &Link) -> Resu
         netlink.set_mac(&tap, mac)?;
     }
     netlink.set_up(&tap)?;
+    Ok(name.to_owned())
+}
+
+/// The TAP by which checks travel as clients' packets do: the networks behind it are places where nobody is.
+fn prepare_probes(netlink: &mut Netlink) -> Result<String, HostError> {
+    let name = ApplianceConfig::PROBE_TAP;
+    let tap = tap::ensure(netlink, name)?;
+    let has_ipv6 = sysctl::prepare_probes(name)?;
+    netlink.set_up_without_arp(&tap)?;
+    for (address, len) in probes::OWN.into_iter().filter(|(address, _)| address.is_ipv4() || has_ipv6) {
+        netlink.set_address(&tap, address, len)?;
+    }
     Ok(name.to_owned())
 }
 

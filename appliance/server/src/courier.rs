@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lb_compile::standings;
@@ -16,6 +17,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::timeout;
 
 use crate::peer::{Peer, Plane};
+use crate::probe::Decided;
 
 /// How long to wait after a delta was not taken. What leads to that, a plane that is away or works by another
 /// generation, ends with a new snapshot, which wakes the courier earlier.
@@ -59,9 +61,39 @@ impl Told {
 pub(crate) struct Ledger {
     told: Mutex<Option<Told>>,
     published: Notify,
+    deliveries: Deliveries,
+}
+
+/// How long changes of health were on their way: from the decision until the plane worked by it.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    count: AtomicU64,
+    micros: AtomicU64,
+    last_micros: AtomicU64,
+}
+
+impl Deliveries {
+    fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.micros.fetch_add(took, Ordering::Relaxed);
+        self.last_micros.store(took, Ordering::Relaxed);
+    }
+
+    /// How many there were, how many seconds all of them took together, and the last one.
+    pub(crate) fn numbers(&self) -> (u64, f64, f64) {
+        let seconds =
+            |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed)).as_secs_f64();
+        (self.count.load(Ordering::Relaxed), seconds(&self.micros), seconds(&self.last_micros))
+    }
 }
 
 impl Ledger {
+    /// How long changes were on their way.
+    pub(crate) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
     /// Keeps deltas away while a snapshot is published. What it was is written down by [`Entry::published`].
     pub(crate) async fn open(&self) -> Entry<'_> {
         Entry { told: self.told.lock().await, published: &self.published }
@@ -86,7 +118,7 @@ impl Entry<'_> {
 pub(crate) async fn run<P: Plane>(
     ledger: Arc<Ledger>,
     plane: Peer<P>,
-    mut health: watch::Receiver<Arc<Health>>,
+    mut health: watch::Receiver<Arc<Decided>>,
 ) {
     loop {
         let pause = match carry(&ledger, &plane, &mut health).await {
@@ -111,7 +143,7 @@ pub(crate) async fn run<P: Plane>(
 async fn carry<P: Plane>(
     ledger: &Ledger,
     plane: &Peer<P>,
-    health: &mut watch::Receiver<Arc<Health>>,
+    health: &mut watch::Receiver<Arc<Decided>>,
 ) -> Result<(), String> {
     let mut entry = ledger.open().await;
     let Some(told) = entry.told.as_mut() else { return Ok(()) };
@@ -123,6 +155,7 @@ async fn carry<P: Plane>(
     match plane.ask(PlaneRequest::Health { delta: delta.clone() }, None).await {
         Ok(PlaneAnswer::Forwarding { generation }) if generation == delta.generation => {
             told.took(delta);
+            ledger.deliveries.note(seen.at.elapsed());
             Ok(())
         }
         Ok(PlaneAnswer::Refused { reason, .. }) => Err(reason),

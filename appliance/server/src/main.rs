@@ -30,10 +30,11 @@ use clap::{Parser, Subcommand};
 use lb_model::config::ApplianceConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing_subscriber::EnvFilter;
 
 use api::App;
+use observed::Observed;
 use peer::{Peer, Unwatched};
 use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
@@ -119,8 +120,9 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let writing = tokio::spawn(writing);
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
     let noticed = events.clone();
-    let health = probe::start(store.clone(), events.clone()).await?;
-    let reconciler = Reconciler::start(store.clone(), wake, events, health.health(), &sockets)?;
+    let observed = Arc::new(watch::Sender::new(Observed::default()));
+    let health = probe::start(store.clone(), events.clone(), observed.subscribe()).await?;
+    let reconciler = Reconciler::start(store.clone(), wake, events, health.health(), observed, &sockets)?;
     let history = History::open(&config.state_dir.join("stats.db")).await;
     let sampler = Sampler::new(
         history.clone(),
@@ -136,6 +138,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         observed: reconciler.observation(),
         l4: reconciler.l4(),
         l7: reconciler.l7(),
+        ledgers: reconciler.ledgers(),
         machine: Peer::start(config.host_socket(), Unwatched)?,
         update_file: config.update_file().into(),
         updating: Arc::default(),

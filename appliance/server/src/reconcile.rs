@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use lb_compile::{Compiled, compile};
 use lb_link::LinkError;
+use lb_model::Generation;
 use lb_model::contract::{
     HostAnswer, HostRequest, L4Status, L7Status, PlaneAnswer, PlaneRequest, PlaneStatus,
 };
-use lb_model::{Generation, Health};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use crate::domain::NewEvent;
 use crate::events::Events;
 use crate::observed::{Failure, Observation, Observed, PlaneState, ProcessState, Reported};
 use crate::peer::{Contract, Host, L4, L7, Peer, PeerError, Plane, Watcher};
+use crate::probe::Decided;
 use crate::store::{Store, StoreError};
 
 /// How long something that failed waits before it is tried again, if nothing changes before.
@@ -85,21 +86,22 @@ pub(crate) struct Reconciler {
     host: Peer<Host>,
     observed: Arc<watch::Sender<Observed>>,
     events: Events,
-    health: watch::Receiver<Arc<Health>>,
+    health: watch::Receiver<Arc<Decided>>,
     /// What the layer-4 plane was told of health, and the layer-7 plane.
     ledgers: [Arc<Ledger>; 2],
 }
 
 impl Reconciler {
-    /// Connects to the processes that listen at these sockets. `wake` is notified when there may be something to do.
+    /// Connects to the processes that listen at these sockets. `wake` is notified when there may be something to do; what is done is
+    /// seen in `observed`.
     pub(crate) fn start(
         store: Store,
         wake: Arc<Notify>,
         events: Events,
-        health: watch::Receiver<Arc<Health>>,
+        health: watch::Receiver<Arc<Decided>>,
+        observed: Arc<watch::Sender<Observed>>,
         sockets: &Sockets,
     ) -> std::io::Result<Self> {
-        let observed = Arc::new(watch::Sender::new(Observed::default()));
         let watcher =
             || Watch { observed: Arc::clone(&observed), wake: Arc::clone(&wake), events: events.clone() };
         let l4 = Peer::start(sockets.l4.clone(), watcher())?;
@@ -111,6 +113,11 @@ impl Reconciler {
     /// Where it is seen what is done.
     pub(crate) fn observation(&self) -> Observation {
         self.observed.subscribe()
+    }
+
+    /// What the layer-4 plane was told of health, and the layer-7 plane.
+    pub(crate) fn ledgers(&self) -> [Arc<Ledger>; 2] {
+        self.ledgers.clone()
     }
 
     /// The layer-4 plane, for those who ask for numbers.

@@ -75,6 +75,11 @@ impl Tap {
         Ok(Self { file: file.into() })
     }
 
+    /// The same queue once more: for one who reads and one who writes.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()? })
+    }
+
     /// Reads one frame that the kernel has sent; `None` if there is none.
     #[inline]
     pub fn read(&mut self, frame: &mut [u8]) -> io::Result<Option<usize>> {

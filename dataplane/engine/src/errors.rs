@@ -41,7 +41,7 @@ pub(crate) fn translate(frame: &mut [u8], payload: usize, end: usize, flow: &Flo
     };
     match from {
         // Neither end knows the other's hosts.
-        _ if Mode::of(flow.conn) == Mode::Masked => {
+        _ if Mode::of(flow.conn).masks() => {
             store_address(frame, source, onward.source.address);
             store_address(frame, destination, onward.destination.address);
         }

@@ -407,7 +407,8 @@ impl Engine {
         let Scene { tables, strangers, .. } = *scene;
         let Ends { source, destination } = packet.ends(wide);
         let Some(service) = tables.service(destination) else {
-            if !tables.is_member(source) || tables.is_local(destination.address) {
+            let is_reply = tables.is_member(source) && !tables.is_local(destination.address);
+            if !is_reply && !tables.is_answered_by(source) {
                 return Err(strangers);
             }
             return Err(self.elsewhere(destination).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
@@ -477,7 +478,7 @@ impl Engine {
         backend: &Backend,
         client: Endpoint,
     ) -> Result<Endpoint, DropReason> {
-        if backend.mode != Mode::Masked {
+        if !backend.mode.masks() {
             return Ok(client);
         }
         let Self { local_ports, flows, .. } = self;
@@ -735,7 +736,7 @@ fn pass_error<B: Burst>(
             return room::wrap(scene, burst, index, packet, flow.conn.backend, hop);
         }
         Mode::Direct | Mode::Wrapped => {}
-        Mode::Translated | Mode::Masked => {
+        Mode::Translated | Mode::Masked | Mode::MaskedDirect | Mode::MaskedWrapped => {
             let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
             errors::translate(burst.frame(index), payload, end, flow, from);
         }
@@ -766,7 +767,10 @@ fn pass<B: Burst>(
         cell.bytes[way].add(packet.bytes());
     }
     let mode = Mode::of(conn);
-    if mode == Mode::Wrapped && from == Direction::FromClient {
+    if mode.wraps() && from == Direction::FromClient {
+        if mode == Mode::MaskedWrapped {
+            room::mask(burst.frame(index), packet, conn, flow.wide);
+        }
         return room::wrap(scene, burst, index, packet, conn.backend, hop);
     }
     let too_big = hop.is_ok_and(|hop| packet.bytes() > u64::from(hop.mtu));
@@ -816,15 +820,19 @@ fn seek<'tables>(
     from: Direction,
 ) -> Result<&'tables NextHop, Verdict> {
     // What comes from one end goes to where the other end's packets come from.
-    let destination = flow.ends(from.other()).source.address;
+    let destination = match tables.probed(flow.conn.backend) {
+        // A check is answered from the service's own end, where the member is not looked for.
+        Some(member) if from == Direction::FromClient => member,
+        _ => flow.ends(from.other()).source.address,
+    };
     let conn = &mut *flow.conn;
     let no_route = Verdict::Drop(DropReason::NoRoute);
     let slot = match tables.next_hop_towards(destination).ok_or(no_route)? {
         // A router would send what is for the virtual IP back to us.
-        Ok(slot) if Mode::of(conn) == Mode::Direct && !tables.is_neighbour(slot, destination) => {
+        Ok(slot) if Mode::of(conn).is_direct() && !tables.is_neighbour(slot, destination) => {
             return Err(no_route);
         }
-        Err(awaited) if Mode::of(conn) == Mode::Direct && awaited.address != destination => {
+        Err(awaited) if Mode::of(conn).is_direct() && awaited.address != destination => {
             return Err(no_route);
         }
         slot => slot.map_err(Verdict::Hold)?,

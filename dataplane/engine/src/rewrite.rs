@@ -24,6 +24,11 @@ pub enum Mode {
     Wrapped = 2,
     /// Translated at both ends: to the member they come from an address of ours.
     Masked = 3,
+    /// The way of a check to a member of direct return: translated at both ends into what a client would send, and answered
+    /// to an address of ours.
+    MaskedDirect = 4,
+    /// The same, and wrapped.
+    MaskedWrapped = 5,
 }
 
 impl Mode {
@@ -34,6 +39,8 @@ impl Mode {
             0 => Self::Translated,
             1 => Self::Direct,
             3 => Self::Masked,
+            4 => Self::MaskedDirect,
+            5 => Self::MaskedWrapped,
             _ => Self::Wrapped,
         }
     }
@@ -41,7 +48,33 @@ impl Mode {
     /// Whether what members answer comes back through the appliance.
     #[inline]
     pub(crate) fn replies_return(self) -> bool {
-        matches!(self, Self::Translated | Self::Masked)
+        !matches!(self, Self::Direct | Self::Wrapped)
+    }
+
+    /// Whether the member sees an address of ours in the place of who asks.
+    #[inline]
+    pub(crate) fn masks(self) -> bool {
+        matches!(self, Self::Masked | Self::MaskedDirect | Self::MaskedWrapped)
+    }
+
+    /// Whether what members get is addressed to the virtual IP, so that no router may come between.
+    pub(crate) fn is_direct(self) -> bool {
+        matches!(self, Self::Direct | Self::MaskedDirect)
+    }
+
+    /// Whether what members get is wrapped.
+    #[inline]
+    pub(crate) fn wraps(self) -> bool {
+        matches!(self, Self::Wrapped | Self::MaskedWrapped)
+    }
+
+    /// How a check gets to a member of a service that forwards like this.
+    pub(crate) fn of_probe(forwarding: Forwarding) -> Self {
+        match forwarding {
+            Forwarding::Nat | Forwarding::FullNat => Self::Masked,
+            Forwarding::Dr => Self::MaskedDirect,
+            Forwarding::Tunnel => Self::MaskedWrapped,
+        }
     }
 }
 

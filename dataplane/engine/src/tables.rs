@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use lb_mem::NOBODY;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Service, L4Snapshot, Scheduler, Share, Unserved,
+    Admission, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, Scheduler, Share, Unserved,
+    Weight,
 };
 use lb_model::{MemberId, Tunnel, VirtualServiceId};
 use thiserror::Error;
@@ -49,6 +50,8 @@ pub struct Tables {
     pub(crate) next_hops: Vec<NextHop>,
     /// What packets to a backend are wrapped in, by its slot.
     outers: Vec<Option<Outer>>,
+    /// By slot of a check's service the address of this host that its member answers to.
+    answered_at: FastMap<u32, [IpAddr; 1]>,
     locals: FastSet<IpAddr>,
     by_neighbour: FastMap<Awaited, u32>,
     routes: RouteTable,
@@ -146,6 +149,16 @@ pub enum TablesError {
     /// Full NAT without an address that members could see.
     #[error("virtual service {0} is forwarded by full NAT, and has no local address")]
     NoLocalAddress(VirtualServiceId),
+    /// A way to a member that is none of the service's.
+    #[error(
+        "checks of member {member} are to go by way of virtual service {service}, which it does not serve"
+    )]
+    NoWay {
+        /// The service.
+        service: VirtualServiceId,
+        /// The member.
+        member: MemberId,
+    },
     /// A tunnel of which it is not said what it is.
     #[error("virtual service {0} is forwarded by a tunnel, and has none")]
     NoTunnel(VirtualServiceId),
@@ -200,6 +213,9 @@ impl Tables {
 
     /// What members of a service see in the place of its clients.
     pub(crate) fn local_addresses(&self, service: u32) -> &[IpAddr] {
+        if let Some(own) = self.answered_at.get(&service) {
+            return own;
+        }
         self.configured.local_addresses.get(service as usize).map_or(&[], |addresses| addresses)
     }
 
@@ -231,6 +247,21 @@ impl Tables {
     /// Whether replies of members come from there.
     pub(crate) fn is_member(&self, endpoint: Endpoint) -> bool {
         self.configured.members.contains(&endpoint)
+    }
+
+    /// Whether members answer checks from there, as if they were asked by a client.
+    pub(crate) fn is_answered_by(&self, endpoint: Endpoint) -> bool {
+        self.configured.answers.contains(&endpoint)
+    }
+
+    /// The address of the member that a check by this backend is for.
+    pub(crate) fn probed(&self, backend: u32) -> Option<IpAddr> {
+        self.configured.probed.get(&backend).copied()
+    }
+
+    /// Whether checks come by way of this plane.
+    pub fn has_probes(&self) -> bool {
+        !self.configured.probed.is_empty()
     }
 
     /// Whether a piece of a packet between these addresses can be one of a service's.
@@ -309,6 +340,12 @@ struct Configured {
     member_addresses: FastSet<IpAddr>,
     /// Addresses that packets are sent to.
     targets: FastSet<IpAddr>,
+    /// By slot of a backend that only checks use, the address of its member.
+    probed: FastMap<u32, IpAddr>,
+    /// Slots of services that only checks use and whose members answer to an address of this host, and these members.
+    answered: Vec<(u32, IpAddr)>,
+    /// Where they answer from.
+    answers: FastSet<Endpoint>,
 }
 
 impl Planner {
@@ -330,6 +367,16 @@ impl Planner {
         self.backends.begin();
         for service in &snapshot.services {
             let (slot, schedule) = self.place_service(&mut next, service);
+            put(&mut schedules, slot, schedule, Arc::default);
+        }
+        let offered: HashMap<_, _> =
+            snapshot.services.iter().map(|service| ((service.id, service.address), service)).collect();
+        for probe in &snapshot.probes {
+            let Some(service) = offered.get(&(probe.service, probe.address)) else { continue };
+            let Some(backend) = service.backends.iter().find(|backend| backend.member == probe.member) else {
+                continue;
+            };
+            let (slot, schedule) = self.place_probe(&mut next, probe, service, backend);
             put(&mut schedules, slot, schedule, Arc::default);
         }
         self.services.end();
@@ -374,6 +421,58 @@ impl Planner {
         next.by_endpoint.insert(offered, slot);
         next.service_addresses.insert(offered.address);
         (slot, self.schedule(slot, service, &placed))
+    }
+
+    /// Checks find a service of their own, with one backend: the same way to the member, and nobody else's turn or count.
+    fn place_probe(
+        &mut self,
+        next: &mut Configured,
+        probe: &L4Probe,
+        service: &L4Service,
+        backend: &L4Backend,
+    ) -> (u32, Arc<Schedule>) {
+        let protocol = service.protocol.number();
+        let at = endpoint(probe.at.address, probe.at.port.get(), protocol);
+        let slot = self.services.keep((service.id, at));
+        let returns = service.forwarding.replies_return();
+        let member = endpoint(backend.address, backend.port.get(), protocol);
+        let offered = endpoint(service.address, service.port.get(), protocol);
+        let asked = if returns { member } else { offered };
+        let mode = Mode::of_probe(service.forwarding);
+        let placed = self.backends.keep((service.id, backend.member, at, asked, mode));
+        let patience = Patience::from(service.timeouts);
+        put(
+            &mut next.backends,
+            placed,
+            Backend { patience, endpoint: asked, mode, limit: NOBODY },
+            Backend::nobody,
+        );
+        next.by_backend.insert((at, asked), placed);
+        next.by_endpoint.insert(at, slot);
+        next.probed.insert(placed, backend.address);
+        put(&mut next.service_ids, slot, Some(service.id), || None);
+        put(&mut next.parties, placed, Some((service.id, backend.member)), || None);
+        if let Some(tunnel) = service.tunnel.filter(|_| mode.wraps()) {
+            let inner = Family::of(service.address);
+            next.tunnels.push(TunnelTo { slot: placed, member: backend.address, tunnel, inner });
+        }
+        let locals = match service.forwarding {
+            // Nobody's client: its answers come back only if what the member answers to others does.
+            Forwarding::Nat => std::slice::from_ref(&service.address),
+            _ => &service.local_addresses,
+        };
+        put(&mut next.gates, slot, None, || None);
+        put(&mut next.unserved, slot, Unserved::Silence, Unserved::default);
+        put(&mut next.local_addresses, slot, locals.into(), Arc::default);
+        next.masks.extend(locals);
+        if !returns {
+            next.answered.push((slot, backend.address));
+            next.answers.insert(asked);
+        }
+        let alone =
+            L4Backend { takes_new: true, weight: Weight::default(), share: Share::FULL, ..backend.clone() };
+        let lone = L4Service { scheduler: Scheduler::RoundRobin, backends: vec![alone], ..service.clone() };
+        (slot, self.schedule(slot, &lone, &[placed]))
     }
 
     /// The schedule of a service, whose backends were given these slots: the one it has, if that is still right.
@@ -434,6 +533,7 @@ impl Planner {
             backends_since: self.backends_since,
             schedules: Arc::clone(&self.schedules),
             outers: self.configured.outers(network, &routes),
+            answered_at: self.configured.answered_at(network, &routes),
             configured: Arc::clone(&self.configured),
             next_hops,
             // What is sent to a local address of full NAT is not for the host.
@@ -455,9 +555,14 @@ impl Planner {
         targets.filter_map(|address| routes.neighbour(*address)).collect()
     }
 
-    /// Which service and member each backend slot in use belongs to.
+    /// Which service and member each backend slot in use belongs to, but for those of checks.
     pub fn backend_slots(&self) -> impl Iterator<Item = (usize, VirtualServiceId, MemberId)> + '_ {
-        self.backends.by_key.iter().map(|(key, slot)| (*slot as usize, key.0, key.1))
+        let of_clients = |slot: &u32| !self.configured.probed.contains_key(slot);
+        self.backends
+            .by_key
+            .iter()
+            .filter(move |(_, slot)| of_clients(slot))
+            .map(|(key, slot)| (*slot as usize, key.0, key.1))
     }
 
     fn place_neighbours(&mut self, network: &Network, routes: &RouteTable) -> Vec<NextHop> {
@@ -509,6 +614,16 @@ impl Configured {
             put(&mut outers, *slot, outer, || None);
         }
         outers
+    }
+
+    /// Which address of this host the members of checks' services answer to: its own on the way there.
+    fn answered_at(&self, network: &Network, routes: &RouteTable) -> FastMap<u32, [IpAddr; 1]> {
+        let own = |member: IpAddr| {
+            let (port, _) = routes.neighbour(member)?;
+            let addresses = &network.ports.get(usize::from(port.0))?.addresses;
+            addresses.iter().find(|own| own.is_ipv4() == member.is_ipv4()).copied()
+        };
+        self.answered.iter().filter_map(|(slot, member)| Some((*slot, [own(*member)?]))).collect()
     }
 
     /// What a service with these backends asks of its clients.
@@ -579,7 +694,8 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
     if snapshot.services.len() > MAX_SERVICES {
         return Err(TablesError::TooManyServices(snapshot.services.len()));
     }
-    let backends = snapshot.services.iter().map(|service| service.backends.len()).sum();
+    let backends =
+        snapshot.services.iter().map(|service| service.backends.len()).sum::<usize>() + snapshot.probes.len();
     if backends > MAX_BACKENDS {
         return Err(TablesError::TooManyBackends(backends));
     }
@@ -603,6 +719,26 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
         let local = service.local_addresses.iter().find(|local| local.is_ipv4() != address.is_ipv4());
         if let Some(local) = local {
             return Err(TablesError::Families { service: address, member: *local });
+        }
+    }
+    check_probes(snapshot, offered)
+}
+
+fn check_probes(snapshot: &L4Snapshot, mut taken: HashSet<Endpoint>) -> Result<(), TablesError> {
+    let backends = snapshot.services.iter().flat_map(|service| {
+        service.backends.iter().map(|backend| (service.id, service.address, backend.member))
+    });
+    let ways: HashSet<_> = if snapshot.probes.is_empty() { HashSet::new() } else { backends.collect() };
+    for L4Probe { at, service, address, member } in &snapshot.probes {
+        let (service, member) = (*service, *member);
+        if !ways.contains(&(service, *address, member)) {
+            return Err(TablesError::NoWay { service, member });
+        }
+        if at.address.is_ipv4() != address.is_ipv4() {
+            return Err(TablesError::Families { service: *address, member: at.address });
+        }
+        if !taken.insert(endpoint(at.address, at.port.get(), at.protocol.number())) {
+            return Err(TablesError::Conflict { address: at.address, port: at.port.get() });
         }
     }
     Ok(())

@@ -17,8 +17,8 @@ use lb_engine::wire::tcp::Tcp;
 use lb_engine::wire::{icmp, icmpv6, udp};
 use lb_engine::{PortIndex, Sample, Verdict};
 use lb_model::config::ChecksumMode;
-use lb_model::snapshot::{Forwarding, L4Snapshot, Scheduler};
-use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni};
+use lb_model::snapshot::{Endpoint, Forwarding, L4Probe, L4Snapshot, Scheduler};
+use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni, probes};
 use support::v6::*;
 use support::*;
 
@@ -108,6 +108,12 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         for (backend, number) in six.backends.iter_mut().zip(1..) {
             backend.address = member6(number).into();
         }
+        for (service, number) in [(&service, port), (&six, port + 1000)] {
+            let (address, place) = probes::place(u64::from(number), service.address);
+            let at = Endpoint { address, port: place, protocol: service.protocol };
+            let member = random.pick(&service.backends.iter().map(|it| it.member).collect::<Vec<_>>());
+            all.probes.push(L4Probe { at, service: service.id, address: service.address, member });
+        }
         all.services.extend([service, six]);
     }
     all
@@ -158,6 +164,11 @@ fn frame(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv4Addr::new(198, 18, 1, random.pick(&[9, 10, 11])), 1 + random.below(40) as u16);
     let member = (Ipv4Addr::new(198, 18, 2, 1 + random.below(5) as u8), random.pick(&[8080, 81, 54, 82, 55]));
     let service = (VIP, random.pick(&[80, 53, 81, 54, 82, 55, 83, 56, 22]));
+    // Where checks connect to that go by way of a service.
+    let service = match probes::place(u64::from(service.1), VIP.into()) {
+        (IpAddr::V4(address), port) if random.below(8) == 0 => (address, port.get()),
+        _ => service,
+    };
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
     let len = if random.below(16) == 0 { 1400 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);
@@ -207,6 +218,10 @@ fn frame6(random: &mut Random, inbound: bool) -> Frame {
     let client = (Ipv6Addr::from(CLIENT_6.to_bits() + random.below(3) as u128), 1 + random.below(40) as u16);
     let member = (member6(1 + random.below(5) as u16), random.pick(&[8080, 81, 54, 82, 55]));
     let service = (VIP_6, random.pick(&[80, 53, 81, 54, 82, 55, 83, 56, 22]));
+    let service = match probes::place(u64::from(service.1) + 1000, VIP_6.into()) {
+        (IpAddr::V6(address), port) if random.below(8) == 0 => (address, port.get()),
+        _ => service,
+    };
     let flags = random.pick(&[SYN, SYN, SYN | ACK, ACK, ACK, ACK | FIN, RST, 0]);
     let len = if random.below(16) == 0 { 1380 + random.below(100) } else { random.below(40) };
     let payload = random.bytes(len);

@@ -101,7 +101,8 @@ fn start_mirror(
     views: Vec<lb_engine::PortView>,
     control: &Arc<Control>,
 ) -> anyhow::Result<Arc<Mirror>> {
-    let interfaces = config.ports.iter().map(|port| port.driver.kernel_interface().to_owned()).collect();
+    let ports = config.ports.iter().map(|port| port.driver.kernel_interface());
+    let interfaces = ports.chain([ApplianceConfig::PROBE_TAP]).map(str::to_owned).collect();
     let told = Arc::clone(control);
     let mirror = Mirror::start(interfaces, views, move |network| told.network_changed(network))?;
     control.attach_mirror(Arc::clone(&mirror));

@@ -7,11 +7,11 @@ use lb_dpdk::ring::{Receiver, RingError, Sender, ring};
 use lb_dpdk::{Burst, Driver, Eal, Mempool, OpenPort, Port, PortError, Tap, TapError};
 use lb_engine::network::{PortView, Strangers};
 use lb_model::MacAddr;
-use lb_model::config::{ApplianceConfig, PortConfig, PortDriver};
+use lb_model::config::{ApplianceConfig, ChecksumMode, PortConfig, PortDriver};
 use thiserror::Error;
 
 use crate::kernel;
-use crate::ways::{Inlet, KernelSide, Outlet, PortWays};
+use crate::ways::{Inlet, KernelSide, Outlet, PortWays, ProbeInlet};
 
 /// Frames that a ring between two workers holds.
 const RING: u32 = 1024;
@@ -45,6 +45,12 @@ pub(crate) enum PortsError {
         /// Why.
         source: TapError,
     },
+    /// The TAP of checks.
+    #[error("the TAP `{tap}`, by which checks travel: is penstock-host running?", tap = ApplianceConfig::PROBE_TAP)]
+    Probes(#[source] TapError),
+    /// It cannot be read and written.
+    #[error("the TAP `{tap}`, by which checks travel", tap = ApplianceConfig::PROBE_TAP)]
+    ProbesTwice(#[source] std::io::Error),
     /// The twin must have the port's address.
     #[error("port `{name}`: its twin cannot be given its Ethernet address: {reason}")]
     TwinAddress {
@@ -103,7 +109,29 @@ pub(crate) fn open(eal: Eal, pool: &Mempool, config: &ApplianceConfig) -> Result
         let driver = describe(port, &watched);
         ports.watches.push(PortWatch { name: port.name.clone(), driver, port: watched });
     }
+    open_probes(eal, pool, config.ports.len(), &mut ports)?;
     Ok(ports)
+}
+
+/// Behind the ports there is one more, by which checks come.
+fn open_probes(eal: Eal, pool: &Mempool, index: usize, ports: &mut Ports) -> Result<(), PortsError> {
+    let tap = Tap::open(ApplianceConfig::PROBE_TAP, false).map_err(PortsError::Probes)?;
+    let outlet = Outlet::Probes(tap.try_clone().map_err(PortsError::ProbesTwice)?);
+    let inlet = Inlet::Probes(ProbeInlet::new(tap, *pool, eal.cycles_per_second()));
+    let dealt = deal(eal, index, ports.ways.len(), vec![inlet], vec![outlet], KernelSide::None)?;
+    for (ways, of_probes) in ports.ways.iter_mut().zip(dealt) {
+        ways.push(of_probes);
+    }
+    ports.views.push(PortView {
+        // The kernel's own end has it, and is read later.
+        mac: MacAddr::default(),
+        mtu: u16::MAX,
+        addresses: Vec::new(),
+        checksum: ChecksumMode::Incremental,
+        // What the kernel says to all on its side of the TAP is for nobody.
+        strangers: Strangers::Drop,
+    });
+    Ok(())
 }
 
 fn check_steering(config: &ApplianceConfig, port: &PortConfig) -> Result<(), PortsError> {

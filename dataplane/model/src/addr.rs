@@ -19,6 +19,9 @@ pub struct L4Port(NonZeroU16);
 pub struct PortZero;
 
 impl L4Port {
+    /// The last one.
+    pub const MAX: Self = Self(NonZeroU16::MAX);
+
     /// Checks `port`.
     pub fn new(port: u16) -> Result<Self, PortZero> {
         NonZeroU16::new(port).map(Self).ok_or(PortZero)
@@ -182,6 +185,9 @@ pub enum AddressError {
     /// `fe80::/10`.
     #[error("a link-local address means something else on each link")]
     LinkLocal,
+    /// 169.254.64.0/18 or `fd50:656e:7374:6f63::/64`.
+    #[error("this address is in a network that the appliance's own checks use")]
+    Probes,
     /// `::ffff:0:0/96`.
     #[error("an IPv4 address within an IPv6 one travels on no network: write it as IPv4")]
     Mapped,
@@ -200,6 +206,9 @@ pub fn check_host_address(address: IpAddr) -> Result<(), AddressError> {
     }
     if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
         return Err(AddressError::Broadcast);
+    }
+    if crate::probes::holds(address) {
+        return Err(AddressError::Probes);
     }
     match address {
         IpAddr::V6(address) if address.is_unicast_link_local() => Err(AddressError::LinkLocal),
@@ -254,6 +263,7 @@ mod tests {
         assert_eq!(check("ff02::1"), Err(AddressError::Multicast));
         assert_eq!(check("fe80::1"), Err(AddressError::LinkLocal));
         assert_eq!(check("::ffff:192.0.2.1"), Err(AddressError::Mapped));
+        assert_eq!(check("169.254.64.9"), Err(AddressError::Probes));
         assert_eq!(check("192.0.2.1"), Ok(()));
         assert_eq!(check("2001:db8::1"), Ok(()));
     }

@@ -228,6 +228,9 @@ impl ApplianceConfig {
         self.bpf_dir.join(format!("{}-link", interface.replace('.', "~")))
     }
 
+    /// The TAP through which checks travel as clients' packets do.
+    pub const PROBE_TAP: &str = "pst-probe";
+
     /// The TAP through which frames of a shared port are given back to the kernel.
     pub fn reinject_tap(port: usize) -> String {
         format!("pst-back{port}")

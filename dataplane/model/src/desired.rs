@@ -116,6 +116,8 @@ pub struct Pool {
     pub min_healthy: u32,
     /// What happens when fewer can.
     pub below_min_healthy: BelowMinHealthy,
+    /// Whether members are checked by way of the services that they serve, too.
+    pub probed: bool,
 }
 
 /// What becomes of new connections when fewer members of a pool can take them than must.

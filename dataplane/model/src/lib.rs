@@ -15,6 +15,7 @@ pub mod id;
 pub mod l7;
 pub mod observed;
 pub mod policy;
+pub mod probes;
 pub mod settings;
 pub mod snapshot;
 pub mod tunnel;

@@ -254,6 +254,25 @@ pub struct L4Snapshot {
     pub generation: Generation,
     /// One entry for each address that a virtual service is offered on.
     pub services: Vec<L4Service>,
+    /// The ways that checks take, beside clients.
+    #[serde(default)]
+    pub probes: Vec<L4Probe>,
+}
+
+/// A way to one member that checks take as clients' packets would, whoever's turn it is: what penstockd sends to `at`, on the
+/// interface [`crate::config::ApplianceConfig::PROBE_TAP`], reaches the member as the service forwards, and its answers come back
+/// there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Probe {
+    /// Where checks connect to: nobody else's address.
+    pub at: Endpoint,
+    /// The virtual service …
+    pub service: VirtualServiceId,
+    /// … and its address.
+    pub address: IpAddr,
+    /// The member, one of that service's.
+    pub member: MemberId,
 }
 
 /// A virtual service on one address.

@@ -216,6 +216,7 @@ export const en = {
     timeout: 'Timeout',
     rise: 'Rise',
     fall: 'Fall',
+    viaForwarding: 'By way of forwarding',
     checkPort: 'Other port',
     checkAddress: 'Other address',
     name: 'Name',

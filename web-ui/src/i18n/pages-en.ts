@@ -188,6 +188,8 @@ export const pagesEn = {
     expect: 'A text that the answer must contain; empty: connecting is enough',
     rise: 'Passed in a row until a member is up',
     fall: 'Failed in a row until it is down',
+    viaForwarding:
+      'The check travels as clients’ packets do, in the mode of each service (NAT, full NAT, direct return, tunnel); for pools of layer-4 services',
     checkPort: 'Instead of the member’s port',
     checkAddress: 'Instead of the member’s address',
     name: 'What people will call it',

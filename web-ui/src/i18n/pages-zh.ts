@@ -188,6 +188,7 @@ export const pagesZh: PagesDictionary = {
     expect: '应答须包含的文本，留空则能连接即可',
     rise: '连续通过多少次后恢复正常',
     fall: '连续失败多少次后判为故障',
+    viaForwarding: '检查按各服务的转发模式（NAT、全 NAT、直接返回、隧道）与客户端报文走同一路径；适用于四层服务的池',
     checkPort: '代替成员端口',
     checkAddress: '代替成员地址',
     name: '便于识别的名称',

@@ -210,6 +210,7 @@ export const zh: Dictionary = {
     timeout: '超时',
     rise: '恢复次数',
     fall: '故障次数',
+    viaForwarding: '经由转发路径',
     checkPort: '其他端口',
     checkAddress: '其他地址',
     name: '名称',

@@ -157,6 +157,8 @@ const is =
   (word: string) =>
   ({ kind }: Values) =>
     kind === word
+const isForwarded = ({ kind }: Values) => kind !== 'icmp'
+const isDirect = (values: Values) => !isForwarded(values) || values.via_forwarding !== true
 const MILLISECONDS = { kind: 'number', min: 100, max: 3_600_000, unit: 'ms' } as const
 const IN_A_ROW = { kind: 'number', min: 1, max: 100, required: true } as const
 
@@ -242,6 +244,14 @@ const MONITOR_FIELDS: readonly Field[] = [
   { path: 'rise', label: 'field.rise', help: 'help.rise', ...IN_A_ROW },
   { path: 'fall', label: 'field.fall', help: 'help.fall', beside: true, ...IN_A_ROW },
   {
+    path: 'via_forwarding',
+    kind: 'switch',
+    label: 'field.viaForwarding',
+    help: 'help.viaForwarding',
+    advanced: true,
+    when: isForwarded,
+  },
+  {
     path: 'port',
     kind: 'number',
     label: 'field.checkPort',
@@ -250,8 +260,16 @@ const MONITOR_FIELDS: readonly Field[] = [
     max: 65535,
     optional: true,
     advanced: true,
+    when: isDirect,
   },
-  { path: 'address', kind: 'mono', label: 'field.checkAddress', help: 'help.checkAddress', advanced: true },
+  {
+    path: 'address',
+    kind: 'mono',
+    label: 'field.checkAddress',
+    help: 'help.checkAddress',
+    advanced: true,
+    when: isDirect,
+  },
   ENABLED,
   ...ABOUT,
 ]

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use lb_model::Prefix;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
+use super::link::Link;
 use super::netlink::{Netlink, NetlinkError};
 
 /// Written on every address that this process adds, as its origin (`IFA_PROTO`, Linux 5.18): only those are ever removed.
@@ -74,6 +75,27 @@ impl Netlink {
     pub(crate) fn add_address(&mut self, address: &HeldAddress) -> Result<(), NetlinkError> {
         let message = RouteNetlinkMessage::NewAddress(address.message());
         self.change(&format!("hold the address {}", address.address), message, NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Gives an interface that this process made the address that it is to have always: no virtual one, and no other network's
+    /// business.
+    pub(crate) fn set_address(
+        &mut self,
+        link: &Link,
+        address: IpAddr,
+        prefix_len: u8,
+    ) -> Result<(), NetlinkError> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet6;
+        message.header.prefix_len = prefix_len;
+        message.header.index = link.index;
+        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
+        if address.is_ipv4() {
+            message.header.family = AddressFamily::Inet;
+            message.header.scope = AddressScope::Link;
+        }
+        let what = format!("give `{}` the address {address}", link.name);
+        self.change(&what, RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     pub(crate) fn remove_address(&mut self, address: &HeldAddress) -> Result<(), NetlinkError> {

@@ -67,6 +67,14 @@ impl Netlink {
         self.change(&format!("bring `{}` up", link.name), RouteNetlinkMessage::SetLink(message), 0)
     }
 
+    /// Brings an interface up on which nobody is asked for their address: the other end is one and takes all.
+    pub(crate) fn set_up_without_arp(&mut self, link: &Link) -> Result<(), NetlinkError> {
+        let mut message = message(link);
+        message.header.flags = LinkFlags::Up | LinkFlags::Noarp;
+        message.header.change_mask = LinkFlags::Up | LinkFlags::Noarp;
+        self.change(&format!("bring `{}` up", link.name), RouteNetlinkMessage::SetLink(message), 0)
+    }
+
     pub(crate) fn set_mac(&mut self, link: &Link, mac: MacAddr) -> Result<(), NetlinkError> {
         let mut message = message(link);
         message.attributes.push(LinkAttribute::Address(mac.0.to_vec()));

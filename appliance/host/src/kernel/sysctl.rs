@@ -39,6 +39,17 @@ pub(crate) fn prepare_reinjection(tap: &str) -> Result<(), SysctlError> {
     set_if_there(&format!("net/ipv6/conf/{tap}/addr_gen_mode"), 1)
 }
 
+/// Settings of the TAP of checks, whose other end is the plane. Says whether it can have addresses of IPv6.
+pub(crate) fn prepare_probes(tap: &str) -> Result<bool, SysctlError> {
+    set(&conf(tap, "send_redirects"), 0)?;
+    // Whatever the machine does elsewhere, here its IPv6 is nobody's but the plane's.
+    let ipv6 = format!("net/ipv6/conf/{tap}/disable_ipv6");
+    set_if_there(&ipv6, 0)?;
+    set_if_there(&format!("net/ipv6/conf/{tap}/addr_gen_mode"), 1)?;
+    set_if_there(&format!("net/ipv6/conf/{tap}/router_solicitations"), 0)?;
+    Ok(path(&ipv6).exists())
+}
+
 /// Settings of the whole network namespace. `ours` are the interfaces that have settings of their own.
 pub(crate) fn prepare_host(interfaces: &[String], ours: &[String]) -> Result<(), SysctlError> {
     // The stricter of `all` and the interface's own applies (rp_filter), or either (send_redirects): `all` must not

@@ -182,6 +182,9 @@ fn each_packet_has_its_verdict() {
         ("from a member to a local address", segment((MEMBER, 8080), (LOCAL, 40_000)), OURS),
         ("from somebody else to a local address", segment((CLIENT, 8080), (LOCAL, 40_000)), PASS),
         ("from a member to a service", segment((MEMBER, 8080), (SERVICE, 80)), OURS),
+        ("what a member answers a check past us", segment((SERVICE, 80), (HERE, 40_000)), OURS),
+        ("from a service's other port", segment((SERVICE, 81), (HERE, 40_000)), PASS),
+        ("from a service to another host", segment((SERVICE, 80), (CLIENT, 40_000)), PASS),
     ];
     let mut loaded = loaded();
     for (what, frame, verdict) in cases {
@@ -301,6 +304,8 @@ fn each_packet_of_ipv6_has_its_verdict() {
         ("from a member to this host", segment6((MEMBER_6, 8080), (HERE_6, 40_000)), PASS),
         ("from a member to a local address", segment6((MEMBER_6, 8080), (LOCAL_6, 40_000)), OURS),
         ("from a member to a service", segment6((MEMBER_6, 8080), (SERVICE_6, 80)), OURS),
+        ("what a member answers a check past us", segment6((SERVICE_6, 80), (HERE_6, 40_000)), OURS),
+        ("from a service to another host", segment6((SERVICE_6, 80), (CLIENT_6, 40_000)), PASS),
     ];
     let mut loaded = loaded();
     for (what, frame, verdict) in cases {

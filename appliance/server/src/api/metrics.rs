@@ -1,6 +1,7 @@
 //! `/metrics`: what Prometheus and its like collect. Totals since each process was started, straight from the planes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -15,6 +16,7 @@ use super::describe::Description;
 use super::error::Problem;
 use super::status::{FRESH, numbers};
 use super::{Access, App, Route};
+use crate::courier::Ledger;
 use crate::domain::Permission;
 use crate::probe::Survey;
 use crate::stats::{Exposition, MEDIA_TYPE, MetricKind, usages};
@@ -53,6 +55,7 @@ pub(super) async fn page(app: &App) -> Result<String, Problem> {
         proxied_members(status, &names, &mut text);
     }
     health(&survey, &names, &mut text);
+    deliveries(&app.ledgers, &mut text);
     Ok(text.finish())
 }
 
@@ -277,6 +280,27 @@ fn health(survey: &Survey, names: &Names, text: &mut Exposition) {
         let (pool_name, pool_id, id) = (pool_name(names, *pool), pool.to_string(), id.to_string());
         let labels = [("pool", &*pool_name), ("pool_id", &*pool_id), ("member", name), ("member_id", &*id)];
         members.sample(&labels, u8::from(*liveness == Liveness::Up));
+    }
+}
+
+/// How long changes of health are on their way to the planes.
+fn deliveries(ledgers: &[Arc<Ledger>; 2], text: &mut Exposition) {
+    let planes = [("penstock-l4", &ledgers[0]), ("penstock-l7", &ledgers[1])];
+    let numbers = planes.map(|(name, ledger)| (name, ledger.deliveries().numbers()));
+    let help = "Changes of members' health that the plane was told, and works by.";
+    let mut family = text.family("penstock_health_deliveries", Counter, "", help);
+    for (name, (count, ..)) in &numbers {
+        family.sample(&[("process", name)], count);
+    }
+    let help = "From the decision until the plane worked by it, all of these together.";
+    let mut family = text.family("penstock_health_delivery_seconds", Counter, "seconds", help);
+    for (name, (_, sum, _)) in &numbers {
+        family.sample(&[("process", name)], sum);
+    }
+    let help = "From the decision until the plane worked by it, the last time.";
+    let mut family = text.family("penstock_health_last_delivery_seconds", Gauge, "seconds", help);
+    for (name, (.., last)) in &numbers {
+        family.sample(&[("process", name)], last);
     }
 }
 

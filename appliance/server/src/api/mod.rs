@@ -53,6 +53,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
+use crate::courier::Ledger;
 use crate::domain::{Certificate, Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
@@ -76,6 +77,8 @@ pub(crate) struct App {
     pub(crate) observed: Observation,
     pub(crate) l4: Peer<L4>,
     pub(crate) l7: Peer<L7>,
+    /// What the layer-4 plane was told of health, and the layer-7 plane.
+    pub(crate) ledgers: [Arc<Ledger>; 2],
     pub(crate) machine: Peer<Machine>,
     /// Where an update is left for penstock-host, and who writes it.
     pub(crate) update_file: Arc<Path>,

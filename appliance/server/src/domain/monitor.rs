@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use lb_model::snapshot::L4Protocol;
 use lb_model::{L4Port, MonitorId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub(crate) struct Monitor {
     pub(crate) jitter_percent: u32,
     pub(crate) address: Option<IpAddr>,
     pub(crate) port: Option<L4Port>,
+    pub(crate) via_forwarding: bool,
     /// What a database or Redis is shown; sealed, never shown again.
     #[serde(skip)]
     pub(crate) password: Option<Sealed>,
@@ -94,6 +96,11 @@ struct MonitorShape {
     /// Another port to check in the place of the member's.
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535)]
     port: Option<L4Port>,
+    /// Whether the check travels as clients' packets do, by way of each layer-4 service that the member serves (NAT, full NAT,
+    /// direct return, tunnel) and in its mode: a member can be well and be out of reach that way. Only for pools of layer-4
+    /// services; not with `address`, `port` or `icmp`.
+    #[schema(default = false)]
+    via_forwarding: bool,
 }
 
 impl PartialSchema for Monitor {
@@ -216,6 +223,19 @@ impl Kind for Monitor {
         let jitter = fields.optional("jitter_percent", 10, fields::number(0, 50));
         let address = fields.nullable("address", fields::host_address);
         let port = fields.nullable("port", fields::port);
+        let via_forwarding = fields.optional("via_forwarding", false, fields::boolean);
+        if via_forwarding == Some(true) {
+            if matches!(check, Some(Check::Icmp(_))) {
+                let detail = "no service forwards pings: want another kind, or a direct check";
+                fields.fault("via_forwarding", Fault::new("invalid", detail));
+            }
+            let elsewhere =
+                [("address", matches!(address, Some(Some(_)))), ("port", matches!(port, Some(Some(_))))];
+            for (key, _) in elsewhere.into_iter().filter(|(_, is_given)| *is_given) {
+                let detail = "a check by way of forwarding goes where clients' packets go: want none";
+                fields.fault(key, Fault::new("invalid", detail));
+            }
+        }
         let password = fields.nullable("password", password);
         let shows_it = matches!(check, Some(Check::Postgres(_) | Check::Mysql(_) | Check::Redis(_)) | None);
         if !shows_it && matches!(password, Some(Some(_))) {
@@ -231,6 +251,7 @@ impl Kind for Monitor {
             jitter_percent: jitter?,
             address: address?,
             port: port?,
+            via_forwarding: via_forwarding?,
             password: password?,
         })
     }
@@ -256,6 +277,15 @@ fn longer_than_interval(interval: u32) -> Fault {
 }
 
 impl Check {
+    /// What it speaks; nothing for a ping.
+    pub(crate) fn protocol(&self) -> Option<L4Protocol> {
+        match self {
+            Self::Icmp(_) => None,
+            Self::Udp(_) => Some(L4Protocol::Udp),
+            _ => Some(L4Protocol::Tcp),
+        }
+    }
+
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let Some(kind) = fields.required("kind", fields::word(KINDS)) else {
             // Of an unknown kind nothing more can be said.

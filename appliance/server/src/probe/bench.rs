@@ -16,13 +16,15 @@ use lb_model::observed::Liveness;
 use lb_model::snapshot::{Scheduler, Weight};
 use lb_model::{L4Port, MemberId, MonitorId, PoolId};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 
 use super::servers::{Server, nowhere};
+use super::ways::Plane;
 use super::{Board, Engine};
 use crate::domain::{Monitor, MonitorsNeeded, Spec};
 use crate::events;
+use crate::observed::Observed;
 use crate::store::{PoolWatch, Store, Watched};
 
 const TCP: u32 = 8_000;
@@ -75,6 +77,7 @@ fn pool(first: u32, count: u32, port: L4Port) -> Pool {
         manner: Manner::default(),
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,
+        probed: false,
     }
 }
 
@@ -161,7 +164,8 @@ fn ten_thousand_checks_take_little() {
         let members: Vec<MemberId> =
             watched.want.pools.iter().flat_map(|pool| &pool.members).map(|member| member.id).collect();
         super::concurrency();
-        let mut engine = Engine::new(store, events, board, asked, HashMap::new());
+        let (_nobody, observed) = watch::channel(Observed::default());
+        let mut engine = Engine::new(store, events, board, Plane::seen_in(observed), asked, HashMap::new());
         engine.commits.mark_unchanged();
         engine.watch(&watched);
         tell.send(members).unwrap();

@@ -1,6 +1,7 @@
 //! What the checks came to, where everybody can read it: the API shows it, the compiler and the planes act on it.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lb_model::desired::{BelowMinHealthy, DesiredState, Member, MemberState, ProxiedService};
@@ -9,6 +10,7 @@ use lb_model::snapshot::Share;
 use lb_model::{MemberId, MonitorId, PoolId, VirtualIpId, VirtualServiceId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::judgement;
 use super::kinds::Wish;
@@ -23,7 +25,29 @@ const HISTORY: usize = 10;
 pub(crate) struct Board {
     seen: Arc<RwLock<Everything>>,
     asks: UnboundedSender<Ask>,
-    health: Arc<watch::Sender<Arc<Health>>>,
+    health: Arc<watch::Sender<Arc<Decided>>>,
+}
+
+/// What the checks came to for all members, and when that was decided.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    health: Health,
+    /// When.
+    pub(crate) at: Instant,
+}
+
+impl Default for Decided {
+    fn default() -> Self {
+        Self { health: Health::default(), at: Instant::now() }
+    }
+}
+
+impl Deref for Decided {
+    type Target = Health;
+
+    fn deref(&self) -> &Health {
+        &self.health
+    }
 }
 
 #[derive(Debug, Default)]
@@ -213,7 +237,7 @@ impl Board {
     }
 
     /// What the compiler needs of it, whenever it changes.
-    pub(crate) fn health(&self) -> watch::Receiver<Arc<Health>> {
+    pub(crate) fn health(&self) -> watch::Receiver<Arc<Decided>> {
         self.health.subscribe()
     }
 
@@ -318,9 +342,9 @@ impl Board {
         let health: Health = seen.members.iter().map(|(id, member)| (*id, member.health())).collect();
         drop(seen);
         self.health.send_if_modified(|published| {
-            let differs = **published != health;
+            let differs = published.health != health;
             if differs {
-                *published = Arc::new(health);
+                *published = Arc::new(Decided { health, at: Instant::now() });
             }
             differs
         });

@@ -16,6 +16,8 @@ mod schedule;
 #[cfg(test)]
 mod servers;
 pub(crate) mod suspicion;
+mod terms;
+mod ways;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,24 +25,27 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lb_model::desired::{Member, MemberState};
+use lb_model::desired::{Member, MemberState, Pool};
 use lb_model::observed::Liveness;
 use lb_model::snapshot::Share;
-use lb_model::{MemberId, MonitorId};
+use lb_model::{Generation, MemberId, MonitorId, PoolId};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
 use board::{Ask, CheckSeen, Noted, Resource, Turn};
-pub(crate) use board::{Board, CheckResult, MemberSeen, Survey, Told};
+pub(crate) use board::{Board, CheckResult, Decided, MemberSeen, Survey, Told};
 use judgement::{Judgement, Rule, warming_step, warmth};
 use kinds::Outcome;
 pub(crate) use rollup::Operating;
 use schedule::{Schedule, pause, phase};
+use terms::Terms;
+use ways::{Plane, Way, Ways};
 
 use crate::domain::{Check as KindOfCheck, Monitor, MonitorsNeeded, NewEvent, Timestamp};
 use crate::events::Events;
+use crate::observed::Observation;
 use crate::store::{CheckState, PoolWatch, Store, StoreError, Watched};
 
 /// Checks that run at once, if there are descriptors for as many: thousands of hung members must not take them all.
@@ -66,13 +71,16 @@ struct CheckId {
 struct Target {
     at: SocketAddr,
     monitor: Monitor,
+    /// By way of which services, if it is not done directly.
+    ways: Option<Vec<Way>>,
 }
 
 impl Target {
-    fn new(member: &Member, monitor: &Monitor) -> Self {
+    fn new(member: &Member, monitor: &Monitor, ways: &Ways) -> Self {
         let address = monitor.address.unwrap_or(member.address);
         let port = monitor.port.unwrap_or(member.port);
-        Self { at: SocketAddr::new(address, port.get()), monitor: monitor.clone() }
+        let ways = monitor.via_forwarding.then(|| ways.of(member.id, &monitor.check));
+        Self { at: SocketAddr::new(address, port.get()), monitor: monitor.clone(), ways }
     }
 
     fn rule(&self) -> Rule {
@@ -108,14 +116,15 @@ struct Finished {
 }
 
 /// Reads what was seen before, then watches for ever, in a thread of its own.
-pub(crate) async fn start(store: Store, events: Events) -> Result<Board, StoreError> {
+pub(crate) async fn start(store: Store, events: Events, observed: Observation) -> Result<Board, StoreError> {
     let (board, asked) = Board::new();
     let kept = store.check_states().await?;
     board.resume(resumed(&kept, &store.watched().await?));
     let known = kept.into_iter().map(|state| (CheckId::of(&state), state.liveness)).collect();
     let told = board.clone();
     let thread = thread::Builder::new().name("probe".into());
-    let started = thread.spawn(move || run(store, events, told, asked, known));
+    let plane = Plane::seen_in(observed);
+    let started = thread.spawn(move || run(store, events, told, plane, asked, known));
     if let Err(error) = started {
         tracing::error!(%error, "members are not checked: no thread could be started");
     }
@@ -161,6 +170,7 @@ fn run(
     store: Store,
     events: Events,
     board: Board,
+    plane: Plane,
     asked: UnboundedReceiver<Ask>,
     known: HashMap<CheckId, Liveness>,
 ) {
@@ -168,7 +178,7 @@ fn run(
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "members are not checked: there is no runtime"),
     };
-    let watching = async move { Engine::new(store, events, board, asked, known).run().await };
+    let watching = async move { Engine::new(store, events, board, plane, asked, known).run().await };
     LocalSet::new().block_on(&runtime, watching);
 }
 
@@ -178,9 +188,14 @@ struct Engine {
     commits: watch::Receiver<()>,
     events: Events,
     board: Board,
+    /// Who carries checks by way of forwarding.
+    plane: Plane,
+    /// The configuration that is watched.
+    generation: Generation,
     asked: UnboundedReceiver<Ask>,
     /// Who wants to hear what a check comes to next.
     hearers: HashMap<CheckId, Vec<UnboundedSender<Told>>>,
+    terms: Terms,
     /// What was known before, of checks that have not begun in this process.
     known: HashMap<CheckId, Liveness>,
     checks: HashMap<CheckId, Check>,
@@ -204,6 +219,7 @@ impl Engine {
         store: Store,
         events: Events,
         board: Board,
+        plane: Plane,
         asked: UnboundedReceiver<Ask>,
         known: HashMap<CheckId, Liveness>,
     ) -> Self {
@@ -218,8 +234,11 @@ impl Engine {
             commits,
             events,
             board,
+            plane,
+            generation: Generation::default(),
             asked,
             hearers: HashMap::new(),
+            terms: Terms::default(),
             known,
             checks: HashMap::new(),
             schedule: Schedule::default(),
@@ -266,6 +285,7 @@ impl Engine {
 
     /// From now on these are checked and no others.
     fn watch(&mut self, watched: &Watched) {
+        self.generation = watched.want.generation;
         let mut targets = targets(watched);
         let mut monitors: HashMap<MemberId, (Vec<MonitorId>, MonitorsNeeded)> = HashMap::new();
         self.slow_starts.clear();
@@ -283,6 +303,7 @@ impl Engine {
         self.names.clone_from(&watched.names);
         self.tell_turns();
         let wanted: std::collections::HashSet<CheckId> = targets.iter().map(|(id, ..)| *id).collect();
+        self.terms.watch(pools(watched), &wanted);
         self.checks.retain(|id, _| wanted.contains(id));
         self.schedule.retain(|id| wanted.contains(id));
         self.hearers.retain(|id, _| wanted.contains(id));
@@ -372,8 +393,12 @@ impl Engine {
         check.running = true;
         self.running += 1;
         let (target, finish) = (Arc::clone(&check.target), self.finish.clone());
+        let carried = target.ways.is_some().then(|| (self.plane.clone(), self.generation));
         tokio::task::spawn_local(async move {
-            let outcome = kinds::check(&target).await;
+            let outcome = match carried {
+                Some((plane, generation)) => plane.carry(generation, &target).await,
+                None => kinds::check(&target).await,
+            };
             // Nobody listens only when the thread ends.
             let _ = finish.send(Finished { id, target, outcome });
         });
@@ -398,7 +423,7 @@ impl Engine {
 
     /// Says whether a member changed.
     fn hear_one(&mut self, finished: Finished, decided: &mut Vec<CheckState>) -> bool {
-        let Finished { id, target, outcome } = finished;
+        let Finished { id, target, mut outcome } = finished;
         let Some(check) = self.checks.get_mut(&id).filter(|check| Arc::ptr_eq(&check.target, &target)) else {
             return false;
         };
@@ -407,6 +432,7 @@ impl Engine {
         if outcome.ours {
             tracing::warn!("member {} at {} could not be checked: {}", id.member, target.at, outcome.words);
         }
+        self.terms.judge(id, &mut outcome);
         let judged = !outcome.ours && check.judgement.hear(outcome.passed, target.rule(), now);
         let liveness = check.judgement.liveness();
         let jitter = target.monitor.jitter_percent;
@@ -419,7 +445,7 @@ impl Engine {
             turn => pause(&id, turn, interval, jitter),
         };
         self.schedule.set(id, check.begun + pause);
-        let Outcome { passed, code, words, took, ours: _, warns, wish } = outcome;
+        let Outcome { passed, code, words, took, ours: _, warns, wish, term: _ } = outcome;
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let result = CheckResult { at: Timestamp::now(), passed, warns, code, words, took_ms };
         let told = Told::Ended(id.monitor, result.clone(), liveness);
@@ -544,18 +570,25 @@ fn words(of: Resource) -> (&'static str, &'static str, String, [&'static str; 3]
 /// Every check that is wanted.
 fn targets(watched: &Watched) -> Vec<(CheckId, Target, &PoolWatch)> {
     let mut targets = Vec::new();
+    let ways = Ways::of_all(watched);
     for pool in watched.want.pools.iter().filter(|pool| pool.enabled) {
         let Some(watch) = watched.of_pool.get(&pool.id) else { continue };
         for id in &watch.monitors {
             let Some(monitor) = watched.monitors.get(id) else { continue };
             let members = pool.members.iter().filter(|member| member.state != MemberState::Disabled);
             let of_member = |member: &Member| {
-                (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor), watch)
+                (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor, &ways), watch)
             };
             targets.extend(members.map(of_member));
         }
     }
     targets
+}
+
+/// Whose member each is.
+fn pools(watched: &Watched) -> HashMap<MemberId, PoolId> {
+    let of_pool = |pool: &Pool| pool.members.iter().map(|member| (member.id, pool.id)).collect::<Vec<_>>();
+    watched.want.pools.iter().flat_map(of_pool).collect()
 }
 
 /// Writes down what was decided, for the next process; what comes meanwhile is written together.

@@ -108,7 +108,8 @@ impl Stage {
         let sockets = Sockets { l4: socket("l4.sock"), l7: socket("l7.sock"), host: socket("host.sock") };
         let events = crate::events::queue(store.clone()).0;
         let health = watch::Sender::default().subscribe();
-        let reconciler = Reconciler::start(store.clone(), wake, events, health, &sockets).unwrap();
+        let reconciler =
+            Reconciler::start(store.clone(), wake, events, health, Arc::default(), &sockets).unwrap();
         let observed = reconciler.observation();
         tokio::spawn(reconciler.run());
         let (asks, asked) = channel();
@@ -147,7 +148,7 @@ async fn the_plane_is_told_first_and_what_is_acknowledged_is_observed() {
     assert_eq!(observed.l4.process.version.as_deref(), Some("9.9"));
 
     let (first, second) = (stage.asked.recv().unwrap(), stage.asked.recv().unwrap());
-    assert_eq!(first, Asked::Publish(L4Snapshot { generation, services: vec![] }));
+    assert_eq!(first, Asked::Publish(L4Snapshot { generation, services: vec![], probes: vec![] }));
     let addresses = vec!["192.0.2.1".parse().unwrap()];
     assert_eq!(second, Asked::Apply(HostPlan { generation, addresses, ..HostPlan::default() }));
 }
@@ -210,7 +211,7 @@ async fn a_plane_that_was_restarted_is_told_again() {
     play_host(&stage.host(), stage.asks.clone());
 
     stage.until(|observed| observed.generation == generation).await;
-    let published = L4Snapshot { generation, services: vec![] };
+    let published = L4Snapshot { generation, services: vec![], probes: vec![] };
     assert_eq!(stage.asked.recv().unwrap(), Asked::Publish(published.clone()));
     assert_eq!(stage.asked.recv().unwrap(), Asked::Publish(published));
 }

@@ -1,6 +1,6 @@
 //! Everything that is wanted, as of one generation: what the reconciler reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -37,6 +37,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredSta
     let pools = all::<Pool>(connection).await?;
     let certificates = all::<Certificate>(connection).await?;
     let mut members = members_by_pool(connection).await?;
+    let probed = probed(connection).await?;
     let mut policies = policies_by_service(all::<Policy>(connection).await?);
     let (mut virtual_services, mut proxied_services) = (Vec::new(), Vec::new());
     for record in services {
@@ -51,7 +52,7 @@ pub(super) async fn read(connection: &mut SqliteConnection) -> Result<DesiredSta
         virtual_ips: virtual_ips.into_iter().map(virtual_ip).collect(),
         virtual_services,
         proxied_services,
-        pools: pools.into_iter().map(|record| pool(record, &mut members)).collect(),
+        pools: pools.into_iter().map(|record| pool(record, &mut members, &probed)).collect(),
         certificates: certificates.into_iter().filter_map(certificate).collect(),
     })
 }
@@ -149,7 +150,22 @@ fn manner(http_version: HttpVersion, tls: Option<MemberTls>, proxy_protocol: Pro
     Manner { http_version, tls, proxy_protocol }
 }
 
-fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>>) -> desired::Pool {
+/// The pools whose members are checked by way of forwarding.
+async fn probed(connection: &mut SqliteConnection) -> Result<HashSet<PoolId>, StoreError> {
+    let pools: Vec<Text<PoolId>> = sqlx::query_scalar(
+        "SELECT DISTINCT w.pool_id FROM pool_monitors w JOIN monitors m ON m.id = w.monitor_id
+         WHERE m.enabled AND m.via_forwarding",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(pools.into_iter().map(|Text(id)| id).collect())
+}
+
+fn pool(
+    record: Record<Pool>,
+    members: &mut HashMap<PoolId, Vec<desired::Member>>,
+    probed: &HashSet<PoolId>,
+) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
     let Spec { meta, own } = record.spec;
     let drain_timeout_s = own.drain_timeout_s;
@@ -180,6 +196,7 @@ fn pool(record: Record<Pool>, members: &mut HashMap<PoolId, Vec<desired::Member>
         persistence,
         retries,
         outlier,
+        probed: probed.contains(&record.id),
     }
 }
 

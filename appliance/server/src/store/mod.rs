@@ -33,6 +33,7 @@ mod tokens;
 mod users;
 mod virtual_ips;
 mod virtual_services;
+mod ways;
 
 use std::path::Path;
 use std::sync::Arc;

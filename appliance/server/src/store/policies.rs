@@ -11,6 +11,7 @@ use super::StoreError;
 use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
+use super::ways;
 use crate::domain::Policy;
 
 /// The most policies that one service has.
@@ -108,7 +109,11 @@ impl Table for Policy {
             match spoken {
                 None => faults.missing(pointer, format!("there is no pool {id}")),
                 Some(Word(L4Protocol::Udp)) => faults.unfit(pointer, "the pool's members speak UDP"),
-                Some(Word(L4Protocol::Tcp)) => {}
+                Some(Word(L4Protocol::Tcp)) => {
+                    if let Some(detail) = ways::of_proxied(id, connection).await? {
+                        faults.unfit(pointer, detail);
+                    }
+                }
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
+use super::ways;
 use crate::domain::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool, Record};
 
 #[derive(FromRow)]
@@ -149,6 +150,9 @@ impl Table for Pool {
             if found == 0 {
                 faults.missing(format!("/monitor_ids/{index}"), format!("there is no monitor {id}"));
             }
+            if let Some(detail) = ways::of_watcher(place.id, self.protocol, *id, connection).await? {
+                faults.unfit(format!("/monitor_ids/{index}"), detail);
+            }
         }
         Ok(())
     }
@@ -251,6 +255,11 @@ impl Pool {
             faults.unfit(pointer, detail);
         }
         if let Some(detail) = families::of_backup(own, id, connection).await? {
+            faults.unfit(pointer, detail);
+        }
+        if ways::proxying(own, connection).await?.is_some()
+            && let Some(detail) = ways::of_proxied(id, connection).await?
+        {
             faults.unfit(pointer, detail);
         }
         Ok(())

@@ -15,6 +15,7 @@ use super::families;
 use super::list::{Filter, FilterKind};
 use super::policies::has_requests;
 use super::table::{Faults, Place, Table, Values, record, select};
+use super::ways;
 use crate::domain::{Policy, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
@@ -195,6 +196,11 @@ impl Table for VirtualService {
                 Some(_) => {
                     self.check_ports(id, faults, connection).await?;
                     self.check_families(id, faults, connection).await?;
+                    if let ServiceProtocol::L7(_) = self.protocol
+                        && let Some(detail) = ways::of_proxied(id, connection).await?
+                    {
+                        faults.unfit("/default_pool_id", detail);
+                    }
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! Packets that grow on their way, or meet a port with less room than they need.
 
+use lb_mem::{Conn, Wide};
 use lb_model::counters::DropReason;
 
 use super::{Burst, Packet, Scene, Stage, next_hop};
 use crate::answer::{self, Complaint};
 use crate::flow::{Direction, Flow};
 use crate::network::NextHop;
-use crate::rewrite::{Mode, store, sum_segment};
+use crate::rewrite::{Mode, Onward, OnwardV6, store, sum_segment};
 use crate::tunnel::Outer;
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::{TCP, eth, ipv4, ipv6};
@@ -16,6 +17,16 @@ use crate::{mss, mtu};
 #[inline]
 pub(super) fn may_not_be_cut(packet: &Packet, frame: &[u8]) -> bool {
     packet.key.is_wide() || mtu::may_not_be_cut(frame)
+}
+
+/// Makes of a check's packet what a client would send to the service.
+#[cold]
+pub(super) fn mask(frame: &mut [u8], packet: &Packet, conn: &Conn, wide: Option<&Wide>) {
+    let (payload, protocol) = (usize::from(packet.payload), packet.key.transport());
+    match wide {
+        Some(wide) => OnwardV6::of(conn, wide, Direction::FromClient).write(frame, payload, protocol),
+        None => Onward::of(conn, Direction::FromClient).write(frame, payload, protocol),
+    }
 }
 
 /// Wraps a packet for a member that is reached by a tunnel.
@@ -131,9 +142,9 @@ pub(super) fn clamp_segments(
         Err(_) => return,
     };
     let growth = match Mode::of(flow.conn) {
-        Mode::Translated | Mode::Masked => 0,
+        Mode::Translated | Mode::Masked | Mode::MaskedDirect => 0,
         Mode::Direct => return,
-        Mode::Wrapped => scene.tables.outer(flow.conn.backend).map_or(0, Outer::growth),
+        Mode::Wrapped | Mode::MaskedWrapped => scene.tables.outer(flow.conn.backend).map_or(0, Outer::growth),
     };
     let room = usize::from(onward).saturating_sub(growth).min(scene.tables.mtu(scene.port).into());
     let header = if packet.key.is_wide() { ipv6::LEN } else { ipv4::MIN_LEN };

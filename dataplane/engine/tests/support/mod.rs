@@ -389,7 +389,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         unserved: Unserved::default(),
         backends,
     };
-    L4Snapshot { generation: Generation(1), services: vec![service] }
+    L4Snapshot { generation: Generation(1), services: vec![service], probes: Vec::new() }
 }
 
 /// The same by UDP.

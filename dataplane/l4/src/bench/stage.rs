@@ -276,7 +276,7 @@ fn snapshot(way: Way) -> L4Snapshot {
         unserved: Unserved::default(),
         backends: backends.collect(),
     });
-    L4Snapshot { generation: Generation(1), services: services.into_iter().collect() }
+    L4Snapshot { generation: Generation(1), services: services.into_iter().collect(), probes: Vec::new() }
 }
 
 /// Clients behind a router on the first port, members on the second.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_engine::network::{Network, PortView, Route};
 use lb_engine::verdict::PortIndex;
+use lb_model::config::ApplianceConfig;
 use lb_model::{MacAddr, Prefix};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol, AddressScope};
@@ -79,9 +80,12 @@ pub(crate) fn read(
             None => view.clone(),
         })
         .collect();
-    addresses(netlink, &by_index, &mut reading.network)?;
+    let probes = interfaces.iter().position(|interface| interface == ApplianceConfig::PROBE_TAP);
+    let probes = probes.and_then(|port| Some((PortIndex(u8::try_from(port).ok()?), links[port]?)));
+    addresses(netlink, &by_index, probes, &mut reading.network)?;
     reading.network.routes = routes(netlink, &by_index)?;
-    neighbours(netlink, &by_index, &mut reading)?;
+    let with_neighbours = by_index.into_iter().filter(|(_, port)| probes.is_none_or(|(own, _)| own != *port));
+    neighbours(netlink, &with_neighbours.collect(), &mut reading)?;
     reading.links = links;
     Ok(reading)
 }
@@ -113,10 +117,11 @@ fn links(netlink: &mut Netlink, interfaces: &[String]) -> Result<Vec<Option<Link
     Ok(found)
 }
 
-/// Those of this host, and of each port those that are its own.
+/// Those of this host, and of each port those that are its own; on the TAP of checks they are where answers go.
 fn addresses(
     netlink: &mut Netlink,
     ports: &HashMap<u32, PortIndex>,
+    probes: Option<(PortIndex, Link)>,
     network: &mut Network,
 ) -> Result<(), NetlinkError> {
     netlink.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |message| {
@@ -130,6 +135,11 @@ fn addresses(
         });
         let Some(local) = local else { return };
         network.locals.insert(local);
+        // On the TAP of checks the kernel itself is the neighbour.
+        if let Some((port, link)) = probes.filter(|(_, link)| link.index == message.header.index) {
+            network.neighbours.insert((port, local), link.mac);
+            return;
+        }
         let is_virtual = message.attributes.contains(&AddressAttribute::Protocol(VIRTUAL));
         let port =
             ports.get(&message.header.index).and_then(|port| network.ports.get_mut(usize::from(port.0)));

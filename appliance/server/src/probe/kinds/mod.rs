@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Target;
+use super::ways::Way;
 use crate::domain::{Check, ReplicationRole as Role};
 use crate::vault;
 
@@ -45,6 +46,24 @@ pub(crate) struct Outcome {
     pub(crate) warns: bool,
     /// What the member says of itself.
     pub(crate) wish: Wish,
+    /// Since which promotion it is the primary, counted up with each; 0 if it is none, nothing if it does not say.
+    pub(crate) term: Option<u32>,
+}
+
+impl Outcome {
+    /// It could not be done, and says nothing about the member.
+    pub(super) fn ours(words: impl Into<String>) -> Self {
+        Self {
+            passed: false,
+            code: None,
+            words: words.into(),
+            took: Duration::ZERO,
+            ours: true,
+            warns: false,
+            wish: Wish::default(),
+            term: None,
+        }
+    }
 }
 
 /// What a member wants to be given.
@@ -69,54 +88,88 @@ struct Seen {
     /// Somebody should look.
     warns: bool,
     wish: Wish,
+    term: Option<u32>,
 }
 
 impl Seen {
     fn new(words: impl Into<String>) -> Self {
-        Self { code: None, words: words.into(), ours: false, warns: false, wish: Wish::default() }
+        Self { code: None, words: words.into(), ours: false, warns: false, wish: Wish::default(), term: None }
     }
 }
 
 /// How far a check has come: named when its time is up.
 #[derive(Debug)]
-struct Progress(Cell<&'static str>);
+struct Progress {
+    step: Cell<&'static str>,
+    /// How many ways it has gone, if it goes by some.
+    ways: Cell<usize>,
+}
 
 impl Progress {
     fn now(&self, step: &'static str) {
-        self.0.set(step);
+        self.step.set(step);
     }
 }
 
 /// Does the check, once.
 pub(super) async fn check(target: &Target) -> Outcome {
     let limit = Duration::from_millis(u64::from(target.monitor.timeout_ms));
-    let progress = Progress(Cell::new("connect"));
+    let progress = Progress { step: Cell::new("connect"), ways: Cell::new(0) };
     let begin = Instant::now();
-    let verdict = timeout(limit, by_kind(target, &progress)).await;
+    let verdict = timeout(limit, by_all_ways(target, &progress)).await;
     let verdict = verdict.unwrap_or_else(|_| {
-        let step = progress.0.get();
+        let step = progress.step.get();
         Err(Seen::new(format!("{step} timed out after {}", seconds(limit))))
+    });
+    let verdict = verdict.map_err(|seen| match &target.ways {
+        Some(ways) => on_the_way(ways, progress.ways.get(), seen),
+        None => seen,
     });
     let took = begin.elapsed();
     let passed = verdict.is_ok();
     let (Ok(seen) | Err(seen)) = verdict;
-    let Seen { code, words, ours, warns, wish } = seen;
-    Outcome { passed, code, words, took, ours, warns, wish }
+    let Seen { code, words, ours, warns, wish, term } = seen;
+    Outcome { passed, code, words, took, ours, warns, wish, term }
 }
 
-async fn by_kind(target: &Target, progress: &Progress) -> Verdict {
-    match &target.monitor.check {
-        Check::Icmp(_) => icmp::check(target.at, progress).await,
-        Check::Tcp(settings) => tcp::check(target.at, settings, progress).await,
-        Check::Udp(settings) => udp::check(target.at, settings, progress).await,
-        Check::Tls(settings) => tls::check(target.at, settings, progress).await,
-        Check::Http(settings) => http::check(target.at, settings, progress).await,
-        Check::Https(settings) => http::check_over_tls(target.at, settings, progress).await,
-        Check::Grpc(settings) => grpc::check(target.at, settings, progress).await,
-        Check::Postgres(settings) => postgres::check(target.at, settings, &password(target)?, progress).await,
-        Check::Mysql(settings) => mysql::check(target.at, settings, &password(target)?, progress).await,
-        Check::Redis(settings) => redis::check(target.at, settings, &password(target)?, progress).await,
-        Check::Agent(settings) => agent::check(target.at, settings, progress).await,
+/// A member that is to be asked by way of services must be well by each of them.
+async fn by_all_ways(target: &Target, progress: &Progress) -> Verdict {
+    let Some(ways) = &target.ways else {
+        return by_kind(target, target.at, &target.monitor.check, progress).await;
+    };
+    let mut last = Err(Seen {
+        ours: true,
+        ..Seen::new("no layer-4 service forwards to it: there is no way to check it by")
+    });
+    for (index, way) in ways.iter().enumerate() {
+        progress.ways.set(index);
+        progress.now("connect");
+        let seen = by_kind(target, way.at, &way.check, progress).await?;
+        last = Ok(Seen { words: format!("{}, {}", seen.words, way.through), ..seen });
+    }
+    last
+}
+
+/// Names the way that a check failed on, and what to look at.
+fn on_the_way(ways: &[Way], index: usize, seen: Seen) -> Seen {
+    let Some(Way { through, hint, .. }) = ways.get(index) else { return seen };
+    let words = format!("{through}: {}; {hint}", seen.words);
+    Seen { words, ..seen }
+}
+
+async fn by_kind(target: &Target, at: SocketAddr, check: &Check, progress: &Progress) -> Verdict {
+    match check {
+        Check::Icmp(_) => icmp::check(at, progress).await,
+        Check::Tcp(settings) => tcp::check(at, settings, progress).await,
+        Check::Udp(settings) => udp::check(at, settings, progress).await,
+        Check::Tls(settings) => tls::check(at, settings, progress).await,
+        Check::Http(settings) => http::check(at, settings, progress).await,
+        Check::Https(settings) => http::check_over_tls(at, settings, progress).await,
+        Check::Grpc(settings) => grpc::check(at, settings, progress).await,
+        Check::Postgres(settings) => postgres::check(at, settings, &password(target)?, progress).await,
+        Check::Mysql(settings) => mysql::check(at, settings, &password(target)?, progress).await,
+        Check::Redis(settings) => redis::check(at, settings, &password(target)?, progress).await,
+        Check::Agent(settings) => agent::check(at, settings, progress).await,
     }
 }
 

@@ -14,10 +14,13 @@ use crate::domain::DatabaseSettings;
 /// Nothing that is asked for here has a longer answer.
 const MESSAGE_MAX: usize = 16 << 10;
 
-/// Two columns: whether it is a replica, and seconds behind: none if everything that came is replayed.
+/// Three columns: whether it is a replica; seconds behind, none if everything that came is replayed; and the timeline that it writes,
+/// which is in the first eight digits of the name of what it writes to.
 const QUESTION: &str = "SELECT pg_is_in_recovery(), CASE WHEN NOT pg_is_in_recovery() \
     OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
-    ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::int END";
+    ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())::int END, \
+    CASE WHEN pg_is_in_recovery() THEN 0 \
+    ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END";
 
 pub(super) async fn check(
     at: SocketAddr,
@@ -34,9 +37,12 @@ pub(super) async fn check(
     let row = await_row(&mut stream).await?;
     // Taking leave is a courtesy: without it the member writes a line into its log.
     let _ = stream.write_all(&framed(b'X', &[])).await;
-    let [recovery, lag] = row;
-    let lag = lag.and_then(|lag| lag.parse().ok());
-    judge_role(settings.role, recovery.as_deref() == Some("f"), lag, settings.lag_max_s)
+    let [recovery, lag, timeline] = row;
+    let [lag, term] = [lag, timeline].map(|number| number.and_then(|number| number.parse().ok()));
+    match judge_role(settings.role, recovery.as_deref() == Some("f"), lag, settings.lag_max_s) {
+        Ok(seen) => Ok(Seen { term, ..seen }),
+        Err(seen) => Err(Seen { term, ..seen }),
+    }
 }
 
 fn startup(settings: &DatabaseSettings) -> Vec<u8> {
@@ -99,7 +105,7 @@ fn answer(asked: u32, more: &[u8], password: &[u8], scram: &mut Scram<'_>) -> Re
     }
 }
 
-async fn await_row(stream: &mut TcpStream) -> Result<[Option<String>; 2], Seen> {
+async fn await_row(stream: &mut TcpStream) -> Result<[Option<String>; 3], Seen> {
     loop {
         match receive(stream).await? {
             (b'D', body) => {
@@ -121,9 +127,9 @@ async fn receive(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), Seen> {
     Ok((kind, body))
 }
 
-/// A `DataRow` of two columns.
-fn columns(body: &[u8]) -> Option<[Option<String>; 2]> {
-    let mut rest = body.strip_prefix(&[0, 2])?;
+/// A `DataRow` of three columns.
+fn columns(body: &[u8]) -> Option<[Option<String>; 3]> {
+    let mut rest = body.strip_prefix(&[0, 3])?;
     let mut column = || -> Option<Option<String>> {
         let (length, after) = rest.split_first_chunk::<4>()?;
         let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
@@ -133,7 +139,7 @@ fn columns(body: &[u8]) -> Option<[Option<String>; 2]> {
         rest = after.get(length..)?;
         Some(Some(String::from_utf8_lossy(&after[..length]).into_owned()))
     };
-    Some([column()?, column()?])
+    Some([column()?, column()?, column()?])
 }
 
 /// The sentence (`M`) of an error.
