@@ -2976,6 +2976,13 @@ export interface components {
              * @description Another port to check in the place of the member's.
              */
             port?: number | null;
+            /**
+             * @description Whether the check travels as clients' packets do, by way of each layer-4 service that the member serves (NAT, full NAT,
+             *     direct return, tunnel) and in its mode: a member can be well and be out of reach that way. Only for pools of layer-4
+             *     services; not with `address`, `port` or `icmp`.
+             * @default false
+             */
+            via_forwarding?: boolean;
         };
         /** @description What one monitor saw of a member. */
         MonitorResults: {
@@ -3083,6 +3090,13 @@ export interface components {
              * @description Another port to check in the place of the member's.
              */
             port?: number | null;
+            /**
+             * @description Whether the check travels as clients' packets do, by way of each layer-4 service that the member serves (NAT, full NAT,
+             *     direct return, tunnel) and in its mode: a member can be well and be out of reach that way. Only for pools of layer-4
+             *     services; not with `address`, `port` or `icmp`.
+             * @default false
+             */
+            via_forwarding?: boolean;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         MonitorView: {
@@ -3217,6 +3231,13 @@ export interface components {
              * @description Another port to check in the place of the member's.
              */
             port: number | null;
+            /**
+             * @description Whether the check travels as clients' packets do, by way of each layer-4 service that the member serves (NAT, full NAT,
+             *     direct return, tunnel) and in its mode: a member can be well and be out of reach that way. Only for pools of layer-4
+             *     services; not with `address`, `port` or `icmp`.
+             * @default false
+             */
+            via_forwarding: boolean;
         };
         /**
          * @description Which monitors must say that a member is well.
