@@ -103,7 +103,9 @@ impl World {
     /// Every address that something can be posted to and that is a list is known here.
     fn check_that_none_is_missing(&self) {
         for operation in self.description.operations() {
-            if operation.id().starts_with("create") && operation.path != "/api/v1/sessions" {
+            // What is made there is no resource that stays.
+            let passing = ["/api/v1/sessions", "/api/v1/system/support-bundle"].contains(&&*operation.path);
+            if operation.id().starts_with("create") && !passing {
                 let known = self.resources.iter().any(|one| one.collection == operation.path);
                 assert!(known, "say in world.rs how to create one at {}", operation.path);
             }
