@@ -9,12 +9,16 @@ use crate::walk::Operation;
 use crate::world::World;
 
 /// Routes for whoever is signed in: they show and change what is the caller's own.
-const SIGNED_IN: [&str; 9] = [
+const SIGNED_IN: [&str; 13] = [
     "changePassword",
+    "confirmSecondFactor",
     "deleteSession",
+    "endSecondFactor",
     "endSession",
+    "enrolSecondFactor",
     "listRoles",
     "listSessions",
+    "readSecondFactor",
     "readSession",
     "renewSession",
     "refreshSession",

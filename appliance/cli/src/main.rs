@@ -48,7 +48,12 @@ enum Output {
 #[derive(Subcommand)]
 enum Command {
     /// Signs in with the password on standard input, and prints a token that is good for ten minutes.
-    Login { username: String },
+    Login {
+        username: String,
+        /// What the device of your second factor shows, or a recovery code.
+        #[arg(long)]
+        code: Option<String>,
+    },
     /// How the appliance is.
     Status,
     /// Lists resources, as `pools` or `pools/<id>/members`, or shows one.
@@ -150,7 +155,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { url, token, certificate, output, command } = arguments;
     let client = Client::new(&url, token, certificate.as_deref())?;
     let text = match command {
-        Command::Login { username } => login(&client, &username)?,
+        Command::Login { username, code } => login(&client, &username, code.as_deref())?,
         Command::Status => pretty(&client.get("/status")?),
         Command::Get { resource } => get(&client, &resource, output)?,
         Command::Create { resource, document } => {
@@ -259,9 +264,10 @@ fn support_bundle(client: &Client, file: &Path) -> anyhow::Result<String> {
     Ok(format!("{}\n", file.display()))
 }
 
-fn login(client: &Client, username: &str) -> anyhow::Result<String> {
+fn login(client: &Client, username: &str, code: Option<&str>) -> anyhow::Result<String> {
     let password = read(Path::new("-"))?;
-    let body = json!({ "username": username, "password": password.trim_end_matches(['\r', '\n']) });
+    let password = password.trim_end_matches(['\r', '\n']);
+    let body = json!({ "username": username, "password": password, "code": code });
     let session = send(client.request(Method::POST, "/sessions").json(&body))?.json()?;
     Ok(session["access_token"].as_str().unwrap_or_default().to_owned())
 }

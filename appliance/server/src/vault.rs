@@ -19,6 +19,8 @@ use crate::private_file;
 const KEY: &[u8] = lb_model::l7::KEY_SEAL;
 /// Passwords that checks show to databases, which this process opens itself.
 const PASSWORD: &[u8] = b"penstock check password 1";
+/// Secrets that devices share which show codes.
+const TOTP: &[u8] = b"penstock second factor 1";
 /// Parts of changes that are not made yet.
 const PENDING: &[u8] = b"penstock pending secret 1";
 
@@ -100,6 +102,16 @@ pub(crate) fn seal_password(secret: &[u8]) -> Result<Sealed, VaultError> {
 /// The password that was sealed; nothing if it was with another key file.
 pub(crate) fn open_password(sealed: &Sealed) -> Option<Vec<u8>> {
     open_for(PASSWORD, sealed)
+}
+
+/// Seals what a device shares that shows codes.
+pub(crate) fn seal_totp(secret: &[u8]) -> Result<Sealed, VaultError> {
+    seal_for(TOTP, secret)
+}
+
+/// The secret that was sealed; nothing if it was with another key file.
+pub(crate) fn open_totp(sealed: &Sealed) -> Option<Vec<u8>> {
+    open_for(TOTP, sealed)
 }
 
 /// Seals a part of a change that is not made yet.

@@ -97,6 +97,8 @@ export const en = {
     username: 'Name',
     password: 'Password',
     submit: 'Sign in',
+    code: 'Code',
+    codeHint: 'What the device of your second factor shows, or a recovery code',
     expired: 'Your session has ended. Sign in to go on; nothing you typed is lost.',
     show: 'Show or hide the password',
   },

@@ -92,6 +92,8 @@ export const zh: Dictionary = {
     username: '用户名',
     password: '密码',
     submit: '登录',
+    code: '验证码',
+    codeHint: '第二因素设备显示的验证码，或一个恢复码',
     expired: '会话已结束。登录后可继续，已填写的内容不会丢失。',
     show: '显示或隐藏密码',
   },

@@ -51,6 +51,9 @@ pub(super) struct Credentials {
     /// The password.
     #[schema(min_length = 1, max_length = 256, format = Password, example = "sluice gate at dawn")]
     password: String,
+    /// What the device of your second factor shows, or a recovery code; null without one. If it is missing the answer is `second_factor_required`.
+    #[schema(min_length = 1, max_length = 64, example = "287082")]
+    code: Option<String>,
 }
 
 /// What exchanges for other tokens.
@@ -83,7 +86,7 @@ impl Claim {
     fn read(document: &Map<String, Value>) -> Result<Self, Problem> {
         let mut fields = Fields::new(document);
         let code = fields.required("code", text(1..=64));
-        let Some(Credentials { username, password }) = Credentials::from_fields(&mut fields) else {
+        let Some(Credentials { username, password, code: _ }) = Credentials::from_fields(&mut fields) else {
             return Err(Problem::invalid(fields.finish()));
         };
         match (code, fields.finish()) {
@@ -97,15 +100,16 @@ impl Credentials {
     fn from_fields(fields: &mut Fields<'_>) -> Option<Self> {
         let username = fields.required("username", text(1..=64));
         let password = fields.required("password", text(1..=256));
-        Some(Self { username: username?, password: password? })
+        Some(Self { username: username?, password: password?, code: None })
     }
 
     fn read(document: &Map<String, Value>) -> Result<Self, Problem> {
         let mut fields = Fields::new(document);
         let read = Self::from_fields(&mut fields);
-        match (read, fields.finish()) {
-            (Some(credentials), faults) if faults.is_empty() => Ok(credentials),
-            (_, faults) => Err(Problem::invalid(faults)),
+        let code = fields.nullable("code", text(1..=64));
+        match (read, code, fields.finish()) {
+            (Some(read), Some(code), faults) if faults.is_empty() => Ok(Self { code, ..read }),
+            (_, _, faults) => Err(Problem::invalid(faults)),
         }
     }
 }
@@ -213,9 +217,10 @@ async fn sign_in(
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
-    let Credentials { username, password } = Credentials::read(&document)?;
+    let Credentials { username, password, code } = Credentials::read(&document)?;
     let carrier = carrier(&headers);
-    let granted = app.sign_in.sign_in(&username, &password, carrier, address(source)).await?;
+    let who = (username.as_str(), password.as_str(), code.as_deref());
+    let granted = app.sign_in.sign_in(who, carrier, address(source)).await?;
     Ok(given(granted))
 }
 

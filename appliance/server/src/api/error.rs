@@ -183,6 +183,9 @@ impl From<Denied> for Problem {
         let detail = denied.to_string();
         match denied {
             Denied::Wrong(_) => Self { detail, ..Self::unauthenticated("") },
+            Denied::SecondFactor => {
+                Self { detail, code: "second_factor_required", ..Self::unauthenticated("") }
+            }
             Denied::TooMany(wait) => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
                 .with(RETRY_AFTER, HeaderValue::from(whole_seconds(wait))),
             Denied::Unfit(errors) => Self::invalid(errors),

@@ -31,6 +31,7 @@ mod policies;
 mod pools;
 mod resource;
 mod revisions;
+mod second_factor;
 mod session;
 mod settings;
 mod stats;
@@ -155,6 +156,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(session::routes());
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
+    routes.extend(second_factor::routes());
     routes.extend(resource::routes::<Policy>());
     routes.extend(resource::routes::<Certificate>());
     routes.extend(resource::routes::<Pool>());

@@ -7,6 +7,7 @@ pub(crate) mod cookie;
 pub(crate) mod password;
 mod throttle;
 mod token;
+mod totp;
 
 use std::io;
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use throttle::Throttle;
 
 pub(crate) use token::{Carrier, LIFETIME_S, Tokens};
 use token::{SESSION_S, Session, now};
+pub(crate) use totp::{Enrolment, Standing};
 
 /// Hashing a password takes 19 MiB and a core for a while: strangers get no more than this many at once.
 const HASHES_AT_ONCE: usize = 2;
@@ -74,6 +76,9 @@ pub(crate) enum Denied {
     /// Name, password or code are wrong; which of them is not told.
     #[error("wrong {0}")]
     Wrong(&'static str),
+    /// The password is right, and the code is missing.
+    #[error("send the code of your device too")]
+    SecondFactor,
     /// Too many failures: the next attempt counts after this time.
     #[error("too many failed attempts")]
     TooMany(Duration),
@@ -221,15 +226,17 @@ impl SignIn {
         self.begin(&account, username, carrier, source).await
     }
 
-    /// Begins a session for who knows the password.
+    /// Begins a session for who knows the password, and has the device that shows `code` if there is one.
     pub(crate) async fn sign_in(
         &self,
-        username: &str,
-        password: &str,
+        (username, password, code): (&str, &str, Option<&str>),
         carrier: Carrier,
         source: Option<IpAddr>,
     ) -> Result<Granted, Denied> {
         let account = self.account(username, password, source).await?;
+        // An attempt until then: who knows the password alone cannot guess on.
+        self.check_second_factor(&account, username, code, source).await?;
+        self.forgive(username, source);
         self.begin(&account, username, carrier, source).await
     }
 
@@ -240,21 +247,24 @@ impl SignIn {
         password: &str,
         source: Option<IpAddr>,
     ) -> Result<Account, Denied> {
-        let from = source.map_or_else(String::new, |source| source.to_string());
         self.names.attempt(username, Instant::now()).map_err(Denied::TooMany)?;
-        self.sources.attempt(&from, Instant::now()).map_err(Denied::TooMany)?;
+        self.sources.attempt(&address(source), Instant::now()).map_err(Denied::TooMany)?;
         let account = self.store.account(username).await?;
         // A name that nobody has takes as long as a wrong password, so that names cannot be found out.
         let hash = account.as_ref().map(|account| account.password_hash.clone());
         let password = password.to_owned();
         let right = self.hashing(move || password::verify(&password, hash)).await?;
         if let (Some(account), true) = (account, right) {
-            self.names.forgive(username);
-            self.sources.forgive(&from);
             return Ok(account);
         }
         self.note("session.create", None, username, source, Outcome::Denied).await?;
         Err(Denied::Wrong("name or password"))
+    }
+
+    /// Somebody was let in: their failures were mistakes.
+    fn forgive(&self, username: &str, source: Option<IpAddr>) {
+        self.names.forgive(username);
+        self.sources.forgive(&address(source));
     }
 
     async fn begin(
@@ -364,7 +374,9 @@ impl SignIn {
 
     /// Whether this is the password of `caller`.
     pub(crate) async fn confirm(&self, caller: &Caller, password: &str) -> Result<(), Denied> {
-        self.account(&caller.username, password, caller.source).await.map(|_| ())
+        self.account(&caller.username, password, caller.source).await?;
+        self.forgive(&caller.username, caller.source);
+        Ok(())
     }
 
     async fn note(
@@ -392,6 +404,11 @@ impl SignIn {
         let _turn = self.hashes.acquire().await.map_err(|error| failed(&error))?;
         tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
     }
+}
+
+/// Where somebody is, as a name for the throttle.
+fn address(source: Option<IpAddr>) -> String {
+    source.map_or_else(String::new, |source| source.to_string())
 }
 
 /// In a claim the name is called otherwise.

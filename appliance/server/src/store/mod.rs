@@ -27,6 +27,7 @@ mod policies;
 mod pools;
 mod revisions;
 mod rollback;
+mod second_factors;
 mod sessions;
 mod table;
 mod tokens;

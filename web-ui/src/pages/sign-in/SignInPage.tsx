@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api } from '../../api/client.ts'
+import { isProblem } from '../../api/problem.ts'
 import { FrontDoor } from '../../ui/FrontDoor.tsx'
 import { ProblemNote } from '../../ui/ProblemNote.tsx'
 
@@ -15,26 +16,36 @@ export function SignInPage() {
   )
 }
 
+/** Whether the password was right and a second factor is wanted too. */
+function asksForCode(error: Error) {
+  return isProblem(error, 'second_factor_required')
+}
+
 /** `username` is who was signed in here before. */
 export function SignInForm({ lead, username = '' }: { lead?: string; username?: string }) {
   const { t } = useTranslation()
   const queries = useQueryClient()
   const [name, setName] = useState(username)
   const [password, setPassword] = useState('')
+  const [code, setCode] = useState<string>()
   const signIn = useMutation({
-    mutationFn: (body: { username: string; password: string }) => answer(api.POST('/api/v1/sessions', { body })),
+    mutationFn: (body: { username: string; password: string; code: string | null }) =>
+      answer(api.POST('/api/v1/sessions', { body })),
     onSuccess: () => queries.invalidateQueries(),
+    onError: (error) => {
+      if (asksForCode(error)) setCode((typed) => typed ?? '')
+    },
   })
   return (
     <form
       className="fields"
       onSubmit={(event) => {
         event.preventDefault()
-        signIn.mutate({ username: name, password })
+        signIn.mutate({ username: name, password, code: code === undefined || code === '' ? null : code })
       }}
     >
       {lead !== undefined && <p className="lead">{lead}</p>}
-      {signIn.error !== null && <ProblemNote error={signIn.error} />}
+      {signIn.error !== null && !asksForCode(signIn.error) && <ProblemNote error={signIn.error} />}
       <TextInput
         label={t('signIn.username')}
         autoComplete="username"
@@ -50,6 +61,16 @@ export function SignInForm({ lead, username = '' }: { lead?: string; username?: 
         value={password}
         onChange={(event) => setPassword(event.currentTarget.value)}
       />
+      {code !== undefined && (
+        <TextInput
+          label={t('signIn.code')}
+          description={t('signIn.codeHint')}
+          autoComplete="one-time-code"
+          autoFocus
+          value={code}
+          onChange={(event) => setCode(event.currentTarget.value)}
+        />
+      )}
       <Button type="submit" fullWidth loading={signIn.isPending}>
         {t('signIn.submit')}
       </Button>
