@@ -769,6 +769,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How it stands with your second factor */
+        get: operations["readSecondFactor"];
+        put?: never;
+        /**
+         * Begin with a second factor
+         * @description Gives a secret for a device that shows codes (TOTP, RFC 6238). It is asked for once it is confirmed; begin again if that fails.
+         */
+        post: operations["enrolSecondFactor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm a second factor
+         * @description From now on a code is asked for beside your password. A code is good once, and recovery codes in its place.
+         */
+        post: operations["confirmSecondFactor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/second-factor/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do without a second factor
+         * @description The device's codes and the recovery codes are good for nothing any more.
+         */
+        post: operations["endSecondFactor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions": {
         parameters: {
             query?: never;
@@ -1170,6 +1231,26 @@ export interface paths {
          * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
          */
         patch: operations["patchUser"];
+        trace?: never;
+    };
+    "/api/v1/users/{id}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take away a user's second factor
+         * @description For one who has lost the device and the recovery codes: their password alone lets them in again.
+         */
+        delete: operations["takeSecondFactor"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/users/{user_id}/tokens": {
@@ -2024,6 +2105,11 @@ export interface components {
              * @example sluice gate at dawn
              */
             password: string;
+            /**
+             * @description What the device of your second factor shows, or a recovery code; null without one. If it is missing the answer is `second_factor_required`.
+             * @example 287082
+             */
+            code?: string | null;
         };
         /** @description Who is signed in, and for how long. */
         CurrentSession: {
@@ -2074,6 +2160,27 @@ export interface components {
              * @description So many seconds a replica may be behind (PostgreSQL); null: any number.
              */
             lag_max_s?: number | null;
+        };
+        /** @description A code of the device. */
+        DeviceCode: {
+            /**
+             * @description Its six digits.
+             * @example 287082
+             */
+            code: string;
+        };
+        /** @description What a device needs to show codes. */
+        DeviceSecret: {
+            /**
+             * @description The secret, in base 32: SHA-1, six digits, thirty seconds.
+             * @example GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
+             */
+            secret: string;
+            /**
+             * @description The same for a QR code.
+             * @example otpauth://totp/Penstock:admin?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Penstock&digits=6&period=30
+             */
+            uri: string;
         };
         /** @description A member that is left out although no check found it down. */
         EjectionStats: {
@@ -3332,6 +3439,15 @@ export interface components {
             /** @description Its header. */
             headers: components["schemas"]["HeaderField"][];
         };
+        /** @description The password of who is signed in. */
+        OwnPassword: {
+            /**
+             * Format: password
+             * @description The password.
+             * @example sluice gate at dawn
+             */
+            password: string;
+        };
         /** @description Both ends of a packet. */
         PacketEndsView: {
             /** @description The transport protocol. */
@@ -4255,6 +4371,21 @@ export interface components {
              */
             header?: string | null;
         };
+        /**
+         * @description A code that is good once.
+         * @example k3mx-9qwz-2b4d-h7rv
+         */
+        RecoveryCode: string;
+        /** @description Codes for who has lost the device. */
+        RecoveryCodes: {
+            /**
+             * @description Each is good once in the place of a code. They are shown here and never again.
+             * @example [
+             *       "k3mx-9qwz-2b4d-h7rv"
+             *     ]
+             */
+            recovery_codes: components["schemas"]["RecoveryCode"][];
+        };
         /** @description Where a client is sent. */
         Redirect: {
             scheme?: components["schemas"]["UriScheme"] | null;
@@ -4578,6 +4709,22 @@ export interface components {
          * @example /api
          */
         RuleValue: string;
+        /** @description How it stands with your second factor. */
+        SecondFactor: {
+            state: components["schemas"]["SecondFactorState"];
+            /**
+             * Format: int32
+             * @description How many recovery codes are left.
+             * @example 10
+             */
+            recovery_codes: number;
+        };
+        /**
+         * @description `off`: there is none; `pending`: its device has not shown a code yet; `on`: it is asked for when you sign in.
+         * @example on
+         * @enum {string}
+         */
+        SecondFactorState: "off" | "pending" | "on";
         /** @description How a service ends TLS. */
         ServiceTls: {
             /** @description The certificates to show: by the name that the client asks for, and the first one where no name fits. */
@@ -8800,6 +8947,143 @@ export interface operations {
             500: components["responses"]["Problem500"];
         };
     };
+    readSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description So it stands. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondFactor"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    enrolSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "sluice gate at dawn"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            /** @description Tell it to the device; it is not shown again. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceSecret"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    confirmSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "287082"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeviceCode"];
+            };
+        };
+        responses: {
+            /** @description Keep these. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    endSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "sluice gate at dawn"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            /** @description It is not asked for any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            500: components["responses"]["Problem500"];
+        };
+    };
     listSessions: {
         parameters: {
             query?: never;
@@ -9721,6 +10005,32 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+        };
+    };
+    takeSecondFactor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Whose. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is not asked for any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
         };
     };
