@@ -2,7 +2,6 @@
 import { Drawer } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
-import { IconApi } from '@tabler/icons-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { servicesQuery } from '../api/queries.ts'
@@ -104,7 +103,7 @@ function Navigation() {
   const troubled = services?.filter((service) => needsAttention(serviceFacts(service))).length ?? 0
   return GROUPS.map((group) => {
     const places = PLACES.filter((place) => place.group === group && may(place.permission))
-    if (places.length === 0 && group !== 'system') return null
+    if (places.length === 0) return null
     return (
       <Group key={group} title={t(`nav.${group}`)}>
         {places.map(({ to, label, icon: Icon }) => (
@@ -117,11 +116,6 @@ function Navigation() {
             )}
           </Link>
         ))}
-        {group === 'system' && (
-          <a href="/api/v1/docs" className="nav-link" target="_blank" rel="noreferrer">
-            <IconApi size={16} stroke={1.6} /> {t('nav.apiReference')}
-          </a>
-        )}
       </Group>
     )
   })

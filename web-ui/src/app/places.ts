@@ -1,5 +1,7 @@
 /** Where one can go: the navigation, the palette and the keys are made from this. */
 import {
+  IconAdjustments,
+  IconApi,
   IconArrowsSplit,
   IconBell,
   IconCertificate,
@@ -14,6 +16,8 @@ import {
   IconServer2,
   IconSettings,
   IconShieldCheck,
+  IconShieldLock,
+  IconSitemap,
   IconStack2,
   IconUsers,
 } from '@tabler/icons-react'
@@ -23,6 +27,7 @@ import type { TextKey } from '../i18n/index.ts'
 export interface Place {
   to:
     | '/'
+    | '/access'
     | '/audit'
     | '/certificates'
     | '/charts'
@@ -33,8 +38,11 @@ export interface Place {
     | '/pending'
     | '/policies'
     | '/pools'
+    | '/reference'
     | '/revisions'
+    | '/settings'
     | '/system'
+    | '/topology'
     | '/users'
     | '/virtual-ips'
     | '/virtual-services'
@@ -43,8 +51,8 @@ export interface Place {
   icon: typeof IconServer2
   /** Pressed after `g`. */
   key: string
-  /** Who lacks it does not see the place. */
-  permission: Schemas['Permission']
+  /** Who lacks it does not see the place; without one everybody does. */
+  permission?: Schemas['Permission']
 }
 
 export const GROUPS = ['overview', 'traffic', 'observe', 'system'] as const
@@ -56,6 +64,14 @@ export const PLACES: readonly Place[] = [
     group: 'overview',
     icon: IconLayoutDashboard,
     key: 'd',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/topology',
+    label: 'nav.topology',
+    group: 'overview',
+    icon: IconSitemap,
+    key: 'y',
     permission: 'balancing:read',
   },
   {
@@ -92,6 +108,14 @@ export const PLACES: readonly Place[] = [
     permission: 'balancing:read',
   },
   { to: '/virtual-ips', label: 'nav.vips', group: 'traffic', icon: IconMapPin, key: 'i', permission: 'balancing:read' },
+  {
+    to: '/access',
+    label: 'nav.access',
+    group: 'traffic',
+    icon: IconShieldLock,
+    key: 'b',
+    permission: 'balancing:read',
+  },
   {
     to: '/charts',
     label: 'nav.metrics',
@@ -136,4 +160,13 @@ export const PLACES: readonly Place[] = [
   { to: '/users', label: 'nav.users', group: 'system', icon: IconUsers, key: 'u', permission: 'accounts:read' },
   { to: '/audit', label: 'nav.audit', group: 'system', icon: IconShieldCheck, key: 'a', permission: 'audit:read' },
   { to: '/system', label: 'nav.appliance', group: 'system', icon: IconSettings, key: 's', permission: 'system:read' },
+  {
+    to: '/settings',
+    label: 'nav.settings',
+    group: 'system',
+    icon: IconAdjustments,
+    key: 'o',
+    permission: 'system:read',
+  },
+  { to: '/reference', label: 'nav.apiReference', group: 'system', icon: IconApi, key: 'h' },
 ]

@@ -136,6 +136,32 @@ const policies = createRoute({
   validateSearch: listSearch,
   component: page(() => import('../pages/policies/List.tsx'), 'PolicyList'),
 })
+const tester = createRoute({
+  getParentRoute: () => policies,
+  path: 'test',
+  component: page(() => import('../pages/policies/RequestTester.tsx'), 'RequestTester'),
+})
+const topology = createRoute({
+  getParentRoute: under,
+  path: '/topology',
+  validateSearch: listSearch,
+  component: page(() => import('../pages/topology/Topology.tsx'), 'Topology'),
+})
+const access = createRoute({
+  getParentRoute: under,
+  path: '/access',
+  component: page(() => import('../pages/access/Access.tsx'), 'Access'),
+})
+const settings = createRoute({
+  getParentRoute: under,
+  path: '/settings',
+  component: page(() => import('../pages/settings/Settings.tsx'), 'Settings'),
+})
+const reference = createRoute({
+  getParentRoute: under,
+  path: '/reference',
+  component: page(() => import('../pages/reference/Reference.tsx'), 'Reference'),
+})
 const pending = createRoute({
   getParentRoute: under,
   path: '/pending',
@@ -159,7 +185,11 @@ export const router = createRouter({
     audit,
     certificates,
     start,
-    policies,
+    policies.addChildren([tester]),
+    topology,
+    access,
+    settings,
+    reference,
     metrics,
     network,
     system,

@@ -4,9 +4,10 @@ import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../api/client.ts'
 import { sessionQuery } from '../api/queries.ts'
 
-export function useMay(): (permission: Schemas['Permission']) => boolean {
+/** What needs no permission everybody may. */
+export function useMay(): (permission: Schemas['Permission'] | undefined) => boolean {
   const { data } = useQuery(sessionQuery)
-  return (permission) => data?.permissions.includes(permission) ?? false
+  return (permission) => permission === undefined || (data?.permissions.includes(permission) ?? false)
 }
 
 /** Why balancing cannot be changed; undefined if it can. */

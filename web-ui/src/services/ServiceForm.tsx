@@ -5,16 +5,9 @@ import { monitorsQuery, poolsQuery, virtualIpsQuery } from '../api/queries.ts'
 import { parseMembers } from '../members/parseMembers.ts'
 import { isProxied, type Mode, MODES } from './modes.ts'
 import { useTray } from '../pending/useTray.ts'
-import {
-  ACCESS,
-  certificateFields,
-  LIMITS,
-  TLS_VERSIONS,
-  TUNNEL,
-  tunnelled,
-  useAlgorithms,
-  useCertificateChoices,
-} from '../resources/fields.ts'
+import { certificateFields, TLS_VERSIONS, useCertificateChoices } from '../resources/certificates.ts'
+import { useAlgorithms } from '../resources/pools.ts'
+import { ACCESS, LIMITS, LOCAL_ADDRESSES, PROXYING, TUNNEL, tunnelled, useUnserved } from '../resources/services.ts'
 import type { ApiCall } from '../ui/form/commands.ts'
 import { created, type Field, type Values } from '../ui/form/fields.ts'
 import { ResourceForm } from '../ui/form/ResourceForm.tsx'
@@ -40,7 +33,14 @@ const INITIAL: Values = {
 const isNew = ({ poolKind }: Values) => poolKind === 'new'
 const isHttps = ({ mode }: Values) => mode === 'https proxy'
 const isTunnel = ({ mode }: Values) => String(mode).endsWith('tunnel')
-const inLayer4 = ({ mode }: Values) => !isProxied(MODES[mode as Mode])
+const isFullNat = ({ mode }: Values) => String(mode).endsWith('full_nat')
+const inLayer7 = ({ mode }: Values) => isProxied(MODES[mode as Mode])
+const inLayer4 = (values: Values) => !inLayer7(values)
+
+/** Written of the service as they are; all else says what it needs. */
+const OF_THE_SERVICE = new Set(
+  [LOCAL_ADDRESSES, ...LIMITS, ...ACCESS, ...TUNNEL, ...PROXYING].map(({ path }) => path).concat('unserved'),
+)
 
 const pasted = ({ members, port, mode }: Values) =>
   // Behind HTTPS members mostly speak HTTP.
@@ -56,6 +56,7 @@ function useFields(): readonly Field[] {
   const { data: monitors = [] } = useQuery(monitorsQuery)
   const certificates = useCertificateChoices()
   const algorithms = useAlgorithms()
+  const unserved = useUnserved()
   const [, chain, privateKey] = certificateFields(true)
   const brings = (values: Values) => isHttps(values) && (certificates.length === 0 || values.certificateKind === 'new')
   return [
@@ -148,8 +149,10 @@ function useFields(): readonly Field[] {
       when: (values) => !isNew(values),
     },
     ...TUNNEL.map((field) => ({ ...field, when: tunnelled(field, isTunnel) })),
+    { ...LOCAL_ADDRESSES, when: isFullNat },
     ...LIMITS,
-    ...ACCESS.map((field) => ({ ...field, when: inLayer4 })),
+    ...[...ACCESS, unserved].map((field) => ({ ...field, when: inLayer4 })),
+    ...PROXYING.map((field) => ({ ...field, when: inLayer7 })),
   ]
 }
 
@@ -158,7 +161,7 @@ function read(values: Values, fields: readonly Field[]) {
   const there = (path: string) => fields.find((field) => field.path === path)?.when?.(values) ?? true
   const text = (path: string) => String(values[path] ?? '').trim()
   const name = text('name')
-  const rest = [...LIMITS, ...ACCESS, ...TUNNEL].filter(({ path }) => there(path))
+  const rest = fields.filter(({ path }) => OF_THE_SERVICE.has(path) && there(path))
   const wanted: NewService = {
     name,
     address: text('address'),

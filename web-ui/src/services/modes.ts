@@ -9,7 +9,7 @@ export const layerOf = (service: Carried) => (isProxied(service) ? 'L7' : 'L4')
 
 export function modeOf(service: Carried): string {
   const protocol = service.protocol.toUpperCase()
-  return isProxied(service) ? protocol : `${protocol} · ${service.forwarding.toUpperCase()}`
+  return isProxied(service) ? protocol : `${protocol} · ${service.forwarding.toUpperCase().replace('_', ' ')}`
 }
 
 /** Who gives its members their work: see `Sample.members`. */
@@ -22,6 +22,8 @@ export const MODES = {
   'udp nat': { protocol: 'udp', forwarding: 'nat' },
   'http proxy': { protocol: 'http', forwarding: 'proxy' },
   'https proxy': { protocol: 'https', forwarding: 'proxy' },
+  'tcp full_nat': { protocol: 'tcp', forwarding: 'full_nat' },
+  'udp full_nat': { protocol: 'udp', forwarding: 'full_nat' },
   'tcp dr': { protocol: 'tcp', forwarding: 'dr' },
   'udp dr': { protocol: 'udp', forwarding: 'dr' },
   'tcp tunnel': { protocol: 'tcp', forwarding: 'tunnel' },

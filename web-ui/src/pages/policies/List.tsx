@@ -1,6 +1,8 @@
 /** Rules of layer 7: which requests, and what becomes of them; service by service, in the order in which they are asked. */
 import { useQuery } from '@tanstack/react-query'
-import { getRouteApi } from '@tanstack/react-router'
+import { Button } from '@mantine/core'
+import { IconRoute } from '@tabler/icons-react'
+import { getRouteApi, Link } from '@tanstack/react-router'
 import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../../api/client.ts'
@@ -8,10 +10,11 @@ import { poolsQuery, servicesQuery } from '../../api/queries.ts'
 import { decisionOf, policies } from '../../api/resources.ts'
 import { useList } from '../../api/useList.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
-import { usePolicyFields } from '../../resources/fields.ts'
+import { usePolicyFields } from '../../resources/policies.ts'
 import { EnabledState, PlainName } from '../../ui/list/cells.tsx'
 import { type Column, compare } from '../../ui/list/columns.ts'
 import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
+import { asked } from './asked.ts'
 
 type Policy = Schemas['PolicyView']
 
@@ -43,17 +46,13 @@ export function PolicyList() {
       initial={{ enabled: true, position: 100, decision: 'pools' }}
       readOnly={useReadOnly()}
       removal={() => t('policies.removeText')}
+      aside={
+        <Button component={Link} to="/policies/test" variant="default" leftSection={<IconRoute size={16} />}>
+          {t('tester.title')}
+        </Button>
+      }
     />
   )
-}
-
-/** A question in few words. */
-function asked({ kind, key, compare, values, invert }: Schemas['PolicyRule']): string {
-  const subject = key ? `${kind} ${key}` : kind
-  const sign = { exact: '=', prefix: '^', suffix: '$', contains: '∋', regex: '~', present: '?', network: '∈' }[
-    compare ?? 'exact'
-  ]
-  return `${invert ? '! ' : ''}${subject} ${sign} ${(values ?? []).join(' | ')}`.trim()
 }
 
 function useColumns(): Column<Policy>[] {

@@ -4,6 +4,8 @@ import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Button, Menu } from '@mantine/core'
 import { IconPlayerPlay, IconPlayerStop } from '@tabler/icons-react'
+import { virtualIps } from '../../api/resources.ts'
+import { useOne } from '../../api/useOne.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { bits, courseOf, useRecent } from '../../live/traffic.ts'
 import { MemberBar } from '../../members/MemberBar.tsx'
@@ -120,6 +122,12 @@ export function ServiceList() {
   )
 }
 
+/** Of an address that is not on the first page of them. */
+function Address({ id }: { id: string }) {
+  const { t } = useTranslation()
+  return useOne(virtualIps, id).data?.address ?? t('common.none')
+}
+
 function useColumns(): Column<ServiceRow>[] {
   const { t } = useTranslation()
   const samples = useRecent(TREND_S)
@@ -150,9 +158,9 @@ function useColumns(): Column<ServiceRow>[] {
         value: ({ service, addresses }) => `${addresses.join(' ')}:${service.port}`,
         cell: ({ service, addresses }) => (
           <span className="mono">
-            {addresses[0] ?? t('common.none')}
+            {addresses[0] ?? <Address id={service.virtual_ip_ids[0] ?? ''} />}
             <span className="dim">:{service.port}</span>
-            {addresses.length > 1 && <span className="dim"> +{addresses.length - 1}</span>}
+            {service.virtual_ip_ids.length > 1 && <span className="dim"> +{service.virtual_ip_ids.length - 1}</span>}
           </span>
         ),
       },

@@ -125,6 +125,7 @@ export function FieldInput({ field, value, set, error, focus }: Props) {
         />
       )
     case 'switch':
+    case 'part':
       return (
         <Switch
           label={common.label}

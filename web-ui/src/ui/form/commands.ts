@@ -1,7 +1,7 @@
 /** What a form does, to paste into a script: as calls of the API, and as commands of `penstock`. */
 
 export interface ApiCall {
-  method: 'POST' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   url: string
   body?: unknown
   etag?: string
@@ -26,7 +26,7 @@ function curl({ method, url, body, etag, as }: ApiCall): string {
   return as === undefined ? call : `${as}=$(${call} | jq -r .id)`
 }
 
-const VERBS = { POST: 'create', PATCH: 'patch', DELETE: 'delete' } as const
+const VERBS = { GET: 'get', POST: 'create', PATCH: 'patch', DELETE: 'delete' } as const
 
 function command({ method, url, body, as }: ApiCall): string {
   const resource = path(url.replace('/api/v1/', ''))

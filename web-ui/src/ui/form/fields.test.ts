@@ -23,6 +23,28 @@ test('what is not there any more is taken back to its default', () => {
   expect(patched(fields, base, { ...base, port: 81 })).toEqual({ port: 81, http: { path: null } })
 })
 
+const keeping: Field[] = [
+  { path: 'keep.kind', kind: 'choice', choices: [], label: 'field.kind', whole: true },
+  { path: 'keep.name', kind: 'mono', label: 'field.name', when: (values) => values['keep.kind'] === 'cookie' },
+  { path: 'codes', kind: 'tags', numbers: true, label: 'field.codes' },
+  { path: 'tls', kind: 'part', label: 'field.enabled' },
+  { path: 'tls.verify', kind: 'switch', label: 'field.enabled', usual: true, when: ({ tls }) => tls === true },
+]
+
+test('an object that is not wanted is null, and nothing is said of its fields', () => {
+  const none = valuesOf(keeping, { keep: null, codes: [503], tls: null })
+  expect(created(keeping, none)).toEqual({ codes: [503] })
+  expect(created(keeping, { ...none, tls: true })).toEqual({ codes: [503], tls: { verify: true } })
+  const all = valuesOf(keeping, { keep: { kind: 'cookie', name: 'a' }, codes: [], tls: { verify: false } })
+  expect(patched(keeping, none, all)).toEqual({
+    keep: { kind: 'cookie', name: 'a' },
+    codes: [],
+    tls: { verify: false },
+  })
+  expect(patched(keeping, all, none)).toEqual({ keep: null, codes: [503], tls: null })
+  expect(patched(keeping, all, { ...all, 'keep.kind': 'source' })).toEqual({ keep: { kind: 'source', name: null } })
+})
+
 test('a new document leaves out what is empty', () => {
   expect(created(fields, { name: 'web', port: 443, tags: [], 'timeouts.idle_s': null })).toEqual({
     name: 'web',

@@ -21,6 +21,10 @@ interface Base {
   advanced?: boolean
   /** Only there while this holds; otherwise it is not sent. */
   when?: (values: Values) => boolean
+  /** What the server takes if nothing is said. */
+  usual?: Value
+  /** Without it the whole object that it stands in is null: `persistence.kind`. */
+  whole?: boolean
   placeholder?: string
 }
 
@@ -37,7 +41,11 @@ export interface RowColumn {
 
 export type Field = Base &
   (
-    | { kind: 'text' | 'mono' | 'long' | 'tags' | 'switch' }
+    | { kind: 'text' | 'mono' | 'long' | 'switch' }
+    // Words or, where it says so, numbers.
+    | { kind: 'tags'; numbers?: boolean }
+    // Whether there is an object at all, which other fields stand in.
+    | { kind: 'part' }
     // Never read back: empty means unchanged.
     | { kind: 'secret' }
     | { kind: 'lines'; placeholder?: string }
@@ -71,6 +79,7 @@ function put(document: Document, path: string, value: unknown) {
 
 /** What a field has before anybody writes something. */
 export function blank(field: Field): Value {
+  if (field.usual !== undefined) return field.usual
   switch (field.kind) {
     case 'tags':
     case 'rows':
@@ -78,6 +87,7 @@ export function blank(field: Field): Value {
     case 'several':
       return []
     case 'switch':
+    case 'part':
       return false
     case 'number':
     case 'choice':
@@ -94,12 +104,37 @@ export function valuesOf(fields: readonly Field[], document: unknown): Values {
       const value = at(document, field.path)
       if (field.kind === 'rows')
         return [field.path, ((value as unknown[] | undefined) ?? []).map((one) => JSON.stringify(one))]
+      if (field.kind === 'part') return [field.path, value !== undefined && value !== null]
+      if (field.kind === 'tags' && Array.isArray(value)) return [field.path, value.map(String)]
       return [field.path, value === undefined || value === null ? blank(field) : (value as Value)]
     }),
   )
 }
 
 const isThere = (field: Field, values: Values) => field.when?.(values) ?? true
+
+/** The object that is there or not as this field says. */
+const partOf = (field: Field): string | undefined =>
+  field.kind === 'part'
+    ? field.path
+    : field.whole === true
+      ? field.path.slice(0, field.path.lastIndexOf('.'))
+      : undefined
+
+const isEmpty = (value: unknown) => value === null || value === '' || (Array.isArray(value) && value.length === 0)
+
+/** The objects that these values have. */
+function parts(fields: readonly Field[], values: Values): Set<string> {
+  const there = fields.filter((field) => {
+    if (partOf(field) === undefined || !isThere(field, values)) return false
+    const value = written(field, values)
+    return field.kind === 'part' ? value !== null : !isEmpty(value)
+  })
+  return new Set(there.map((field) => partOf(field) ?? ''))
+}
+
+const within = (path: string, objects: Iterable<string>) =>
+  [...objects].some((object) => path === object || path.startsWith(`${object}.`))
 
 /** What is sent for a field: an empty choice or number is null, which is the server's default. */
 function written(field: Field, values: Values): unknown {
@@ -108,6 +143,9 @@ function written(field: Field, values: Values): unknown {
   if (field.kind === 'file') return String(value).trim() === '' ? null : `${String(value).trim()}\n`
   if (field.kind === 'mono' || field.kind === 'suggested') return String(value).trim() || null
   if (field.kind === 'text') return String(value).trim()
+  if (field.kind === 'part') return value === true ? {} : null
+  if (field.kind === 'tags' && field.numbers === true)
+    return (value as readonly string[]).map((text) => (/^\d+$/.test(text) ? Number(text) : text))
   if (field.kind === 'rows') return (value as readonly string[]).map((text) => JSON.parse(text) as unknown)
   if (field.kind === 'lines')
     return (value as readonly string[]).map((line) => line.trim()).filter((line) => line !== '')
@@ -117,11 +155,14 @@ function written(field: Field, values: Values): unknown {
 /** A whole new document; what is empty and not asked for is left to the server's defaults. */
 export function created(fields: readonly Field[], values: Values): Document {
   const document: Document = {}
+  const has = parts(fields, values)
+  const lacking = fields.flatMap((field) => partOf(field) ?? []).filter((part) => !has.has(part))
   for (const field of fields) {
     if (!isThere(field, values)) continue
     const value = written(field, values)
-    const empty = value === null || value === '' || (Array.isArray(value) && value.length === 0)
-    if (!empty || field.required) put(document, field.path, value)
+    // What is wanted and missing is said by the server, at its field.
+    if (within(field.path, lacking) && !field.required) continue
+    if (!isEmpty(value) || field.required) put(document, field.path, value)
   }
   return document
 }
@@ -147,10 +188,13 @@ export function changedFields(fields: readonly Field[], before: Values, after: V
 /** The merge patch (RFC 7396) that leads from one set of values to the other. */
 export function patched(fields: readonly Field[], before: Values, after: Values): Document {
   const document: Document = {}
-  const changed = changedFields(fields, before, after)
-  for (const field of changed) {
+  const has = parts(fields, after)
+  const gone = [...parts(fields, before)].filter((part) => !has.has(part))
+  for (const field of changedFields(fields, before, after)) {
+    if (within(field.path, gone)) continue
     put(document, field.path, isThere(field, after) ? written(field, after) : null)
   }
+  for (const part of gone) put(document, part, null)
   return document
 }
 
@@ -160,7 +204,7 @@ export function faultsOf(fields: readonly Field[], values: Values): Record<strin
   for (const field of fields) {
     if (!isThere(field, values)) continue
     const value = written(field, values)
-    const empty = value === null || value === '' || (Array.isArray(value) && value.length === 0)
+    const empty = isEmpty(value)
     if (field.required && empty) faults[field.path] = 'required'
     else if (field.kind === 'number' && !empty && !inRange(Number(value), field)) faults[field.path] = 'range'
     else if (field.kind === 'number' && empty && !field.optional) faults[field.path] = 'required'

@@ -5,9 +5,10 @@
 import { Checkbox } from '@mantine/core'
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react'
+import { type ReactNode, useEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useKeys } from '../keys.ts'
+import { useTop } from '../useTop.ts'
 import type { Tone } from '../Status.tsx'
 import { type Column, nextSorting, type Sorting } from './columns.ts'
 
@@ -83,17 +84,6 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
       </tbody>
     </table>
   )
-}
-
-/** Where the table begins in the page, for rows that come and go with its scrolling. */
-function useTop(table: React.RefObject<HTMLTableElement | null>): number {
-  const [top, setTop] = useState(0)
-  useLayoutEffect(() => {
-    const found = table.current?.getBoundingClientRect().top
-    // eslint-disable-next-line react-hooks/set-state-in-effect -- what is measured is known only now
-    if (found !== undefined) setTop(Math.round(found + window.scrollY))
-  }, [table])
-  return top
 }
 
 function useRowKeys<Row>(

@@ -1,0 +1,73 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { renderHook } from '@testing-library/react'
+import { readFileSync } from 'node:fs'
+import type { ReactNode } from 'react'
+import { expect, test } from 'vitest'
+import type { Field } from '../ui/form/fields.ts'
+import { useUserFields } from './accounts.ts'
+import { certificateFields } from './certificates.ts'
+import { useMonitorFields } from './monitors.ts'
+import { usePolicyFields } from './policies.ts'
+import { useMemberFields, usePoolFields } from './pools.ts'
+import { useServiceFields, virtualIpFields } from './services.ts'
+
+interface Schema {
+  type?: string | string[]
+  properties?: Record<string, Schema>
+  items?: Schema
+  oneOf?: Schema[]
+  anyOf?: Schema[]
+  $ref?: string
+}
+
+const description = JSON.parse(readFileSync('../appliance/server/openapi.json', 'utf8')) as {
+  components: { schemas: Record<string, Schema> }
+}
+const { schemas } = description.components
+
+/** The schema itself, where it is only named; of a nullable one what is not null. */
+function resolved(schema: Schema): Schema[] {
+  if (schema.$ref !== undefined) return resolved(schemas[schema.$ref.split('/').at(-1) ?? ''] ?? {})
+  const ways = schema.oneOf ?? schema.anyOf
+  return ways === undefined ? [schema] : ways.flatMap(resolved)
+}
+
+/** Every value that can be written, by its path; lists are one value. */
+function paths(schema: Schema, before = ''): string[] {
+  return resolved(schema).flatMap(({ properties = {} }) =>
+    Object.keys(properties).length === 0
+      ? []
+      : Object.entries(properties).flatMap(([key, inner]) => {
+          const found = paths(inner, `${before}${key}.`)
+          return found.length === 0 ? [`${before}${key}`] : found
+        }),
+  )
+}
+
+const client = new QueryClient({ defaultOptions: { queries: { enabled: false } } })
+const wrapper = ({ children }: { children: ReactNode }) => (
+  <QueryClientProvider client={client}>{children}</QueryClientProvider>
+)
+const fieldsOf = (useFields: () => readonly Field[]) => renderHook(useFields, { wrapper }).result.current
+
+const FORMS: Record<string, () => readonly Field[]> = {
+  VirtualIpSpec: () => virtualIpFields,
+  VirtualServiceSpec: useServiceFields,
+  PoolSpec: usePoolFields,
+  MemberSpec: useMemberFields,
+  MonitorSpec: useMonitorFields,
+  PolicySpec: usePolicyFields,
+  CertificateSpec: () => certificateFields(true),
+  UserSpec: useUserFields,
+}
+
+/** What only the console says: which of a policy's decisions there is, and whether there is an object at all. */
+const OWN = ['decision', 'outlier', 'tls']
+
+test.each(Object.keys(FORMS))('the form of %s has what can be written, and nothing else', (name) => {
+  const there = new Set(fieldsOf(FORMS[name]!).map(({ path }) => path))
+  const wanted = [...new Set(paths({ $ref: `#/components/schemas/${name}` }))].filter((path) => path !== 'settings')
+  expect(wanted.length).toBeGreaterThan(4)
+  expect(wanted.filter((path) => !there.has(path))).toEqual([])
+  expect([...there].filter((path) => !wanted.includes(path) && !OWN.includes(path))).toEqual([])
+})
