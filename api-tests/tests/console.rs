@@ -17,6 +17,9 @@ use lab::{Driver, Lab, LabOptions};
 /// For one request through the virtual IP.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Bytes a second of a download that outlasts what is looked at meanwhile.
+const SLOW: u64 = 100_000;
+
 /// Where the console was built, with its packages; the folder that penstockd serves is in it.
 fn sources() -> Result<PathBuf> {
     let missing = "without PENSTOCK_CONSOLE_DIR there is no console to test: run `make test`";
@@ -26,16 +29,38 @@ fn sources() -> Result<PathBuf> {
 
 #[test]
 fn an_administrator_claims_creates_and_watches() -> Result<()> {
+    play("e2e/console.mjs", &[])
+}
+
+/// In both languages and themes and on both widths; the pictures are the gallery.
+#[test]
+#[ignore = "every screen in every way takes minutes"]
+fn every_screen_is_well_in_every_way() -> Result<()> {
+    let parts =
+        "claim,createService,seeTraffic,healthChecks,certificates,policies,viewer,hostileContent,everyScreen";
+    play("e2e/console.mjs", &[("PENSTOCK_STORY", parts), ("PENSTOCK_MATRIX", "full")])
+}
+
+/// Its figures are printed; they are of this machine, and fail nothing.
+#[test]
+#[ignore = "it measures"]
+fn the_console_is_measured() -> Result<()> {
+    play("e2e/bench.mjs", &[])
+}
+
+/// Runs a story of the browser in a lab of its own.
+fn play(story: &str, settings: &[(&str, &str)]) -> Result<()> {
     let sources = sources()?;
     let lab = Lab::start(&LabOptions::for_test(Driver::AfXdp, true)?)?;
     let gallery = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     let mut browser = Command::new("node")
-        .arg("e2e/console.mjs")
+        .arg(story)
         .arg(lab.appliance().api())
         .arg(lab.appliance().claim_code()?)
         .arg(MEMBERS.map(|address| format!("{address}:80")).join(","))
         .arg(VIRTUAL_IP.to_string())
         .arg(&gallery)
+        .envs(settings.iter().copied())
         .current_dir(sources)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -44,10 +69,18 @@ fn an_administrator_claims_creates_and_watches() -> Result<()> {
     let wishes = BufReader::new(browser.stdout.take().context("node has no output")?);
     let mut reply = browser.stdin.take().context("node has no input")?;
 
+    let big = format!("http://{VIRTUAL_IP}/big");
     let over = AtomicBool::new(false);
     let status = thread::scope(|threads| {
-        for wish in wishes.lines().map_while(Result::ok).filter(|wish| wish == "traffic please") {
-            threads.spawn(|| knock(&lab, &over));
+        let mut downloads = Vec::new();
+        for wish in wishes.lines().map_while(Result::ok) {
+            match wish.as_str() {
+                "traffic please" => drop(threads.spawn(|| knock(&lab, &over))),
+                "a long download please" => downloads.extend(lab.client().download(&big, SLOW)),
+                "member 2 dies please" => drop(lab.members()[1].server.kill_for_good()),
+                "member 2 lives please" => lab.members()[1].server.resume(),
+                _ => continue,
+            }
             // It has ended early if it does not read this; its status tells.
             let _ = writeln!(reply, "{wish}");
         }

@@ -3,15 +3,17 @@
 //
 //   node e2e/console.mjs <address> <claim code> <member,member> <virtual ip> <gallery>
 //
-// It prints `traffic please` when it wants connections through the virtual IP, and reads a line when they flow.
+// It prints wishes, as `traffic please`, and reads a line when they are fulfilled.
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openBrowser } from './harness.mjs'
+import { equip, openBrowser, PHONE, WIDE } from './harness.mjs'
+import { matrix } from './matrix.mjs'
 
 const [address, code, members, virtualIp, gallery] = process.argv.slice(2)
 const PASSWORD = 'sluice gate at dawn'
 const { browser, context, page, faults, everyWay, everySize, picture } = await openBrowser(address, gallery)
+const full = process.env.PENSTOCK_MATRIX === 'full'
 
 const begun = Date.now()
 const step = (text) => console.error(`console: [${((Date.now() - begun) / 1000).toFixed(0).padStart(4)} s] ${text}`)
@@ -20,6 +22,16 @@ const button = (name) => page.getByRole('button', { name, exact: true })
 const visit = async (place) => {
   await page.getByRole('navigation').getByRole('link', { name: place }).click()
   await page.getByRole('heading', { name: place, level: 1 }).waitFor()
+}
+/** What the matrix looks at in every way is looked at once on the way. */
+const once = async (name, prepare) => {
+  await prepare()
+  await picture(name)
+}
+/** Asks the lab for something, and waits until it is so. */
+const wish = (text) => {
+  console.log(`${text} please`)
+  return new Promise((resolve) => process.stdin.once('data', resolve))
 }
 /** A row of a list has come; in whatever language. */
 const row = () => page.locator('.list tbody tr').first().waitFor()
@@ -68,7 +80,7 @@ async function claim() {
   await page.getByRole('textbox', { name: 'Password' }).fill(PASSWORD)
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'The first service' }).waitFor()
-  await everySize('start', () => page.locator('.rows li').first().waitFor())
+  await once('start', () => page.locator('.rows li').first().waitFor())
   await button('Later').click()
   await page.getByRole('heading', { name: 'Dashboard' }).waitFor()
   await page.getByText('No virtual service yet').waitFor()
@@ -84,7 +96,7 @@ async function createService() {
   await picture('services-empty')
   await page.keyboard.press('n')
   await dialog().getByRole('textbox', { name: 'Name' }).waitFor()
-  await everyWay('create', () =>
+  await once('create', () =>
     dialog()
       .getByRole('button', { name: /^(Create|创建)$/ })
       .waitFor(),
@@ -117,8 +129,7 @@ async function createService() {
 async function seeTraffic() {
   await page.keyboard.press('Escape')
   await visit('Dashboard')
-  console.log('traffic please')
-  await new Promise((resolve) => process.stdin.once('data', resolve))
+  await wish('traffic')
   await page.waitForFunction(() => {
     const rate = [...document.querySelectorAll('.figure-value')][1]?.textContent ?? ''
     return Number.parseFloat(rate) > 0
@@ -132,7 +143,7 @@ async function seeTraffic() {
 
 async function switchMembers() {
   await visit('Virtual services')
-  await everySize('services', row)
+  await once('services', row)
   await page.getByRole('link', { name: 'shop' }).click()
   const bothMembers = () => dialog().locator('.list tbody tr').nth(1).waitFor()
   await everySize('service', bothMembers)
@@ -141,7 +152,7 @@ async function switchMembers() {
   await actions().first().click()
   await page.getByRole('menuitem', { name: 'Drain' }).click()
   await table.getByText('Draining').first().waitFor()
-  await button('Undo').click()
+  await button('Undo').last().click()
   await page.getByText('Undone').waitFor()
   await table.getByText('Draining').first().waitFor({ state: 'detached' })
   // All at once, then nobody serves.
@@ -154,22 +165,22 @@ async function switchMembers() {
   await page.getByText('No member takes new connections').waitFor()
   await picture('dashboard-attention')
   await visit('Virtual services')
-  await everyWay('services-down', row)
+  await once('services-down', row)
 }
 
 async function pools() {
   await visit('Pools')
-  await everySize('pools', row)
+  await once('pools', row)
   await page.keyboard.press('j')
   await page.keyboard.press('Enter')
   await dialog().locator('.list tbody tr').nth(1).waitFor()
-  await everySize('pool', () => dialog().locator('.list tbody tr').nth(1).waitFor())
+  await once('pool', () => dialog().locator('.list tbody tr').nth(1).waitFor())
   // Deleting a member can be undone.
   const actions = dialog().getByRole('button', { name: /^Actions for/ })
   await actions.first().click()
   await page.getByRole('menuitem', { name: 'Delete' }).click()
   await dialog().locator('.list tbody tr').nth(1).waitFor({ state: 'detached' })
-  await button('Undo').click()
+  await button('Undo').last().click()
   await dialog().locator('.list tbody tr').nth(1).waitFor()
   await page.keyboard.press('Escape')
   await page.keyboard.press('n')
@@ -184,9 +195,9 @@ async function pools() {
 
 async function virtualIps() {
   await visit('Virtual IPs')
-  await everySize('virtual-ips', row)
+  await once('virtual-ips', row)
   await page.getByRole('link', { name: virtualIp }).click()
-  await everyWay('virtual-ip', () => dialog().locator('.rows li').first().waitFor())
+  await once('virtual-ip', () => dialog().locator('.rows li').first().waitFor())
   // What is in use cannot be deleted, and the reason is said.
   await dialog().getByRole('button', { name: 'Delete' }).click()
   await page.getByRole('button', { name: 'Delete it' }).click()
@@ -212,7 +223,7 @@ async function healthChecks() {
   const { body } = await call('GET', `pools/${pool.id}/members`)
   for (const { id } of body.items) await call('PATCH', `pools/${pool.id}/members/${id}`, { state: 'enabled' }, '*')
   await call('PATCH', `pools/${pool.id}`, { monitor_ids: [monitor.id] }, '*')
-  await everySize('monitors', row)
+  await once('monitors', row)
   await visit('Pools')
   await page.locator('.list').getByText('Up').waitFor()
   await call('POST', `pools/${pool.id}/members`, { name: 'dead', address: '198.18.2.99', port: 80 })
@@ -222,12 +233,82 @@ async function healthChecks() {
     .waitFor()
   await page.locator('.list').getByText('Degraded').waitFor()
   await visit('Virtual services')
-  await everyWay('services-degraded', row)
+  await once('services-degraded', row)
   await page.getByRole('link', { name: 'shop' }).click()
-  await everySize('service-degraded', () => dialog().locator('.map .node-down').waitFor())
+  await once('service-degraded', () => dialog().locator('.map .node-down').first().waitFor())
   await page.keyboard.press('Escape')
   await visit('Dashboard')
   await everyWay('dashboard-degraded', () => page.locator('.attention li').first().waitFor())
+}
+
+/**
+ * A real member dies: within a second of the decision the list of what needs attention, the maps and a message say so, on screens
+ * that nobody touches; and that it is back, as well.
+ */
+async function memberDies() {
+  const service = await named('virtual-services', 'shop')
+  const places = { attention: '/', map: `/virtual-services/${service.id}`, topology: '/topology' }
+  const pages = {}
+  for (const [name, path] of Object.entries(places)) {
+    pages[name] = await equip(await context.newPage(), address, faults)
+    await pages[name].goto(address + path)
+  }
+  // What each screen shows of a member that is down, beside that one that was dead before.
+  const seen = {
+    attention: () => document.querySelector('.attention')?.textContent.includes('2 of 3 members are down'),
+    map: () => document.querySelectorAll('.map .node-down').length === 2,
+    topology: () => document.querySelectorAll('.tile-down').length >= 2,
+  }
+  const when = (page, test) => page.waitForFunction(test, undefined, { polling: 50 }).then(() => Date.now())
+  await pages.topology.locator('.tile-down').first().waitFor()
+  await pages.map.locator('.map .node-down').first().waitFor()
+  await pages.attention.getByText('1 of 3 members are down').waitFor()
+  const waiting = Object.entries(seen).map(async ([name, test]) => [name, await when(pages[name], test)])
+  waiting.push(
+    when(pages.attention, () => document.querySelector('.toasts')?.textContent.includes('is down')).then((at) => [
+      'toast',
+      at,
+    ]),
+  )
+  await wish('member 2 dies')
+  const times = await Promise.all(waiting)
+  const { body } = await call('GET', 'events?limit=20')
+  const decided = Date.parse(body.items.find(({ kind }) => kind === 'member.down').at)
+  for (const [name, at] of times) {
+    console.error(`console: ${name} says that a member died ${at - decided} ms after the decision`)
+    // How fast it is on a machine at leisure is in the bench.
+    if (at - decided > 5000) faults.push(`${name} needed ${at - decided} ms to say that a member died`)
+  }
+  await pages.topology.screenshot({ path: join(gallery, 'topology-member-died.png') })
+  await pages.map.screenshot({ path: join(gallery, 'service-member-died.png') })
+  await wish('member 2 lives')
+  await pages.attention.getByText('1 of 3 members are down').waitFor()
+  for (const page of Object.values(pages)) await page.close()
+}
+
+/** A member drains: what is left of it is counted, and for how long it has at most. */
+async function drainWithCountdown() {
+  const pool = await named('pools', 'shop')
+  await call('PATCH', `pools/${pool.id}`, { drain_timeout_s: 60 }, '*')
+  await wish('a long download')
+  await page.goto(`${address}/pools/${pool.id}`)
+  const table = dialog().locator('.list')
+  await table.locator('tbody tr').nth(2).waitFor()
+  await table.getByRole('checkbox', { name: 'Select all' }).check()
+  await dialog().getByRole('toolbar').getByRole('button', { name: 'Drain' }).click()
+  const left = table.getByText(/1 connection left · they end in \d+ s/).first()
+  await left.waitFor()
+  const seconds = async () => Number((await left.textContent()).match(/in (\d+) s/)[1])
+  const before = await seconds()
+  await page.waitForFunction(
+    (before) => Number(document.querySelector('[role=dialog] .list')?.textContent.match(/in (\d+) s/)?.[1]) < before,
+    before,
+  )
+  await picture('drain')
+  await button('Undo').last().click()
+  await page.getByText('Undone').waitFor()
+  await call('PATCH', `pools/${pool.id}`, { drain_timeout_s: null }, '*')
+  await page.keyboard.press('Escape')
 }
 
 /** A certificate is uploaded, replaced, and used by a service that speaks HTTPS. */
@@ -240,20 +321,14 @@ async function certificates() {
   await dialog().getByRole('textbox', { name: 'Name' }).fill('the shop')
   await dialog().getByRole('textbox', { name: 'Certificate and chain' }).fill(first.chain)
   await dialog().getByRole('textbox', { name: 'Private key' }).fill('no key')
-  await everyWay('certificate-create', () => dialog().getByRole('textbox').first().waitFor())
-  if ((await dialog().getByRole('textbox', { name: 'Name' }).inputValue()) === '') {
-    // The languages were switched by loading the page anew.
-    await dialog().getByRole('textbox', { name: 'Name' }).fill('the shop')
-    await dialog().getByRole('textbox', { name: 'Certificate and chain' }).fill(first.chain)
-    await dialog().getByRole('textbox', { name: 'Private key' }).fill('no key')
-  }
+  await once('certificate-create', () => dialog().getByRole('textbox').first().waitFor())
   await button('Create').click()
   await dialog().getByText('This value cannot be taken').waitFor()
   await dialog().getByRole('textbox', { name: 'Private key' }).fill(first.key)
   await button('Create').click()
   await page.getByText('the shop is created').waitFor()
   await page.getByText(/^1[12] days left/).waitFor()
-  await everySize('certificates', row)
+  await once('certificates', row)
   // Another certificate takes its place; whoever uses it need not be told.
   const second = selfSigned('www.shop.example', 90)
   await page.locator('.list tbody tr').first().click()
@@ -302,7 +377,7 @@ async function policies() {
   await picture('policy-create')
   await button('Create').click()
   await page.getByText('no admin is created').waitFor()
-  await everySize('policies', row)
+  await once('policies', row)
   const read = async () => (await named('policies', 'no admin')) ?? {}
   const { rules, reject, pools, redirect } = await read()
   const made = JSON.stringify([rules?.[0]?.compare, rules?.[0]?.values, reject, pools, redirect])
@@ -314,6 +389,93 @@ async function policies() {
   const changed = await read()
   const now = JSON.stringify([changed.reject, changed.redirect, changed.respond, changed.rules?.length])
   if (now !== '[{"code":410},null,null,1]') faults.push(`the changed rule is ${now}`)
+}
+
+/** What would become of a request is said before anybody sends it: by which rule, and who would get it. */
+async function requestTester() {
+  await visit('L7 rules')
+  await page.getByRole('link', { name: 'Test a request' }).click()
+  const ask = async (path) => {
+    await dialog().getByRole('textbox', { name: 'Path' }).fill(path)
+    await dialog().getByRole('button', { name: 'Test', exact: true }).click()
+  }
+  await ask('/admin/users?of=all')
+  await dialog().getByText('The appliance answers itself').waitFor()
+  await dialog().getByText('410', { exact: true }).waitFor()
+  await dialog().getByText('Fits', { exact: true }).waitFor()
+  await picture('tester-answer')
+  await ask('/cart?item=7')
+  await dialog().getByText('Does not fit').waitFor()
+  await dialog().getByText('path ^ /admin').waitFor()
+  await dialog().getByText('The member sees /cart?item=7').waitFor()
+  await dialog().getByRole('link', { name: 'shop' }).waitFor()
+  await everySize('tester', () => page.getByRole('dialog').first().waitFor())
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+}
+
+/** Objects that may be missing come and go as one: what a pool can do beyond the usual. */
+async function everyField() {
+  await page.goto(`${address}/pools?create=true`)
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('thorough')
+  await dialog().getByText('More settings').click()
+  await dialog().getByRole('combobox', { name: 'Persistence' }).click()
+  await page.getByRole('option', { name: 'A header' }).click()
+  await dialog().getByRole('textbox', { name: 'Cookie or header' }).fill('x-user')
+  await dialog().getByRole('textbox', { name: 'Codes that are asked again' }).fill('503')
+  await page.keyboard.press('Enter')
+  await dialog().getByRole('textbox', { name: 'Drain timeout' }).fill('30')
+  await dialog().getByRole('switch', { name: 'Leave out members that fail' }).check({ force: true })
+  await dialog().getByRole('textbox', { name: 'After failures in a row' }).fill('7')
+  await picture('pool-every-field')
+  await button('Create').click()
+  await page.getByText('thorough is created').waitFor()
+  const written = async () => {
+    const { persistence, retries, outlier, drain_timeout_s } = await named('pools', 'thorough')
+    return JSON.stringify([persistence?.kind, persistence?.name, retries.codes, outlier?.consecutive, drain_timeout_s])
+  }
+  const first = await written()
+  if (first !== '["header","x-user",[503],7,30]') faults.push(`the thorough pool is ${first}`)
+  await dialog().getByText('This pool has no members').waitFor()
+  await page.keyboard.press('e')
+  const form = page.getByRole('dialog', { name: /^Edit / })
+  await form.getByText('More settings').click()
+  await form.getByRole('switch', { name: 'Leave out members that fail' }).uncheck({ force: true })
+  await form.getByRole('combobox', { name: 'Persistence' }).click()
+  await page.getByRole('option', { name: 'Client address' }).click()
+  await form.getByRole('button', { name: 'Save' }).click()
+  await page.getByText('thorough is saved').waitFor()
+  const second = await written()
+  if (second !== '["source",null,[503],null,30]') faults.push(`the changed pool is ${second}`)
+  await page.keyboard.press('Escape')
+  // Full NAT needs addresses of its own.
+  await page.goto(`${address}/virtual-services?create=true`)
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('behind')
+  await dialog().getByRole('combobox', { name: 'Type' }).click()
+  await page.getByRole('option', { name: 'TCP · full NAT' }).click()
+  await dialog().getByRole('combobox', { name: 'Virtual IP address' }).fill(virtualIp)
+  await dialog().getByRole('textbox', { name: 'Port' }).fill('8080')
+  await dialog().getByText('Existing pool').click()
+  await dialog().getByRole('combobox', { name: 'Choose a pool' }).click()
+  await page.getByRole('option', { name: 'thorough' }).click()
+  await button('Create').click()
+  await dialog().getByText('Needed').waitFor()
+  await dialog().getByRole('textbox', { name: 'Local addresses' }).fill('198.18.2.200')
+  await page.keyboard.press('Enter')
+  await dialog().getByText('More settings').click()
+  await dialog().getByText('That it is refused').click()
+  await dialog().getByRole('textbox', { name: 'Not these networks' }).fill('203.0.113.0/24')
+  await page.keyboard.press('Enter')
+  await button('Create').click()
+  await dialog().getByText('Resource map').waitFor()
+  const { forwarding, local_addresses, unserved, denied_cidrs } = await named('virtual-services', 'behind')
+  const made = JSON.stringify([forwarding, local_addresses, unserved, denied_cidrs])
+  if (made !== '["full_nat",["198.18.2.200"],"reset",["203.0.113.0/24"]]') faults.push(`full NAT is ${made}`)
+  await page.keyboard.press('Escape')
+  await visit('Access and limits')
+  await page.getByRole('link', { name: 'behind' }).waitFor()
+  await page.getByText('203.0.113.0/24').waitFor()
+  await picture('access-lists')
 }
 
 /** A certificate that vouches for itself. */
@@ -331,12 +493,12 @@ function selfSigned(name, days) {
 async function observe() {
   await visit('Metrics')
   await page.waitForFunction(() => document.querySelectorAll('.chart canvas').length >= 6)
-  await everySize('charts', () => page.waitForFunction(() => document.querySelectorAll('.chart canvas').length >= 4))
+  await once('charts', () => page.waitForFunction(() => document.querySelectorAll('.chart canvas').length >= 4))
   await visit('Data plane')
   const known = () => page.locator('.rows li').nth(2).waitFor()
-  await everySize('network', known)
+  await once('network', known)
   await visit('Appliance')
-  await everySize('system', known)
+  await once('system', known)
   // What cannot be undone is asked for by its name.
   await button('Forget everything').click()
   await picture('factory-reset')
@@ -380,10 +542,20 @@ async function editConflict() {
   await form.getByText('More settings').click()
   await form.getByRole('textbox', { name: 'Description' }).fill('Both wrote this')
   const { id } = await named('pools', 'spare')
-  const { etag } = await call('GET', `pools/${id}`)
-  const theirs = { name: 'theirs', tags: ['theirs'] }
-  const changed = await call('PATCH', `pools/${id}`, theirs, etag)
-  if (changed.status !== 200) faults.push(`the other operator got ${changed.status}`)
+  const other = await browser.newContext({ ignoreHTTPSErrors: true, viewport: WIDE, locale: 'en-US' })
+  const theirs = await equip(await other.newPage(), address, faults)
+  await theirs.goto(`${address}/pools/${id}`)
+  await signIn('admin', PASSWORD, theirs)
+  await theirs.getByText('This pool has no members').waitFor()
+  await theirs.keyboard.press('e')
+  const edit = theirs.getByRole('dialog', { name: /^Edit / })
+  await edit.getByRole('textbox', { name: 'Name' }).fill('theirs')
+  await edit.getByText('More settings').click()
+  await edit.getByRole('textbox', { name: 'Tags' }).fill('theirs')
+  await theirs.keyboard.press('Enter')
+  await edit.getByRole('button', { name: 'Save' }).click()
+  await theirs.getByText('theirs is saved').waitFor()
+  await other.close()
   await form.getByRole('button', { name: 'Save' }).click()
   await form.getByText('Somebody else changed the same fields').waitFor()
   await picture('conflict')
@@ -526,14 +698,14 @@ async function findAnything() {
 /** What happened is written down, and each change can be looked at. */
 async function history() {
   await visit('Events')
-  await everySize('events', row)
+  await once('events', row)
   await visit('Versions')
-  await everySize('revisions', row)
+  await once('revisions', row)
   await page.locator('.list tbody tr').first().click()
-  await everyWay('revision', () => dialog().locator('.change').first().waitFor())
+  await once('revision', () => dialog().locator('.change').first().waitFor())
   await page.keyboard.press('Escape')
   await visit('Audit log')
-  await everySize('audit', row)
+  await once('audit', row)
   await button('Verify the chain').click()
   await page.getByText('The chain is intact').waitFor()
 }
@@ -548,9 +720,9 @@ async function viewer() {
   await picture('user-create')
   await button('Create').click()
   await page.getByText('vera is created').waitFor()
-  await everySize('users', row)
+  await once('users', row)
   await page.goto(`${address}/profile`)
-  await everySize('profile', () => page.locator('.rows li').first().waitFor())
+  await once('profile', () => page.locator('.rows li').first().waitFor())
   await signOut()
   await signIn('vera', 'spillway opens at noon')
   await visit('Pools')
@@ -594,6 +766,142 @@ async function connectionLost() {
   await picture('connection-lost')
   await page.unroute('**/api/v1/**')
   await page.getByText('The appliance does not answer').waitFor({ state: 'detached' })
+}
+
+/** Only the stream of events is lost: that is said, values go on, and it comes back by itself. */
+async function streamLost() {
+  await page.route('**/api/v1/events/stream', (route) => route.abort())
+  await page.goto(address)
+  await page.getByText('The stream of events is interrupted').waitFor()
+  await page.locator('.figure-value').first().waitFor()
+  await picture('stream-lost')
+  await page.unroute('**/api/v1/events/stream')
+  await page.getByText('The stream of events is interrupted').waitFor({ state: 'detached' })
+  // Loading the page anew is no interruption: nobody is alarmed by it.
+  await page.addInitScript(() => {
+    globalThis.alarms = []
+    const look = () => {
+      const banner = document.querySelector('.banner')?.textContent
+      if (banner) globalThis.alarms.push(banner)
+      requestAnimationFrame(look)
+    }
+    addEventListener('DOMContentLoaded', look)
+  })
+  for (let n = 0; n < 5; n += 1) {
+    await page.reload()
+    await page.locator('.figure-value').first().waitFor()
+    await page.waitForTimeout(300)
+    const [alarm] = await page.evaluate(() => globalThis.alarms)
+    if (alarm !== undefined) faults.push(`after loading anew: ${alarm}`)
+  }
+}
+
+/** On the way: look, drain, undo, on a phone; with the menu in its drawer. */
+async function phone() {
+  await page.setViewportSize(PHONE)
+  await page.goto(address)
+  await button('Open the menu').click()
+  await dialog().getByRole('link', { name: 'Pools' }).click()
+  await page.getByRole('heading', { name: 'Pools', level: 1 }).waitFor()
+  await page.getByRole('link', { name: 'shop' }).click()
+  await dialog()
+    .getByRole('button', { name: /^Actions for/ })
+    .first()
+    .click()
+  await page.getByRole('menuitem', { name: 'Drain' }).click()
+  await dialog().locator('.list').getByText('Draining').first().waitFor()
+  await picture('phone-drain')
+  await button('Undo').last().click()
+  await page.getByText('Undone').waitFor()
+  await page.setViewportSize(WIDE)
+}
+
+/** Without a pointer: go, open, act, undo, edit, close. */
+async function keyboardAlone() {
+  const press = async (...keys) => {
+    for (const key of keys) await page.keyboard.press(key)
+  }
+  /** Tabs until what has the focus is called so. */
+  const tabTo = async (name) => {
+    for (let n = 0; n < 60; n += 1) {
+      const found = await page.evaluate(() => {
+        const { ariaLabel, textContent } = document.activeElement
+        return ariaLabel ?? textContent
+      })
+      if (name.test(found)) return
+      await page.keyboard.press('Tab')
+    }
+    throw new Error(`nothing called ${name} gets the focus`)
+  }
+  await page.goto(address)
+  await page.getByRole('navigation').waitFor()
+  await press('g', 'p')
+  await page.getByRole('heading', { name: 'Pools', level: 1 }).waitFor()
+  await press('/')
+  await page.keyboard.type('shop')
+  await press('Escape', 'j', 'Enter')
+  await dialog().locator('.list tbody tr').nth(1).waitFor()
+  await tabTo(/^Actions for/)
+  await press('Enter')
+  await page.getByRole('menuitem', { name: 'Drain' }).waitFor()
+  await press('ArrowDown', 'ArrowDown', 'Enter')
+  await page
+    .getByText(/is draining|Draining/)
+    .first()
+    .waitFor()
+  await tabTo(/^Undo$/)
+  await press('Enter')
+  await page.getByText('Undone').waitFor()
+  await page
+    .locator('.detail')
+    .click({ position: { x: 1, y: 1 } })
+    .catch(() => {})
+  await press('e')
+  const form = page.getByRole('dialog', { name: /^Edit / })
+  await form.getByRole('textbox', { name: 'Name' }).waitFor()
+  await tabTo(/^Cancel$/)
+  await press('Enter')
+  await form.waitFor({ state: 'detached' })
+  await press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+}
+
+/** The same in Chinese: a pool is made, changed and deleted. */
+async function inChinese() {
+  await page.goto(address)
+  await button('切换到中文').click()
+  await page.getByRole('heading', { name: '仪表盘' }).waitFor()
+  await page.getByRole('navigation').getByRole('link', { name: '服务器池' }).click()
+  await button('新建服务器池').click()
+  await dialog().getByRole('textbox', { name: '名称' }).fill('闸流')
+  await button('创建').click()
+  await page.getByText('已创建').first().waitFor()
+  await dialog().getByText('这个服务器池没有成员').waitFor()
+  await picture('pool-in-chinese')
+  await dialog().getByRole('button', { name: '删除', exact: true }).click()
+  await page.getByRole('dialog', { name: '删除 闸流？' }).getByRole('button', { name: '删除' }).click()
+  await dialog().waitFor({ state: 'detached' })
+  await button('Switch to English').click()
+  await page.getByRole('heading', { name: 'Pools', level: 1 }).waitFor()
+}
+
+/** The machine's own settings belong to who installed it, here; and the reference knows every call. */
+async function settingsAndReference() {
+  await visit('Settings')
+  await page.getByText('These settings are not ours here').waitFor()
+  await visit('API reference')
+  await page.getByRole('searchbox').fill('explain')
+  await page.getByText('/api/v1/explain').first().click()
+  await page.getByText('penstock create "explain"').waitFor()
+  await picture('reference-call')
+}
+
+/** Every screen in several ways; while something waits, and while much is there. */
+async function everyScreen() {
+  const operations = [{ action: 'create', resource: 'pools', document: { name: 'waits' } }]
+  await call('POST', 'changesets', { name: 'console: admin', operations })
+  const only = process.env.PENSTOCK_SCREENS?.split(',')
+  await matrix({ browser, context, address, gallery, faults, read: (path) => call('GET', path), full, only })
 }
 
 async function deleteService() {
@@ -649,11 +957,11 @@ async function signOut() {
   await page.getByRole('heading', { name: 'Sign in' }).waitFor()
 }
 
-async function signIn(name, password) {
-  await page.getByLabel('Name').fill(name)
-  await page.getByRole('textbox', { name: 'Password' }).fill(password)
-  await page.keyboard.press('Enter')
-  await page.getByRole('navigation').waitFor()
+async function signIn(name, password, on = page) {
+  await on.getByLabel('Name').fill(name)
+  await on.getByRole('textbox', { name: 'Password' }).fill(password)
+  await on.keyboard.press('Enter')
+  await on.getByRole('navigation').waitFor()
 }
 
 async function signOutAndIn() {
@@ -672,8 +980,12 @@ const story = [
   pools,
   virtualIps,
   healthChecks,
+  memberDies,
+  drainWithCountdown,
   certificates,
   policies,
+  requestTester,
+  everyField,
   observe,
   tokens,
   editConflict,
@@ -685,9 +997,15 @@ const story = [
   viewer,
   sessionEnds,
   connectionLost,
+  streamLost,
+  phone,
+  keyboardAlone,
+  inChinese,
+  settingsAndReference,
   deleteService,
   wizard,
   longList,
+  everyScreen,
   signOutAndIn,
 ]
 // Some parts alone, for who works on them: `PENSTOCK_STORY=claim,createService,pools`.

@@ -12,18 +12,9 @@ export const ZOOMED = { width: 720, height: 450 }
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-export async function openBrowser(address, gallery) {
-  await mkdir(gallery, { recursive: true })
-  const faults = []
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
-  const context = await browser.newContext({
-    ignoreHTTPSErrors: true,
-    viewport: WIDE,
-    locale: 'en-US',
-    bypassCSP: false,
-  })
-  const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+/** Lets a page miss nothing: what it asks of others, what fails in it, what the policy forbids. */
+export async function equip(page, address, faults) {
+  page.setDefaultTimeout(60_000)
   // A browser reports violations to the page; the page must not be able to miss one.
   await page.addInitScript(() => {
     globalThis.violations = []
@@ -43,43 +34,79 @@ export async function openBrowser(address, gallery) {
     const known = message.text().startsWith('Failed to load resource')
     if (message.type() === 'error' && !known) faults.push(message.text())
   })
+  return page
+}
+
+/** Transitions are over when nothing moves any more. */
+const still = (page) =>
+  page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))))
+
+/** A screen has its title and what it shows; nothing is being loaded. */
+export async function settled(page) {
+  await page.locator('h1, [role=dialog]').first().waitFor()
+  await page.waitForFunction(() => {
+    const rooms = document.querySelectorAll('.mantine-Skeleton-root, .detail-name bdi:empty')
+    const empty = [...document.querySelectorAll('main section.card, [role=dialog]')].some((e) => e.textContent === '')
+    return rooms.length === 0 && !empty
+  })
+  await still(page)
+}
+
+/** What axe, the policy and the width say of a screen as it is. */
+export async function examine(page, scene, faults) {
+  // axe comes through the debugger, not through the page, so the policy stays as it is.
+  await page.evaluate(axe)
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
+  for (const { id, nodes } of found.violations) {
+    for (const node of nodes) faults.push(`${scene}: axe ${id}: ${node.target.join(' ')}: ${node.failureSummary}`)
+  }
+  const violations = await page.evaluate(() => globalThis.violations.splice(0))
+  for (const violation of violations) faults.push(`${scene}: CSP ${violation}`)
+  await widthOf(page, scene, faults)
+}
+
+export async function widthOf(page, scene, faults) {
+  const wider = await page.evaluate(() => {
+    const room = [...document.querySelectorAll('.mantine-Modal-body, .mantine-Drawer-body, .card:not(.flush)')].find(
+      (e) => e.scrollWidth > e.clientWidth + 1,
+    )
+    if (room !== undefined) {
+      const end = room.getBoundingClientRect().right
+      const out = [...room.querySelectorAll('*')].find((e) => e.getBoundingClientRect().right > end)
+      return `${out?.tagName} .${out?.className} in .${room.className}, by ${room.scrollWidth - room.clientWidth} px`
+    }
+    if (document.documentElement.scrollWidth <= innerWidth) return null
+    const widest = [...document.querySelectorAll('body *')].find(
+      (e) => e.getBoundingClientRect().right > innerWidth + 1,
+    )
+    return `${widest?.tagName} .${widest?.className}`
+  })
+  if (wider !== null) faults.push(`${scene}: wider than the window: ${wider}`)
+}
+
+export async function openBrowser(address, gallery) {
+  await mkdir(gallery, { recursive: true })
+  const faults = []
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
+  const context = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    viewport: WIDE,
+    locale: 'en-US',
+    bypassCSP: false,
+  })
+  const page = await context.newPage()
+  await equip(page, address, faults)
 
   const language = () => page.evaluate(() => document.documentElement.lang)
   const dark = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme === 'dark')
 
-  /** What axe, the policy and the width say of the screen as it is. */
-  async function examine(scene) {
-    // axe comes through the debugger, not through the page, so the policy stays as it is.
-    await page.evaluate(axe)
-    const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }))
-    for (const { id, nodes } of found.violations) {
-      for (const node of nodes) faults.push(`${scene}: axe ${id}: ${node.target.join(' ')}: ${node.failureSummary}`)
-    }
-    const violations = await page.evaluate(() => globalThis.violations.splice(0))
-    for (const violation of violations) faults.push(`${scene}: CSP ${violation}`)
-    await width(scene)
-  }
-
-  async function width(scene) {
-    const wider = await page.evaluate(() => {
-      const most = innerWidth
-      if (document.documentElement.scrollWidth <= most) return null
-      const widest = [...document.querySelectorAll('body *')].find((e) => e.getBoundingClientRect().right > most + 1)
-      return `${widest?.tagName} .${widest?.className}`
-    })
-    if (wider !== null) faults.push(`${scene}: wider than the window: ${wider}`)
-  }
-
   /** Takes the picture of a screen and examines it, in the language and theme that it is in. */
   async function picture(name) {
     const [lang, theme] = [await language(), (await dark()) ? 'dark' : 'light']
-    // Transitions are over when nothing moves any more.
-    await page.evaluate(() =>
-      Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {}))),
-    )
+    await still(page)
     const scene = `${name}-${page.viewportSize().width}-${theme}-${lang}`
     await page.screenshot({ path: join(gallery, `${scene}.png`) })
-    await examine(scene)
+    await examine(page, scene, faults)
   }
 
   /**
@@ -133,9 +160,9 @@ export async function openBrowser(address, gallery) {
     await everyWay(name, prepare)
     await page.setViewportSize(ZOOMED)
     await prepare()
-    await width(`${name} at 200 %`)
+    await widthOf(page, `${name} at 200 %`, faults)
     await page.setViewportSize(WIDE)
   }
 
-  return { browser, context, page, faults, everyWay, everySize, picture, width }
+  return { browser, context, page, faults, everyWay, everySize, picture }
 }

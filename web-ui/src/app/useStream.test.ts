@@ -39,7 +39,8 @@ const away = () => new Response(null, { status: 503 })
 
 test('a stream that breaks off once is not worth a word', async () => {
   expect(await hear(events, events)).toEqual([true, true])
-  expect(await hear(away, away, events)).toEqual([false, true])
+  expect(await hear(away, away, events)).toEqual([true])
+  expect(await hear(away, away, away, events)).toEqual([false, true])
 })
 
 test('where the session has ended nobody goes on asking', async () => {

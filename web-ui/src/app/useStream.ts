@@ -13,8 +13,8 @@ type Event = Schemas['Event']
 
 const AGAIN_MS = 2000
 const GATHERED_MS = 150
-/** A stream that breaks off once comes back before anybody has to know. */
-const SAID_AFTER = 2
+/** A stream that breaks off, or a page that is loaded anew, is back before anybody has to know: it is said after some seconds. */
+const SAID_AFTER = 3
 /** What comes anew by itself every second. */
 const LIVE = new Set<unknown>(['stats', 'status', 'session'])
 
@@ -30,15 +30,27 @@ export function useStream(): boolean {
     if (!signedIn) return
     const stop = new AbortController()
     let gathering: ReturnType<typeof setTimeout> | undefined
+    let more = false
+    // At once, and again after those that come with it: a member that goes down takes pools and services with it.
+    const readAnew = () => {
+      if (gathering !== undefined) {
+        more = true
+        return
+      }
+      void queries.invalidateQueries({
+        predicate: ({ queryKey }) => !LIVE.has(queryKey[0]) && queryKey[2] !== 'edit',
+      })
+      gathering = setTimeout(() => {
+        gathering = undefined
+        if (!more) return
+        more = false
+        readAnew()
+      }, GATHERED_MS)
+    }
     const take = (event: Event) => {
       if (event.severity !== 'info' && !follows(event))
         showToast({ tone: event.severity === 'error' ? 'down' : 'degraded', text: event.message })
-      clearTimeout(gathering)
-      gathering = setTimeout(() => {
-        void queries.invalidateQueries({
-          predicate: ({ queryKey }) => !LIVE.has(queryKey[0]) && queryKey[2] !== 'edit',
-        })
-      }, GATHERED_MS)
+      readAnew()
     }
     // If the session has ended, this ends the listening; signing in begins it again.
     const refused = () => queries.invalidateQueries({ queryKey: keys.session })

@@ -199,7 +199,7 @@ export const en = {
     added_one: '{{count}} member added',
     added_other: '{{count}} members added',
     edit: 'Edit {{name}}',
-    share: 'Share, last minute',
+    share: 'Share, 1 min',
     given: 'Given/s',
     weight: 'Weight',
     open: 'Open',

@@ -256,7 +256,17 @@ export const pagesEn = {
     once: 'This is shown once and never again. Keep it where your program finds it.',
     done: 'Done',
   },
-  members: { left_one: '{{count}} connection left', left_other: '{{count}} connections left' },
+  members: {
+    left_one: '{{count}} connection left',
+    left_other: '{{count}} connections left',
+    endIn: 'they end in {{seconds}} s',
+    several: {
+      enabled: '{{n}} members take new connections',
+      drain: '{{n}} members are draining: they keep their connections and get no new ones',
+      disabled: '{{n}} members are disabled',
+      removed: '{{n}} members are deleted',
+    },
+  },
   help: {
     serverName: 'Asked for, and must be in the certificate; empty: none',
     daysLeft: 'The certificate must still be good for so long',

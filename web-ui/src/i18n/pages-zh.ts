@@ -255,7 +255,17 @@ export const pagesZh: PagesDictionary = {
     once: '令牌只显示这一次，请保存到程序能读取的地方。',
     done: '完成',
   },
-  members: { left_one: '剩余 {{count}} 条连接', left_other: '剩余 {{count}} 条连接' },
+  members: {
+    left_one: '剩余 {{count}} 条连接',
+    left_other: '剩余 {{count}} 条连接',
+    endIn: '{{seconds}} 秒后断开',
+    several: {
+      enabled: '{{n}} 个成员开始接收新连接',
+      drain: '{{n}} 个成员正在排空：保留现有连接，不再接收新连接',
+      disabled: '{{n}} 个成员已停用',
+      removed: '{{n}} 个成员已删除',
+    },
+  },
   help: {
     serverName: '请求该名称，证书中必须包含它；留空则不请求',
     daysLeft: '证书至少还要有效这么多天',

@@ -13,7 +13,8 @@ import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Member, MemberState } from '../api/client.ts'
 import { useReadOnly } from '../app/usePermission.ts'
-import { membersOf } from '../api/resources.ts'
+import { membersOf, pools } from '../api/resources.ts'
+import { useOne } from '../api/useOne.ts'
 import { addRates, given, NO_RATES, type Rates, type Sample } from '../live/rates.ts'
 import { bits, useRecent } from '../live/traffic.ts'
 import { useMemberFields } from '../resources/pools.ts'
@@ -68,6 +69,7 @@ export function MemberTable({ poolId, members, giver }: Props) {
   const { switchTo, remove } = useMemberActions(poolId)
   const readOnly = useReadOnly()
   const fields = useMemberFields()
+  const { data: pool } = useOne(pools, poolId)
 
   const open = openOf(samples.at(-1), giver)
   const now = ratesOf(samples.at(-1), giver)
@@ -87,7 +89,9 @@ export function MemberTable({ poolId, members, giver }: Props) {
       title: t('list.status'),
       value: (member) => severity(memberFacts(member)),
       phone: 'status',
-      cell: (member) => <MemberHealth member={member} open={open.get(member.id) ?? 0} />,
+      cell: (member) => (
+        <MemberHealth member={member} open={open.get(member.id) ?? 0} patience={pool?.drain_timeout_s} />
+      ),
     },
     {
       id: 'name',
@@ -242,15 +246,33 @@ export function MemberTable({ poolId, members, giver }: Props) {
   )
 }
 
-/** A member that is down says what the last check saw, and since when. */
-function MemberHealth({ member, open }: { member: Member; open: number }) {
+/** For how many seconds the connections of a member that drains still go on at most; null where nothing ends them. */
+function secondsLeft({ updated_at }: Member, patience: number | null | undefined): number | null {
+  if (patience === null || patience === undefined) return null
+  const gone = (Date.now() - Date.parse(updated_at)) / 1000
+  return Math.max(0, Math.min(patience, Math.ceil(patience - gone)))
+}
+
+interface HealthProps {
+  member: Member
+  open: number
+  /** Seconds that draining may take. */
+  patience: number | null | undefined
+}
+
+/** A member that is down says what the last check saw, and since when; one that drains, what is left of it. */
+function MemberHealth({ member, open, patience }: HealthProps) {
   const { t, i18n } = useTranslation()
   const facts = memberFacts(member)
   if (facts.health === 'draining') {
+    const seconds = secondsLeft(member, patience)
     return (
       <span className="stacked">
         <HealthStatus facts={facts} />
-        <span className="small dim">{t('members.left', { count: open })}</span>
+        <span className="small dim">
+          {t('members.left', { count: open })}
+          {seconds !== null && open > 0 && ` · ${t('members.endIn', { seconds })}`}
+        </span>
       </span>
     )
   }

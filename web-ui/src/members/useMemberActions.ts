@@ -14,14 +14,16 @@ export function useMemberActions(poolId: string) {
 
   const each = <T>(some: readonly Member[], work: (member: Member, index: number) => Promise<T>) =>
     Promise.all(some.map(work))
-  const called = (some: readonly Member[]) =>
-    some.length === 1 ? (some[0]?.name ?? '') : t('members.count', { count: some.length })
+  const said = (some: readonly Member[], what: MemberState | 'removed') =>
+    some.length === 1
+      ? t(`toast.${what}`, { name: some[0]?.name ?? '' })
+      : t(`members.several.${what}`, { n: some.length })
 
   return {
     switchTo(some: readonly Member[], state: MemberState) {
       return act(
         () => each(some, (member) => changeSeen(members, member, { state, enabled: true })),
-        t(`toast.${state}`, { name: called(some) }),
+        said(some, state),
         (changed) =>
           each(changed, (member, index) =>
             changeSeen(members, member, { state: some[index]?.state, enabled: some[index]?.enabled }),
@@ -31,7 +33,7 @@ export function useMemberActions(poolId: string) {
     remove(some: readonly Member[]) {
       return act(
         () => each(some, (member) => removeSeen(members as never, member)),
-        t('toast.removed', { name: called(some) }),
+        said(some, 'removed'),
         () => each(some, (member) => members.create(specOf(member))),
       )
     },

@@ -27,7 +27,7 @@ export function DetailDrawer({ name, facts, close, edit, remove, gone, children 
       opened
       onClose={close}
       position="right"
-      size={840}
+      size={860}
       title={
         <span className="detail-title">
           {facts !== undefined && <HealthStatus facts={facts} />}

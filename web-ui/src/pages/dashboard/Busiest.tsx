@@ -33,7 +33,7 @@ export function Busiest({ rows }: { rows: readonly ServiceRow[] | undefined }) {
           <tr>
             <th>{t('field.name')}</th>
             <th>{t('services.members')}</th>
-            <th className="number">{t('services.connections')}</th>
+            <th className="number only-wide">{t('services.connections')}</th>
             <th className="number">{t('services.throughput')}</th>
             <th className="only-wide">{t('services.trend')}</th>
           </tr>
@@ -58,7 +58,7 @@ export function Busiest({ rows }: { rows: readonly ServiceRow[] | undefined }) {
               <td>
                 <MemberBar poolId={service.default_pool_id} />
               </td>
-              <td className="number">{count(now?.services.get(service.id)?.connections ?? 0)}</td>
+              <td className="number only-wide">{count(now?.services.get(service.id)?.connections ?? 0)}</td>
               <td className="number">{bitRate(bits(now?.services.get(service.id)))}</td>
               <td className="only-wide">
                 <Sparkline values={courseOf(samples, service.id)} />

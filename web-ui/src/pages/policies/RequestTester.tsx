@@ -74,7 +74,7 @@ export function RequestTester() {
       opened
       onClose={close}
       position="right"
-      size={840}
+      size={860}
       title={t('tester.title')}
       closeButtonProps={{ 'aria-label': t('common.close') }}
     >

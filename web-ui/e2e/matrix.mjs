@@ -1,0 +1,63 @@
+// Every screen, in every language, theme and width: nothing may violate accessibility (axe), the Content-Security-Policy or the
+// width of the window. The short matrix takes two ways through them that differ in everything; the full one takes all eight, and
+// looks at a window at 200 % zoom too.
+import { join } from 'node:path'
+import { equip, examine, PHONE, settled, widthOf, WIDE, ZOOMED } from './harness.mjs'
+import { screens } from './screens.mjs'
+
+const SHORT = [
+  { theme: 'light', language: 'en', size: WIDE },
+  { theme: 'dark', language: 'zh-CN', size: PHONE },
+]
+const FULL = ['light', 'dark'].flatMap((theme) =>
+  ['en', 'zh-CN'].flatMap((language) => [WIDE, PHONE].map((size) => ({ theme, language, size }))),
+)
+
+export async function matrix({ browser, context, address, gallery, faults, read, full, only }) {
+  const state = await context.storageState()
+  const all = (await screens(read)).filter(({ name }) => only === undefined || only.includes(name))
+  const pages = await Promise.all(
+    (full ? FULL : SHORT).map(async (way) => {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: way.size, storageState: state })
+      await context.addInitScript(
+        ([theme, language]) => {
+          localStorage.setItem('mantine-color-scheme-value', theme)
+          localStorage.setItem('penstock.language', language)
+        },
+        [way.theme, way.language],
+      )
+      return { ...way, context, page: await equip(await context.newPage(), address, faults) }
+    }),
+  )
+  for (const { theme, language, size, context, page } of pages) {
+    for (const { name, path } of all) {
+      const scene = `${name}-${size.width}-${theme}-${language}`
+      try {
+        await visit(page, address + path)
+        await settled(page)
+        await page.screenshot({ path: join(gallery, `${scene}.png`), fullPage: !path.includes('create') })
+        await examine(page, scene, faults)
+        if (full && theme === 'light') {
+          await page.setViewportSize(ZOOMED)
+          await widthOf(page, `${scene} at 200 %`, faults)
+          await page.setViewportSize(size)
+        }
+      } catch (error) {
+        faults.push(`${scene}: ${error.message}`)
+      }
+    }
+    await context.close()
+  }
+  console.error(`console: ${all.length} screens in ${pages.length} ways`)
+}
+
+/** The browser gives up what it is loading when addresses of this machine change. */
+async function visit(page, url) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await page.goto(url)
+    } catch (error) {
+      if (tries === 5 || !/ERR_NETWORK_CHANGED|interrupted by another navigation/.test(String(error))) throw error
+    }
+  }
+}
