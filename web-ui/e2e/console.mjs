@@ -296,7 +296,7 @@ async function drainWithCountdown() {
   await table.locator('tbody tr').nth(2).waitFor()
   await table.getByRole('checkbox', { name: 'Select all' }).check()
   await dialog().getByRole('toolbar').getByRole('button', { name: 'Drain' }).click()
-  const left = table.getByText(/1 connection left · they end in \d+ s/).first()
+  const left = table.getByText(/1 connection left\s*they end in \d+ s/).first()
   await left.waitFor()
   const seconds = async () => Number((await left.textContent()).match(/in (\d+) s/)[1])
   const before = await seconds()
@@ -309,6 +309,38 @@ async function drainWithCountdown() {
   await page.getByText('Undone').waitFor()
   await call('PATCH', `pools/${pool.id}`, { drain_timeout_s: null }, '*')
   await page.keyboard.press('Escape')
+}
+
+/** Who is connected, by whom and how far; one is ended, and what a packet would meet is said beforehand. */
+async function connections() {
+  await wish('a long download')
+  const service = await named('virtual-services', 'shop')
+  await page.goto(`${address}/connections?virtual_service_id=${service.id}&state=established`)
+  await row()
+  await button('Hold still').click()
+  await picture('connections-held')
+  const actions = page.getByRole('button', { name: /^Actions for 198/ })
+  const before = await actions.count()
+  const client = (await actions.first().getAttribute('aria-label')).replace('Actions for ', '')
+  await actions.first().click()
+  await page.getByRole('menuitem', { name: 'End it' }).click()
+  if (await dialog().getByRole('button', { name: 'End it' }).isEnabled())
+    faults.push('ending a connection needs no word')
+  await dialog().getByRole('textbox').fill(client)
+  await dialog().getByRole('button', { name: 'End it' }).click()
+  await page.getByText(`The connection of ${client} is ended`).waitFor()
+  await button('Go on').click()
+  await page.getByRole('button', { name: `Actions for ${client}` }).waitFor({ state: 'detached' })
+  if (before < 1) faults.push('no connection could be ended')
+  await page.getByRole('link', { name: 'Test a packet' }).click()
+  await dialog().getByRole('textbox', { name: 'From' }).fill('198.18.1.2')
+  await dialog().getByRole('combobox', { name: 'To' }).fill(virtualIp)
+  await dialog().getByRole('button', { name: 'Test', exact: true }).click()
+  await dialog().getByText('It travels on.').waitFor()
+  await dialog().getByRole('link', { name: 'shop' }).first().waitFor()
+  await picture('packet-tester')
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
 }
 
 /** A certificate is uploaded, replaced, and used by a service that speaks HTTPS. */
@@ -422,7 +454,7 @@ async function everyField() {
   await dialog().getByRole('combobox', { name: 'Persistence' }).click()
   await page.getByRole('option', { name: 'A header' }).click()
   await dialog().getByRole('textbox', { name: 'Cookie or header' }).fill('x-user')
-  await dialog().getByRole('textbox', { name: 'Codes that are asked again' }).fill('503')
+  await dialog().getByRole('combobox', { name: 'Codes that are asked again' }).fill('503')
   await page.keyboard.press('Enter')
   await dialog().getByRole('textbox', { name: 'Drain timeout' }).fill('30')
   await dialog().getByRole('switch', { name: 'Leave out members that fail' }).check({ force: true })
@@ -460,11 +492,11 @@ async function everyField() {
   await page.getByRole('option', { name: 'thorough' }).click()
   await button('Create').click()
   await dialog().getByText('Needed').waitFor()
-  await dialog().getByRole('textbox', { name: 'Local addresses' }).fill('198.18.2.200')
+  await dialog().getByRole('combobox', { name: 'Local addresses' }).fill('198.18.2.200')
   await page.keyboard.press('Enter')
   await dialog().getByText('More settings').click()
   await dialog().getByText('That it is refused').click()
-  await dialog().getByRole('textbox', { name: 'Not these networks' }).fill('203.0.113.0/24')
+  await dialog().getByRole('combobox', { name: 'Not these networks' }).fill('203.0.113.0/24')
   await page.keyboard.press('Enter')
   await button('Create').click()
   await dialog().getByText('Resource map').waitFor()
@@ -551,7 +583,7 @@ async function editConflict() {
   const edit = theirs.getByRole('dialog', { name: /^Edit / })
   await edit.getByRole('textbox', { name: 'Name' }).fill('theirs')
   await edit.getByText('More settings').click()
-  await edit.getByRole('textbox', { name: 'Tags' }).fill('theirs')
+  await edit.getByRole('combobox', { name: 'Tags' }).fill('theirs')
   await theirs.keyboard.press('Enter')
   await edit.getByRole('button', { name: 'Save' }).click()
   await theirs.getByText('theirs is saved').waitFor()
@@ -982,6 +1014,7 @@ const story = [
   healthChecks,
   memberDies,
   drainWithCountdown,
+  connections,
   certificates,
   policies,
   requestTester,

@@ -13,6 +13,7 @@ import {
   IconLayoutDashboard,
   IconMapPin,
   IconNetwork,
+  IconPlugConnected,
   IconServer2,
   IconSettings,
   IconShieldCheck,
@@ -32,6 +33,7 @@ export interface Place {
     | '/certificates'
     | '/charts'
     | '/configuration'
+    | '/connections'
     | '/events'
     | '/monitors'
     | '/network'
@@ -114,6 +116,14 @@ export const PLACES: readonly Place[] = [
     group: 'traffic',
     icon: IconShieldLock,
     key: 'b',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/connections',
+    label: 'nav.connections',
+    group: 'observe',
+    icon: IconPlugConnected,
+    key: 'q',
     permission: 'balancing:read',
   },
   {

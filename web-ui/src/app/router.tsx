@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { pageTexts } from '../i18n/index.ts'
 import { Empty } from '../ui/Empty.tsx'
 import { listSearch } from '../ui/list/search.ts'
+import { connectionSearch } from '../pages/connections/query.ts'
 import { Gate } from './Gate.tsx'
 import { Shell } from './Shell.tsx'
 
@@ -141,6 +142,17 @@ const tester = createRoute({
   path: 'test',
   component: page(() => import('../pages/policies/RequestTester.tsx'), 'RequestTester'),
 })
+const connections = createRoute({
+  getParentRoute: under,
+  path: '/connections',
+  validateSearch: connectionSearch,
+  component: page(() => import('../pages/connections/Connections.tsx'), 'Connections'),
+})
+const packetTester = createRoute({
+  getParentRoute: () => connections,
+  path: 'test',
+  component: page(() => import('../pages/connections/PacketTester.tsx'), 'PacketTester'),
+})
 const topology = createRoute({
   getParentRoute: under,
   path: '/topology',
@@ -186,6 +198,7 @@ export const router = createRouter({
     certificates,
     start,
     policies.addChildren([tester]),
+    connections.addChildren([packetTester]),
     topology,
     access,
     settings,

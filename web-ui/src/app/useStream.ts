@@ -63,8 +63,8 @@ export function useStream(): boolean {
   return connected
 }
 
-/** A pool or service that is degraded is so because of a member, of which another event tells. */
-const follows = (event: Event) => event.kind.endsWith('.degraded')
+/** What is degraded is so because of a member, and a pool or an address that is down takes its service with it: of these other events tell. */
+const follows = ({ kind }: Event) => /\.degraded$|^(pool|virtual_ip)\./.test(kind)
 
 interface Listening {
   /** The number of the last event that came. */

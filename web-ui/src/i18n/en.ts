@@ -15,6 +15,7 @@ export const en = {
     certificates: 'Certificates',
     observe: 'Observe',
     topology: 'Topology',
+    connections: 'Connections',
     access: 'Access and limits',
     settings: 'Settings',
     appliance: 'Appliance',

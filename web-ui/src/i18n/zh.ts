@@ -16,6 +16,7 @@ export const zh: Dictionary = {
     certificates: '证书',
     observe: '观测',
     topology: '拓扑',
+    connections: '连接',
     access: '访问与限额',
     settings: '系统设置',
     appliance: '设备',

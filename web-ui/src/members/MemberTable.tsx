@@ -167,6 +167,8 @@ export function MemberTable({ poolId, members, giver }: Props) {
       cell: (member) => bitRate(bits(now.get(member.id))),
     },
   ]
+  const unnamed = members.every(({ name, address, port }) => name === `${address}:${port}`)
+  const shown = columns.filter(({ id }) => id !== 'label' || !unnamed)
   const rows = sorting === undefined ? [...members] : sorted(members, columns, sorting)
   const marked = rows.filter(({ id }) => selected.has(id))
   const clear = () => setSelected(new Set())
@@ -209,7 +211,7 @@ export function MemberTable({ poolId, members, giver }: Props) {
           <DataTable
             label={t('detail.members')}
             rows={rows}
-            columns={columns}
+            columns={shown}
             idOf={({ id }) => id}
             nameOf={({ name }) => name}
             toneOf={(member) => healthTone(memberFacts(member).health)}
@@ -271,7 +273,8 @@ function MemberHealth({ member, open, patience }: HealthProps) {
         <HealthStatus facts={facts} />
         <span className="small dim">
           {t('members.left', { count: open })}
-          {seconds !== null && open > 0 && ` · ${t('members.endIn', { seconds })}`}
+          {seconds !== null && open > 0 && <br />}
+          {seconds !== null && open > 0 && t('members.endIn', { seconds })}
         </span>
       </span>
     )

@@ -7,17 +7,39 @@ import type { TextKey } from '../i18n/index.ts'
 type Change = Schemas['Change']
 
 const TONE = { create: 'up', update: 'accent', delete: 'down' } as const
-/** Fields that the forms call otherwise. */
+/** Fields that the forms call otherwise, by their way or by their last word. */
 const CALLED: Record<string, string> = {
   default_pool_id: 'pool',
+  backup_pool_id: 'backupPool',
   virtual_ip_ids: 'virtualIps',
   monitor_ids: 'monitors',
   certificate_ids: 'certificates',
-  interval_ms: 'interval',
-  timeout_ms: 'timeout',
-  idle_s: 'idle',
-  opening_s: 'opening',
-  closing_s: 'closing',
+  certificate_id: 'ownCertificate',
+  'retries.attempts': 'retries',
+  'retries.budget': 'retryBudget',
+  'retries.codes': 'retryCodes',
+  'outlier.consecutive': 'outlierConsecutive',
+  'outlier.percent': 'outlierPercent',
+  'outlier.ejection': 'outlierEjection',
+  'outlier.max': 'outlierMost',
+  'persistence.kind': 'persistence',
+  'persistence.name': 'persistenceName',
+  'persistence.timeout': 'persistenceTimeout',
+  'persistence.prefix': 'persistencePrefix',
+  'request_timeouts.head': 'headTimeout',
+  'request_timeouts.connect': 'connectTimeout',
+  'request_timeouts.answer': 'answerTimeout',
+  'request_timeouts.tunnel': 'tunnelTimeout',
+  'request_timeouts.drain': 'drainTimeout',
+  'rate_limit.requests': 'rateLimit',
+  'rate_limit.per': 'ratePer',
+  'rate_limit.burst': 'rateBurst',
+  'rate_limit.key': 'rateKey',
+  'rewrite.host': 'rewriteHost',
+  'path.from': 'rewritePathFrom',
+  'path.to': 'rewritePathTo',
+  'tunnel.kind': 'tunnelKind',
+  'tunnel.port': 'tunnelPort',
 }
 const NO_NAMES: ReadonlyMap<string, string> = new Map()
 
@@ -43,6 +65,7 @@ export function Changes({
           </p>
           <dl className="changes">
             {change.fields
+              .flatMap(parts)
               .filter((field) => change.action === 'update' || !isNothing(field.after ?? field.before))
               .map(({ pointer, before, after }) => (
                 <div key={pointer}>
@@ -61,12 +84,37 @@ export function Changes({
   )
 }
 
+type FieldChange = Schemas['FieldChange']
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What stands in an object, value by value. */
+function parts(change: FieldChange): FieldChange[] {
+  const { pointer, before, after } = change
+  if (!isObject(before) && !isObject(after)) return [change]
+  const [was, is] = [isObject(before) ? before : {}, isObject(after) ? after : {}]
+  const keys = [...new Set([...Object.keys(was), ...Object.keys(is)])]
+  return keys
+    .filter((key) => JSON.stringify(was[key]) !== JSON.stringify(is[key]))
+    .flatMap((key) => parts({ pointer: `${pointer}/${key}`, before: was[key] ?? null, after: is[key] ?? null }))
+}
+
+/** The way to a field without its unit. */
+const wayTo = (pointer: string) => pointer.slice(1).replaceAll('/', '.')
+const plain = (way: string) => way.replace(/_(s|ms|percent)$/, '')
+
 function FieldName({ pointer }: { pointer: string }) {
   const { t } = useTranslation()
-  const last = pointer.split('/').at(-1) ?? ''
-  const key = `field.${CALLED[last] ?? last.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())}`
-  const path = pointer.replace(/^\//, '').replaceAll('/', '.')
-  return i18next.exists(key) ? <dt title={path}>{t(key as TextKey)}</dt> : <dt className="mono">{path}</dt>
+  const way = plain(wayTo(pointer))
+  const last = way.split('.').at(-1) ?? ''
+  const word = CALLED[way.split('.').slice(-2).join('.')] ?? CALLED[last] ?? last
+  const key = `field.${word.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase())}`
+  return i18next.exists(key) ? (
+    <dt title={wayTo(pointer)}>{t(key as TextKey)}</dt>
+  ) : (
+    <dt className="mono">{wayTo(pointer)}</dt>
+  )
 }
 
 /** What kind of thing it is, and what it belongs to. */
@@ -81,7 +129,16 @@ const isNothing = (value: unknown) =>
   value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
 
 /** Fields whose values have words here. */
-const WORDS: Record<string, string> = { '/algorithm': 'algorithm', '/state': 'memberState' }
+const WORDS: Record<string, string> = {
+  '/algorithm': 'algorithm',
+  '/state': 'memberState',
+  '/below_min_healthy': 'belowMinHealthy',
+  '/monitors_needed': 'monitorsNeeded',
+  '/proxy_protocol': 'proxyProtocol',
+  '/unserved': 'unserved',
+  '/persistence/kind': 'persistence',
+  '/rate_limit/key': 'limitKey',
+}
 
 function worded(value: unknown, names: ReadonlyMap<string, string>, pointer: string): string {
   const word = `${WORDS[pointer]}.${String(value)}`

@@ -40,3 +40,12 @@ export const date = (at: string, language: string) =>
 
 export const time = (at: number | string, language: string) =>
   new Intl.DateTimeFormat(language, { timeStyle: 'medium', hour12: false }).format(new Date(at))
+
+/** How long, in the largest unit that it fills. */
+export function age(milliseconds: number): string {
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`
+  const seconds = milliseconds / 1000
+  if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`
+  const minutes = seconds / 60
+  return minutes < 120 ? `${Math.round(minutes)} min` : `${Math.round(minutes / 60)} h`
+}
