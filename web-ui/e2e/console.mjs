@@ -871,6 +871,7 @@ async function keyboardAlone() {
   await page.getByRole('heading', { name: 'Pools', level: 1 }).waitFor()
   await press('/')
   await page.keyboard.type('shop')
+  await page.locator('.list tbody tr').nth(1).waitFor({ state: 'detached' })
   await press('Escape', 'j', 'Enter')
   await dialog().locator('.list tbody tr').nth(1).waitFor()
   await tabTo(/^Actions for/)

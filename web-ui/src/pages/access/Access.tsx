@@ -89,7 +89,7 @@ export function Access() {
 function Table({ ruled }: { ruled: readonly Ruled[] }) {
   const { t } = useTranslation()
   return (
-    <div className="scroll-x" role="region" aria-label={t('access.services')} tabIndex={0}>
+    <div className="scroll-x">
       <table className="table">
         <thead>
           <tr>

@@ -285,7 +285,10 @@ function Search({ value, onChange, label }: { value: string; onChange: (value: s
       value={value}
       onChange={(event) => onChange(event.currentTarget.value)}
       onKeyDown={(event) => {
-        if (event.key === 'Escape') event.currentTarget.blur()
+        if (event.key !== 'Escape') return
+        // A browser would empty the field; back to the rows is meant.
+        event.preventDefault()
+        event.currentTarget.blur()
       }}
     />
   )
