@@ -3,13 +3,14 @@ import { renderHook } from '@testing-library/react'
 import { readFileSync } from 'node:fs'
 import type { ReactNode } from 'react'
 import { expect, test } from 'vitest'
-import type { Field } from '../ui/form/fields.ts'
+import { type Field, patched, valuesOf } from '../ui/form/fields.ts'
 import { useUserFields } from './accounts.ts'
 import { certificateFields } from './certificates.ts'
 import { useMonitorFields } from './monitors.ts'
 import { usePolicyFields } from './policies.ts'
 import { useMemberFields, usePoolFields } from './pools.ts'
 import { useServiceFields, virtualIpFields } from './services.ts'
+import { interfaceFields, MACHINE, SYSLOG } from './settings.ts'
 
 interface Schema {
   type?: string | string[]
@@ -70,4 +71,22 @@ test.each(Object.keys(FORMS))('the form of %s has what can be written, and nothi
   expect(wanted.length).toBeGreaterThan(4)
   expect(wanted.filter((path) => !there.has(path))).toEqual([])
   expect([...there].filter((path) => !wanted.includes(path) && !OWN.includes(path))).toEqual([])
+})
+
+test('every setting of the machine has its field, interface by interface', () => {
+  const there = [...MACHINE, ...SYSLOG].map(({ path }) => path)
+  const wanted = paths({ $ref: '#/components/schemas/SettingsPatch' }).filter((path) => path !== 'interfaces')
+  expect(wanted.filter((path) => !there.includes(path))).toEqual([])
+  const ofOne = paths({ $ref: '#/components/schemas/Interface' }).map((path) => `interfaces.port1.${path}`)
+  expect(interfaceFields('port1').map(({ path }) => path)).toEqual(ofOne)
+})
+
+test('a change of one interface leaves the others out', () => {
+  const fields = interfaceFields('management')
+  const settings = { interfaces: { management: { address: '192.0.2.10/24', gateway: null, routes: [] }, port1: {} } }
+  const before = valuesOf(fields, settings)
+  const after = { ...before, 'interfaces.management.address': ' ', 'interfaces.management.gateway': '192.0.2.1' }
+  expect(patched(fields, before, after)).toEqual({
+    interfaces: { management: { address: null, gateway: '192.0.2.1' } },
+  })
 })
