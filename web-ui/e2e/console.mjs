@@ -251,7 +251,10 @@ async function memberDies() {
   const pages = {}
   for (const [name, path] of Object.entries(places)) {
     pages[name] = await equip(await context.newPage(), address, faults)
+    // What happens before its stream is there it would not hear of.
+    const streaming = pages[name].waitForResponse(/events\/stream$/)
     await pages[name].goto(address + path)
+    await streaming
   }
   // What each screen shows of a member that is down, beside that one that was dead before.
   const seen = {
@@ -259,17 +262,18 @@ async function memberDies() {
     map: () => document.querySelectorAll('.map .node-down').length === 2,
     topology: () => document.querySelectorAll('.tile-down').length >= 2,
   }
-  const when = (page, test) => page.waitForFunction(test, undefined, { polling: 50 }).then(() => Date.now())
+  const when = (name, page, test) =>
+    page.waitForFunction(test, undefined, { polling: 50 }).then(
+      () => [name, Date.now()],
+      (error) => {
+        throw new Error(`${name} never says that a member died: ${error.message}`)
+      },
+    )
   await pages.topology.locator('.tile-down').first().waitFor()
   await pages.map.locator('.map .node-down').first().waitFor()
   await pages.attention.getByText('1 of 3 members are down').waitFor()
-  const waiting = Object.entries(seen).map(async ([name, test]) => [name, await when(pages[name], test)])
-  waiting.push(
-    when(pages.attention, () => document.querySelector('.toasts')?.textContent.includes('is down')).then((at) => [
-      'toast',
-      at,
-    ]),
-  )
+  const waiting = Object.entries(seen).map(([name, test]) => when(name, pages[name], test))
+  waiting.push(when('toast', pages.attention, () => document.querySelector('.toasts')?.textContent.includes('is down')))
   await wish('member 2 dies')
   const times = await Promise.all(waiting)
   const { body } = await call('GET', 'events?limit=20')
@@ -1053,9 +1057,10 @@ for (const part of story.filter(({ name }) => wanted?.includes(name) ?? true)) {
     }
     await part()
   } catch (error) {
-    await page.screenshot({ path: join(gallery, 'failed.png') })
+    await page.screenshot({ path: join(gallery, `failed-${part.name}.png`) })
     faults.push(`${part.name}: ${error.stack}`)
-    break
+    // Parts that are played alone do not need each other.
+    if (wanted === undefined) break
   }
 }
 step('the end')

@@ -14,7 +14,7 @@ const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 
 /** Lets a page miss nothing: what it asks of others, what fails in it, what the policy forbids. */
 export async function equip(page, address, faults) {
-  page.setDefaultTimeout(60_000)
+  page.setDefaultTimeout(40_000)
   // A browser reports violations to the page; the page must not be able to miss one.
   await page.addInitScript(() => {
     globalThis.violations = []
