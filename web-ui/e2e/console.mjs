@@ -706,10 +706,10 @@ async function hostileContent() {
   for (const place of ['Virtual services', 'Pools', 'Virtual IPs']) {
     await visit(place)
     await page.getByRole('link', { name: long }).waitFor()
-    await everySize(`hostile-${place.toLowerCase().replace(' ', '-')}`, row)
+    await once(`hostile-${place.toLowerCase().replace(' ', '-')}`, row)
     await page.getByRole('link', { name: '<img' }).click()
     await dialog().getByText('<img').first().waitFor()
-    await everySize(`hostile-${place.toLowerCase().replace(' ', '-')}-detail`, () => dialog().first().waitFor())
+    await once(`hostile-${place.toLowerCase().replace(' ', '-')}-detail`, () => dialog().first().waitFor())
     await page.keyboard.press('Escape')
     await dialog().waitFor({ state: 'detached' })
   }
