@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::network::{BACK, MEMBERS, VIRTUAL_IP};
+use lab::network::{BACK, BACK_6, MEMBERS, MEMBERS_6, VIRTUAL_IP, VIRTUAL_IP_6};
 use lab::{Driver, LabOptions, Namespace};
 use serde_json::{Value, json};
 
@@ -128,6 +128,42 @@ fn a_member_out_of_reach_in_its_mode_is_down_though_it_is_well() -> Result<()> {
 #[test]
 fn two_workers_carry_checks() -> Result<()> {
     check(&LabOptions { workers: 2, ..LabOptions::for_test(Driver::AfXdp, true)? })
+}
+
+#[test]
+fn of_ipv6_likewise() -> Result<()> {
+    let stage = Stage::set_with(&LabOptions { ipv6: true, ..LabOptions::for_test(Driver::AfXdp, false)? })?;
+    let monitor = json!({
+        "name": "by-way", "kind": "http", "via_forwarding": true, "interval_ms": 500, "timeout_ms": 400, "rise": 2,
+        "fall": 2,
+    });
+    let monitor = stage.api.create("/monitors", &monitor)?;
+    let virtual_ip = json!({ "name": "six", "address": VIRTUAL_IP_6 });
+    let virtual_ip = stage.api.create("/virtual-ips", &virtual_ip)?;
+    let pool = stage.api.create("/pools", &json!({ "name": "six", "monitor_ids": [monitor["id"]] }))?;
+    let members = format!("/pools/{}/members", text(&pool["id"])?);
+    let member = json!({ "name": "six", "address": MEMBERS_6[0], "port": 80 });
+    let member = stage.api.create(&members, &member)?;
+    let service = json!({
+        "name": "six", "virtual_ip_ids": [virtual_ip["id"]], "protocol": "tcp", "port": 80,
+        "default_pool_id": pool["id"],
+    });
+    stage.api.create("/virtual-services", &service)?;
+    stage.await_forwarding()?;
+    let path = format!("{members}/{}", text(&member["id"])?);
+    let is = |status: &'static str| move |seen: &Value| seen["operating_status"] == status;
+    let seen = stage.api.await_that(&path, PATIENCE, is("online"))?;
+    let way = format!("by way of `six` (NAT, [{VIRTUAL_IP_6}]:80)");
+    assert_eq!(seen["last_check"]["words"], format!("HTTP 200, {way}"));
+    let namespace = &stage.lab.members()[0].namespace;
+    run(namespace, "ip -6 route del default")?;
+    let seen = stage.api.await_that(&path, PATIENCE, is("offline"))?;
+    ensure!(seen["status_reason"].as_str().is_some_and(|words| words.starts_with(&way)), "{seen:#}");
+    run(namespace, &format!("ip -6 route add default via {BACK_6}"))?;
+    stage.api.await_that(&path, PATIENCE, is("online"))?;
+    stage.api.change(&format!("/pools/{}", text(&pool["id"])?), &json!({ "monitor_ids": [] }))?;
+    stage.await_forwarding()?;
+    stage.balanced()
 }
 
 fn check(options: &LabOptions) -> Result<()> {

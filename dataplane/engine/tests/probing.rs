@@ -124,6 +124,35 @@ fn a_check_reaches_its_member_in_the_mode_of_the_service() {
 }
 
 #[test]
+fn datagrams_likewise() {
+    for forwarding in [Forwarding::Nat, Forwarding::FullNat, Forwarding::Dr] {
+        let mut snapshot = by_udp(probed(forwarding));
+        for probe in &mut snapshot.probes {
+            probe.at.protocol = snapshot.services[0].protocol;
+        }
+        let mut lb = lb(&snapshot);
+        let question = Frame::udp(own(), places()[1], b"a question of 20 by").arriving_at(TAP_MAC);
+        let (verdict, out) = lb.send_at(TAP, question.clone());
+        assert_eq!(verdict, Verdict::Send(BACK), "{forwarding:?}");
+        assert!(out.checksums_hold() && out.0[..6] == [2, 0, 0, 2, 2, 12]);
+        let answer = Frame::udp(out.dst(), out.src(), b"an answer of 20 byte").arriving_at(BACK_MAC);
+        let (verdict, back) = lb.send(answer);
+        assert_eq!(verdict, Verdict::Send(TAP), "{forwarding:?}");
+        assert_eq!((back.src(), back.dst()), (places()[1], own()));
+        assert!(back.checksums_hold());
+        if !forwarding.replies_return() {
+            continue;
+        }
+        // A member that does not listen says so, and the check hears it.
+        let refusal = Frame::error(out.dst().0, out.src().0, 3, &out, 28).arriving_at(BACK_MAC);
+        let (verdict, told) = lb.send(refusal);
+        assert_eq!(verdict, Verdict::Send(TAP), "{forwarding:?}");
+        assert_eq!(told.quoted().src(), question.src());
+        assert_eq!(told.quoted().dst(), question.dst());
+    }
+}
+
+#[test]
 fn of_ipv6_likewise() {
     for (forwarding, seen, to) in
         [(Forwarding::Nat, VIP_6, (MEMBER_1_6, 8080)), (Forwarding::Dr, BACK_HOST_6, (VIP_6, 80))]
