@@ -522,7 +522,7 @@ impl CheckSeen {
 
     /// With what was kept of it.
     pub(super) fn resumed(monitor: MonitorId, liveness: Liveness, words: String) -> Self {
-        Self { monitor, liveness, words, results: VecDeque::new(), wish: Wish::default() }
+        Self { monitor, liveness, words, results: VecDeque::with_capacity(HISTORY), wish: Wish::default() }
     }
 }
 

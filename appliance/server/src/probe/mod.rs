@@ -70,17 +70,18 @@ struct CheckId {
 #[derive(Debug, PartialEq)]
 struct Target {
     at: SocketAddr,
-    monitor: Monitor,
+    /// All members of a pool share it.
+    monitor: Arc<Monitor>,
     /// By way of which services, if it is not done directly.
     ways: Option<Vec<Way>>,
 }
 
 impl Target {
-    fn new(member: &Member, monitor: &Monitor, ways: &Ways) -> Self {
+    fn new(member: &Member, monitor: &Arc<Monitor>, ways: &Ways) -> Self {
         let address = monitor.address.unwrap_or(member.address);
         let port = monitor.port.unwrap_or(member.port);
         let ways = monitor.via_forwarding.then(|| ways.of(member.id, &monitor.check));
-        Self { at: SocketAddr::new(address, port.get()), monitor: monitor.clone(), ways }
+        Self { at: SocketAddr::new(address, port.get()), monitor: Arc::clone(monitor), ways }
     }
 
     fn rule(&self) -> Rule {
@@ -89,7 +90,7 @@ impl Target {
 
     /// From one check to the next of who is in this state.
     fn interval(&self, liveness: Liveness) -> Duration {
-        let Monitor { interval_ms, down_interval_ms, .. } = &self.monitor;
+        let Monitor { interval_ms, down_interval_ms, .. } = &*self.monitor;
         let slower = down_interval_ms.filter(|_| liveness == Liveness::Down);
         Duration::from_millis(u64::from(slower.unwrap_or(*interval_ms)))
     }
@@ -571,10 +572,12 @@ fn words(of: Resource) -> (&'static str, &'static str, String, [&'static str; 3]
 fn targets(watched: &Watched) -> Vec<(CheckId, Target, &PoolWatch)> {
     let mut targets = Vec::new();
     let ways = Ways::of_all(watched);
+    let monitors: HashMap<MonitorId, Arc<Monitor>> =
+        watched.monitors.iter().map(|(id, monitor)| (*id, Arc::new(monitor.clone()))).collect();
     for pool in watched.want.pools.iter().filter(|pool| pool.enabled) {
         let Some(watch) = watched.of_pool.get(&pool.id) else { continue };
         for id in &watch.monitors {
-            let Some(monitor) = watched.monitors.get(id) else { continue };
+            let Some(monitor) = monitors.get(id) else { continue };
             let members = pool.members.iter().filter(|member| member.state != MemberState::Disabled);
             let of_member = |member: &Member| {
                 (CheckId { member: member.id, monitor: *id }, Target::new(member, monitor, &ways), watch)

@@ -157,19 +157,22 @@ fn on_the_way(ways: &[Way], index: usize, seen: Seen) -> Seen {
     Seen { words, ..seen }
 }
 
+/// Kinds that need much are boxed: most checks only connect, and thousands of them wait at once.
 async fn by_kind(target: &Target, at: SocketAddr, check: &Check, progress: &Progress) -> Verdict {
     match check {
         Check::Icmp(_) => icmp::check(at, progress).await,
         Check::Tcp(settings) => tcp::check(at, settings, progress).await,
         Check::Udp(settings) => udp::check(at, settings, progress).await,
-        Check::Tls(settings) => tls::check(at, settings, progress).await,
-        Check::Http(settings) => http::check(at, settings, progress).await,
-        Check::Https(settings) => http::check_over_tls(at, settings, progress).await,
-        Check::Grpc(settings) => grpc::check(at, settings, progress).await,
-        Check::Postgres(settings) => postgres::check(at, settings, &password(target)?, progress).await,
-        Check::Mysql(settings) => mysql::check(at, settings, &password(target)?, progress).await,
-        Check::Redis(settings) => redis::check(at, settings, &password(target)?, progress).await,
-        Check::Agent(settings) => agent::check(at, settings, progress).await,
+        Check::Tls(settings) => Box::pin(tls::check(at, settings, progress)).await,
+        Check::Http(settings) => Box::pin(http::check(at, settings, progress)).await,
+        Check::Https(settings) => Box::pin(http::check_over_tls(at, settings, progress)).await,
+        Check::Grpc(settings) => Box::pin(grpc::check(at, settings, progress)).await,
+        Check::Postgres(settings) => {
+            Box::pin(postgres::check(at, settings, &password(target)?, progress)).await
+        }
+        Check::Mysql(settings) => Box::pin(mysql::check(at, settings, &password(target)?, progress)).await,
+        Check::Redis(settings) => Box::pin(redis::check(at, settings, &password(target)?, progress)).await,
+        Check::Agent(settings) => Box::pin(agent::check(at, settings, progress)).await,
     }
 }
 

@@ -34,7 +34,7 @@ async fn checked_with(at: SocketAddr, kind: &str, settings: Value, password: &st
 
 async fn checked_by(at: SocketAddr, document: &Value) -> Outcome {
     let monitor = Spec::<Monitor>::read(document.as_object().unwrap()).unwrap().own;
-    check(&Target { at, monitor, ways: None }).await
+    check(&Target { at, monitor: monitor.into(), ways: None }).await
 }
 
 #[track_caller]
