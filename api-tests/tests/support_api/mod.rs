@@ -34,7 +34,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that nobody has claimed.
     pub(crate) fn start() -> Self {
+        Self::start_where(|_| {})
+    }
+
+    /// The same, in a folder that was prepared.
+    pub(crate) fn start_where(prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
         write_config(folder.path(), "127.0.0.1:0");
         let (process, address) = launch(folder.path());
         Self { process, folder, address }

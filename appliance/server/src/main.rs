@@ -142,6 +142,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         machine: Peer::start(config.host_socket(), Unwatched)?,
         update_file: config.update_file().into(),
         updating: Arc::default(),
+        state_dir: config.state_dir.as_path().into(),
         health,
     };
     let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone(), noticed));

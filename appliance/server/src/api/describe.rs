@@ -37,7 +37,10 @@ pub(crate) const PROBLEMS: &[(u16, &str)] = &[
     (428, "`If-Match` is missing."),
     (429, "Too many failed attempts: `Retry-After` says when the next one counts."),
     (500, "Something failed inside the appliance; its log says why."),
-    (503, "A process of the appliance does not answer; traffic may flow all the same."),
+    (
+        503,
+        "A process of the appliance does not answer, or its disk takes nothing; traffic may flow all the same.",
+    ),
 ];
 
 /// The name of the part that describes errors of `status`.
@@ -56,7 +59,7 @@ impl Description {
     pub(crate) fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         let operation =
             OperationBuilder::new().operation_id(Some(id.into())).tag(tag).summary(Some(summary.into()));
-        Self { operation, problems: vec![500] }
+        Self { operation, problems: vec![500, 503] }
     }
 
     /// More words.

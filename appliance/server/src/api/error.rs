@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::domain::{FieldError, Permission};
 use crate::signin::Denied;
-use crate::store::StoreError;
+use crate::store::{StorageFault, StoreError};
 
 /// So many wrong fields are named at once.
 const ERRORS_MAX: usize = 1024;
@@ -173,6 +173,15 @@ impl From<StoreError> for Problem {
                 Self { errors, ..problem }
             }
             StoreError::AlreadyClaimed => Self::new(StatusCode::CONFLICT, "already_claimed", detail),
+            StoreError::Storage { fault, source } => {
+                tracing::error!(error = %source, "a request failed: {fault}");
+                let code = match fault {
+                    StorageFault::Full => "storage_full",
+                    StorageFault::Unwritable => "storage_unwritable",
+                    StorageFault::Damaged => "storage_damaged",
+                };
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+            }
             StoreError::Database(_) | StoreError::Row(_) => Self::internal(&error),
         }
     }

@@ -84,6 +84,8 @@ pub(crate) struct App {
     /// Where an update is left for penstock-host, and who writes it.
     pub(crate) update_file: Arc<Path>,
     pub(crate) updating: Arc<Mutex<()>>,
+    /// Where the configuration is kept.
+    pub(crate) state_dir: Arc<Path>,
     pub(crate) health: Board,
     pub(crate) history: History,
 }
@@ -154,9 +156,9 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 pub(crate) fn routes() -> Vec<Route> {
     let mut routes = auth::routes();
     routes.extend(session::routes());
+    routes.extend(second_factor::routes());
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
-    routes.extend(second_factor::routes());
     routes.extend(resource::routes::<Policy>());
     routes.extend(resource::routes::<Certificate>());
     routes.extend(resource::routes::<Pool>());

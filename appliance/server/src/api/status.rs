@@ -1,5 +1,6 @@
 //! How the appliance is: what is wanted, what is done, who is connected, and what the planes counted.
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::Json;
@@ -20,6 +21,8 @@ use crate::peer::{Peer, Plane};
 
 const TAG: &str = "status";
 
+/// With less than this a change may not fit.
+const ROOM: u64 = 256 << 10;
 /// Numbers younger than this are shown again instead of asking for new ones.
 pub(super) const FRESH: Duration = Duration::from_millis(200);
 
@@ -43,6 +46,37 @@ pub(super) struct Status {
     off_link: Vec<std::net::IpAddr>,
     /// The other processes.
     processes: Processes,
+    /// The disk that keeps the configuration.
+    storage: Storage,
+}
+
+/// The disk that keeps the configuration.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Storage {
+    state: StorageState,
+    /// Bytes that are left on it.
+    #[schema(minimum = 0, example = 1_000_000)]
+    free_bytes: u64,
+}
+
+/// `ok`, or `full`: the API shows everything and takes no change until there is room; traffic goes on.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(example = "ok")]
+pub(super) enum StorageState {
+    Ok,
+    Full,
+}
+
+impl Storage {
+    /// Of what holds `folder`.
+    fn of(folder: &Path) -> Result<Self, Problem> {
+        let disk =
+            rustix::fs::statvfs(folder).map_err(|error| Problem::internal(&std::io::Error::from(error)))?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let state = if free_bytes < ROOM { StorageState::Full } else { StorageState::Ok };
+        Ok(Self { state, free_bytes })
+    }
 }
 
 /// An IP address.
@@ -87,6 +121,7 @@ impl From<&ProcessState> for Process {
 
 pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, Problem> {
     let generation = app.store.generation().await?;
+    let storage = Storage::of(&app.state_dir)?;
     let observed = app.observed.borrow();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -99,6 +134,7 @@ pub(super) async fn status(State(app): State<App>) -> Result<Json<Status>, Probl
             l7: (&observed.l7.process).into(),
             host: (&observed.host).into(),
         },
+        storage,
     }))
 }
 

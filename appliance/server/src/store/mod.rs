@@ -97,12 +97,58 @@ pub(crate) enum StoreError {
     /// The appliance has its administrator.
     #[error("the appliance is already claimed")]
     AlreadyClaimed,
+    /// The disk does not do its part: nothing is kept of what was asked.
+    #[error("{fault}")]
+    Storage {
+        /// What is the matter.
+        fault: StorageFault,
+        /// How it showed.
+        source: sqlx::Error,
+    },
     /// The database failed.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// A row holds what this program never wrote.
     #[error("a row of the database makes no sense")]
     Row(#[from] serde_json::Error),
+}
+
+/// What can be the matter with the disk, or with what is on it. What was configured goes on, and can be read where it is legible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum StorageFault {
+    /// There is no room.
+    #[error("the appliance's disk is full: nothing can be changed until there is room; traffic goes on")]
+    Full,
+    /// It takes nothing.
+    #[error("the appliance's disk takes nothing: nothing can be changed; traffic goes on")]
+    Unwritable,
+    /// What is on it is not what was written.
+    #[error("the database is damaged where this stands: restore a backup; traffic goes on")]
+    Damaged,
+}
+
+impl StorageFault {
+    /// By SQLite's result codes, of which the lowest byte is the kind.
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+        match code & 0xff {
+            13 => Some(Self::Full),
+            // SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN.
+            8 | 10 | 14 => Some(Self::Unwritable),
+            // SQLITE_CORRUPT, SQLITE_NOTADB.
+            11 | 26 => Some(Self::Damaged),
+            _ => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(source: sqlx::Error) -> Self {
+        match StorageFault::of(&source) {
+            Some(fault) => Self::Storage { fault, source },
+            None => Self::Database(source),
+        }
+    }
 }
 
 /// Why the database cannot be used at all.
@@ -170,7 +216,15 @@ impl Store {
     }
 
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // SQLite has undone a change for which there was no room, and the driver still counts it as open: with another connection
+            // both agree again.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// Changes with every accepted change of the configuration.

@@ -120,7 +120,9 @@ impl Store {
                         kept.join(", ")
                     ),
                 ),
-                Err(error @ (StoreError::Database(_) | StoreError::Row(_))) => return Err(error),
+                Err(error @ (StoreError::Database(_) | StoreError::Storage { .. } | StoreError::Row(_))) => {
+                    return Err(error);
+                }
                 Err(error) => NewEvent::error(
                     "configuration.not_reverted",
                     format!(
