@@ -5013,7 +5013,25 @@ export interface components {
             off_link: components["schemas"]["Address"][];
             /** @description The other processes. */
             processes: components["schemas"]["Processes"];
+            /** @description The disk that keeps the configuration. */
+            storage: components["schemas"]["Storage"];
         };
+        /** @description The disk that keeps the configuration. */
+        Storage: {
+            state: components["schemas"]["StorageState"];
+            /**
+             * Format: int64
+             * @description Bytes that are left on it.
+             * @example 1000000
+             */
+            free_bytes: number;
+        };
+        /**
+         * @description `ok`, or `full`: the API shows everything and takes no change until there is room; traffic goes on.
+         * @example ok
+         * @enum {string}
+         */
+        StorageState: "ok" | "full";
         /**
          * @description What a rule looks at: `host` is the name that the client asks for, without a port; `path` is compared as if what can be written in
          *     several ways (`%61`, `//`, `/./`, `/../`) was written in one; of a `header` with several lines each counts; `query` is a parameter,
@@ -6108,7 +6126,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A process of the appliance does not answer; traffic may flow all the same. */
+        /** @description A process of the appliance does not answer, or its disk takes nothing; traffic may flow all the same. */
         Problem503: {
             headers: {
                 [name: string]: unknown;
@@ -6162,6 +6180,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     verifyAudit: {
@@ -6185,6 +6204,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readAudit: {
@@ -6212,6 +6232,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listCertificates: {
@@ -6256,6 +6277,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createCertificate: {
@@ -6311,6 +6333,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readCertificate: {
@@ -6352,6 +6375,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceCertificate: {
@@ -6411,6 +6435,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteCertificate: {
@@ -6451,6 +6476,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchCertificate: {
@@ -6514,6 +6540,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listChangesets: {
@@ -6558,6 +6585,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createChangeset: {
@@ -6620,6 +6648,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readChangeset: {
@@ -6661,6 +6690,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceChangeset: {
@@ -6727,6 +6757,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteChangeset: {
@@ -6767,6 +6798,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchChangeset: {
@@ -6830,6 +6862,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     applyChangeset: {
@@ -6874,6 +6907,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     previewChangeset: {
@@ -6905,6 +6939,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     claim: {
@@ -6956,6 +6991,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readConfig: {
@@ -6985,6 +7021,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceConfig: {
@@ -7100,6 +7137,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listConnections: {
@@ -7189,6 +7227,7 @@ export interface operations {
                 content?: never;
             };
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listEvents: {
@@ -7226,6 +7265,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     streamEvents: {
@@ -7253,6 +7293,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readEvent: {
@@ -7280,6 +7321,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     explainRequest: {
@@ -7425,6 +7467,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createMonitor: {
@@ -7487,6 +7530,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readMonitor: {
@@ -7528,6 +7572,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceMonitor: {
@@ -7594,6 +7639,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteMonitor: {
@@ -7634,6 +7680,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchMonitor: {
@@ -7697,6 +7744,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readDescription: {
@@ -7718,6 +7766,7 @@ export interface operations {
                 };
             };
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     changePassword: {
@@ -7755,6 +7804,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listPolicies: {
@@ -7803,6 +7853,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createPolicy: {
@@ -7873,6 +7924,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readPolicy: {
@@ -7914,6 +7966,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replacePolicy: {
@@ -7988,6 +8041,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deletePolicy: {
@@ -8028,6 +8082,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchPolicy: {
@@ -8091,6 +8146,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listPools: {
@@ -8141,6 +8197,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createPool: {
@@ -8196,6 +8253,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readPool: {
@@ -8237,6 +8295,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replacePool: {
@@ -8296,6 +8355,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deletePool: {
@@ -8336,6 +8396,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchPool: {
@@ -8399,6 +8460,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listMembers: {
@@ -8453,6 +8515,7 @@ export interface operations {
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createMember: {
@@ -8512,6 +8575,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readMember: {
@@ -8555,6 +8619,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceMember: {
@@ -8616,6 +8681,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteMember: {
@@ -8658,6 +8724,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchMember: {
@@ -8723,6 +8790,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     checkMember: {
@@ -8753,6 +8821,7 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listRevisions: {
@@ -8786,6 +8855,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readRevision: {
@@ -8813,6 +8883,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     confirmRevision: {
@@ -8840,6 +8911,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     revertRevision: {
@@ -8881,6 +8953,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     rollBack: {
@@ -8922,6 +8995,7 @@ export interface operations {
             409: components["responses"]["Problem409"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listRoles: {
@@ -8945,6 +9019,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readSecondFactor: {
@@ -8968,6 +9043,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     enrolSecondFactor: {
@@ -9007,6 +9083,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     confirmSecondFactor: {
@@ -9045,6 +9122,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     endSecondFactor: {
@@ -9082,6 +9160,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listSessions: {
@@ -9105,6 +9184,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createSession: {
@@ -9156,6 +9236,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             429: components["responses"]["Problem429"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readSession: {
@@ -9179,6 +9260,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteSession: {
@@ -9202,6 +9284,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     refreshSession: {
@@ -9239,6 +9322,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     renewSession: {
@@ -9263,6 +9347,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     endSession: {
@@ -9288,6 +9373,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readStats: {
@@ -9354,6 +9440,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readStatus: {
@@ -9377,6 +9464,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readSystem: {
@@ -9670,6 +9758,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     putUpdate: {
@@ -9748,6 +9837,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createUser: {
@@ -9803,6 +9893,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readUser: {
@@ -9844,6 +9935,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceUser: {
@@ -9903,6 +9995,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteUser: {
@@ -9943,6 +10036,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchUser: {
@@ -10006,6 +10100,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     takeSecondFactor: {
@@ -10032,6 +10127,7 @@ export interface operations {
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listTokens: {
@@ -10080,6 +10176,7 @@ export interface operations {
             404: components["responses"]["Problem404"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createToken: {
@@ -10134,6 +10231,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readToken: {
@@ -10177,6 +10275,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceToken: {
@@ -10240,6 +10339,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteToken: {
@@ -10282,6 +10382,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchToken: {
@@ -10347,6 +10448,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listVirtualIps: {
@@ -10393,6 +10495,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createVirtualIp: {
@@ -10447,6 +10550,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readVirtualIp: {
@@ -10488,6 +10592,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceVirtualIp: {
@@ -10546,6 +10651,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteVirtualIp: {
@@ -10586,6 +10692,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchVirtualIp: {
@@ -10649,6 +10756,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     listVirtualServices: {
@@ -10703,6 +10811,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     createVirtualService: {
@@ -10768,6 +10877,7 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readVirtualService: {
@@ -10809,6 +10919,7 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     replaceVirtualService: {
@@ -10878,6 +10989,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     deleteVirtualService: {
@@ -10918,6 +11030,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     patchVirtualService: {
@@ -10981,6 +11094,7 @@ export interface operations {
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readHealth: {
@@ -11002,6 +11116,7 @@ export interface operations {
                 };
             };
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readMetrics: {
@@ -11025,6 +11140,7 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
         };
     };
     readReadiness: {
