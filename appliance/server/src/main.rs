@@ -115,7 +115,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     vault::open(&config.key_file())?;
     let wake = Arc::new(Notify::new());
     let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
-    let sign_in = SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?;
+    let sign_in = Arc::new(SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?);
     let (events, writing) = events::queue(store.clone());
     let writing = tokio::spawn(writing);
     let sockets = Sockets { l4: config.l4_socket(), l7: config.l7_socket(), host: config.host_socket() };
@@ -134,7 +134,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let app = App {
         store: store.clone(),
         history: history.clone(),
-        sign_in: Arc::new(sign_in),
+        sign_in: Arc::clone(&sign_in),
         observed: reconciler.observation(),
         l4: reconciler.l4(),
         l7: reconciler.l7(),
@@ -149,6 +149,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let reconciling = tokio::spawn(reconciler.run());
     let measuring = tokio::spawn(sampler.run());
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
+    let renewing = tokio::spawn(sign_in.keep_keys_fresh());
 
     // Who starts this process waits for this line.
     writeln!(std::io::stdout(), "penstockd listening on https://{address}")?;
@@ -163,6 +164,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     suspecting.abort();
     reconciling.abort();
     unconfirmed.abort();
+    renewing.abort();
     measuring.abort();
     history.close().await;
     writing.abort();

@@ -20,7 +20,7 @@ use super::error::Problem;
 use super::{Access, App, ROOT, Route};
 use crate::domain::fields::text;
 use crate::domain::schema::Identifier;
-use crate::domain::{Expected, FieldError, Fields, Permission, Role, Timestamp, User};
+use crate::domain::{Author, Expected, FieldError, Fields, Permission, Role, Timestamp, User};
 use crate::signin::{Caller, Carrier, cookie};
 use crate::store::{Outcome, Place, SessionRow};
 use uuid::Uuid;
@@ -151,6 +151,12 @@ async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn rotate_key(State(app): State<App>, author: Author) -> Result<StatusCode, Problem> {
+    app.sign_in.rotate_key().map_err(|error| Problem::internal(&error))?;
+    app.store.audit(&author, "session.rotate_key", Outcome::Succeeded, serde_json::json!({})).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn change_password(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -238,8 +244,15 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .answer(StatusCode::NO_CONTENT, "It is changed: sign in again.", None, &[])
         .fails(&[429]);
+    let rotating = Description::new("rotateKey", TAG, "Sign tokens with another key")
+        .explain(
+            "Access tokens that were given are good until they end, in ten minutes at most. By itself the appliance takes another key every 30 days.",
+        )
+        .answer(StatusCode::NO_CONTENT, "Another key signs from now on.", None, &[]);
     let current = format!("{ROOT}/sessions/current");
+    let write = Access::Permitted(Permission::AccountsWrite);
     vec![
+        Route::new(HttpMethod::Post, format!("{ROOT}/sessions/rotate-key"), write, rotate_key, rotating),
         Route::new(HttpMethod::Get, current.clone(), Access::SignedIn, read, reading),
         Route::new(HttpMethod::Get, format!("{ROOT}/sessions"), Access::SignedIn, list, listing),
         Route::new(HttpMethod::Delete, format!("{ROOT}/sessions/{{id}}"), Access::SignedIn, end, ending),

@@ -43,6 +43,9 @@ const FREE_FOR_A_NAME: u32 = 4;
 /// The same for an address, from which several people may come.
 const FREE_FOR_A_SOURCE: u32 = 16;
 
+/// How often it is looked whether a key is old.
+const KEY_LOOK: Duration = Duration::from_hours(1);
+
 /// What an API token begins with, so that one is recognised where it should not be.
 const TOKEN_PREFIX: &str = "pst_";
 /// What a refresh token begins with.
@@ -377,6 +380,23 @@ impl SignIn {
         self.account(&caller.username, password, caller.source).await?;
         self.forgive(&caller.username, caller.source);
         Ok(())
+    }
+
+    /// Has another key sign tokens from now on; what was signed before is good until it ends.
+    pub(crate) fn rotate_key(&self) -> Result<(), PrepareError> {
+        self.tokens.rotate()
+    }
+
+    /// Has another key sign tokens whenever one has for long enough.
+    pub(crate) async fn keep_keys_fresh(self: Arc<Self>) {
+        loop {
+            match self.tokens.rotate_if_old() {
+                Ok(true) => tracing::info!("another key signs tokens"),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "the key that signs tokens cannot be renewed"),
+            }
+            tokio::time::sleep(KEY_LOOK).await;
+        }
     }
 
     async fn note(
