@@ -5,6 +5,7 @@ mod bad_input;
 mod balancing;
 mod checksums;
 mod direct;
+mod edge;
 mod endings;
 mod failover;
 mod full_nat;

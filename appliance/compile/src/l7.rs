@@ -18,7 +18,16 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
     let mut named = BTreeMap::new();
     for wanted in want.proxied_services.iter().filter(|service| service.enabled) {
         let ProxiedService { id, virtual_ip_ids, protocol, port, default_pool_id, .. } = wanted;
-        let ProxiedService { timeouts, tls, policies, proxy_protocol_from, enabled: _, .. } = wanted;
+        let ProxiedService {
+            timeouts,
+            tls,
+            policies,
+            proxy_protocol_from,
+            limits,
+            compression,
+            enabled: _,
+            ..
+        } = wanted;
         let mut on = addresses(*id, virtual_ip_ids, &virtual_ips)?;
         if on.is_empty() {
             continue;
@@ -38,6 +47,8 @@ pub(crate) fn snapshot(want: &DesiredState, seen: &Health) -> Result<L7Snapshot,
             tls: tls.clone(),
             policies: policies.clone(),
             proxy_protocol_from: proxy_protocol_from.clone(),
+            limits: *limits,
+            compression: compression.clone(),
         });
     }
     services.sort_unstable_by_key(|service| service.id);

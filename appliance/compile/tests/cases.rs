@@ -10,7 +10,7 @@ use lb_model::asking::Retries;
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService,
 };
-use lb_model::l7::{L7Protocol, L7Timeouts, Manner};
+use lb_model::l7::{L7Limits, L7Protocol, L7Timeouts, Manner};
 use lb_model::observed::{Liveness, MemberHealth};
 use lb_model::snapshot::{
     Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
@@ -278,6 +278,8 @@ fn proxied(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Pro
         timeouts: L7Timeouts::default(),
         tls: None,
         proxy_protocol_from: vec![],
+        limits: L7Limits::default(),
+        compression: None,
         policies: vec![],
         enabled: true,
     }

@@ -25,6 +25,9 @@ pub(crate) enum BodyError {
     /// It is longer or shorter than its length.
     #[error("the body has another length than it said")]
     Length,
+    /// It is longer than the service takes.
+    #[error("the body is larger than the service takes")]
+    TooLarge,
 }
 
 /// A body on its way.
@@ -43,9 +46,29 @@ pub(crate) enum Body {
     Member(Box<MemberBody>),
     /// From a member that speaks HTTP/2.
     H2Member(Box<crate::h2::MemberBody>),
+    /// One whose length is not known, and may be so much.
+    Limited(Box<Limited>),
+    /// One that becomes smaller on its way.
+    Coded(Box<crate::compress::Coded>),
+}
+
+/// A body that breaks off once it is longer than it may be.
+#[derive(Debug)]
+pub(crate) struct Limited {
+    body: Body,
+    left: u64,
 }
 
 impl Body {
+    /// The same, if it is no longer than this; where that is not known it breaks off if it is.
+    pub(crate) fn limited(self, most: u64) -> Option<Self> {
+        match self.length() {
+            Some(length) if length > most => None,
+            Some(_) => Some(self),
+            None => Some(Self::Limited(Box::new(Limited { body: self, left: most }))),
+        }
+    }
+
     /// How long it will be, where that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
@@ -55,6 +78,7 @@ impl Body {
             Self::H2Client(body) => body.length(),
             Self::Member(body) => body.length(),
             Self::H2Member(body) => body.length(),
+            Self::Limited(_) | Self::Coded(_) => None,
         }
     }
 
@@ -63,8 +87,22 @@ impl Body {
         match self {
             Self::Member(body) => body.poll_upload(cx),
             Self::H2Member(body) => body.poll_upload(cx),
-            Self::Empty | Self::Whole(_) | Self::Client(_) | Self::H2Client(_) => {}
+            Self::Coded(body) => body.poll_upload(cx),
+            Self::Empty | Self::Whole(_) | Self::Client(_) | Self::H2Client(_) | Self::Limited(_) => {}
         }
+    }
+}
+
+impl Limited {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = std::task::ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), cx));
+        if let Some(data) = next.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            match self.left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
+            }
+        }
+        Poll::Ready(next)
     }
 }
 
@@ -88,6 +126,8 @@ impl http_body::Body for Body {
             Self::H2Client(body) => body.poll_frame(cx),
             Self::Member(body) => body.poll_frame(cx),
             Self::H2Member(body) => body.poll_frame(cx),
+            Self::Limited(body) => body.poll_frame(cx),
+            Self::Coded(body) => body.poll_frame(cx),
         }
     }
 

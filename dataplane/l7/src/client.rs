@@ -95,10 +95,10 @@ impl SharedClient {
     }
 
     /// The next head, whole.
-    pub(crate) async fn next_head(&self, timeouts: &L7Timeouts) -> Result<BytesMut, NoHead> {
+    pub(crate) async fn next_head(&self, timeouts: &L7Timeouts, most: u32) -> Result<BytesMut, NoHead> {
         let request = seconds(timeouts.request_s);
         self.lock().begin_head(seconds(timeouts.idle_s), request);
-        std::future::poll_fn(|cx| self.lock().poll_head(request, cx)).await
+        std::future::poll_fn(|cx| self.lock().poll_head(request, most as usize, cx)).await
     }
 
     /// The body that follows the head.
@@ -181,9 +181,14 @@ impl Client {
         self.deadline.set(if self.buffer.is_empty() { idle } else { request });
     }
 
-    fn poll_head(&mut self, request: Duration, cx: &mut Context<'_>) -> Poll<Result<BytesMut, NoHead>> {
+    fn poll_head(
+        &mut self,
+        request: Duration,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<BytesMut, NoHead>> {
         loop {
-            match self.scan.look(&mut self.buffer) {
+            match self.scan.look(&mut self.buffer, most) {
                 Found::Head(length) => return Poll::Ready(Ok(self.buffer.split_to(length))),
                 Found::BareLineFeed => return Poll::Ready(Err(NoHead::Refused(Refusal::LineEnd))),
                 Found::TooLarge => return Poll::Ready(Err(NoHead::Refused(Refusal::HeadTooLarge))),

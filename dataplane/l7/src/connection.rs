@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::{StatusCode, Version};
-use lb_model::l7::Ending;
+use lb_model::l7::{Ending, L7Limits};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,6 +22,7 @@ use crate::relay;
 use crate::service::{Service, ServiceCell};
 use crate::stream::Stream;
 use crate::tunnel;
+use crate::visitors::Visit;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(mut stream: TcpStream, ends: Ends, cell: Arc<ServiceCell>) {
@@ -31,7 +32,9 @@ pub(crate) async fn serve(mut stream: TcpStream, ends: Ends, cell: Arc<ServiceCe
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let scheme = if service.tls.is_some() { "https" } else { "http" };
-    if let Some(ends) = introduce(&mut stream, ends, &service).await {
+    if let Some(ends) = introduce(&mut stream, ends, &service).await
+        && let Ok(_visit) = admit(&service, ends)
+    {
         if !service.protocol.has_requests() {
             Box::pin(relay::serve(stream, ends, service, Arc::clone(&cell))).await;
         } else if let Some(stream) = open(stream, &service).await {
@@ -42,9 +45,22 @@ pub(crate) async fn serve(mut stream: TcpStream, ends: Ends, cell: Arc<ServiceCe
     cell.load().counters.closed();
 }
 
+/// Counts a connection, unless there are as many as there may be.
+fn admit(service: &Service, ends: Ends) -> Result<Option<Visit>, TooMany> {
+    let L7Limits { connections, connections_per_source, .. } = service.limits;
+    let full = connections.is_some_and(|most| service.counters.open() > u64::from(most.get()));
+    let enter = |most| service.visitors.enter(ends.client.ip(), most).ok_or(TooMany);
+    let visit = if full { Err(TooMany) } else { connections_per_source.map(enter).transpose() };
+    visit.inspect_err(|TooMany| service.counters.ended(Ending::TooManyConnections))
+}
+
+/// There are as many connections as there may be.
+struct TooMany;
+
 /// Serves what comes inside of TLS, or without it.
 async fn serve_requests(stream: Stream, ends: Ends, scheme: &'static str, cell: &Arc<ServiceCell>) {
     let origin = Origin::new(ends.client, ends.service, scheme, stream.server_name());
+    let origin = origin.shown(stream.client_certificate());
     if stream.chose_h2() {
         // Boxed, as all that few connections need: the others are smaller for it.
         Box::pin(h2::serve(Wire::new(stream, BytesMut::new()), origin, Arc::clone(cell))).await;
@@ -122,8 +138,11 @@ enum Next {
 
 /// Serves the next request.
 async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell, may_be_h2: bool) -> Next {
-    let timeouts = cell.load().timeouts;
-    let head = client.next_head(&timeouts).await;
+    let (timeouts, most) = {
+        let service = cell.load();
+        (service.timeouts, service.limits.head_bytes)
+    };
+    let head = client.next_head(&timeouts, most).await;
     // From here to the end of the answer it is one state of the service, whatever is published meanwhile.
     let service = cell.load_full();
     let head = match head {

@@ -63,6 +63,14 @@ impl ServiceCounters {
         self.own(|line| add(&line.closed, 1));
     }
 
+    /// How many connections are open now.
+    pub(crate) fn open(&self) -> u64 {
+        let sum = |of: fn(&ServiceLine) -> &AtomicU64| {
+            self.lines.iter().map(|line| of(&line.0).load(Ordering::Relaxed)).sum::<u64>()
+        };
+        sum(|line| &line.connections).saturating_sub(sum(|line| &line.closed))
+    }
+
     pub(crate) fn requested(&self) {
         self.own(|line| add(&line.requests, 1));
     }

@@ -15,7 +15,9 @@ use tokio::io::AsyncWrite as _;
 
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
-use crate::h1::{Decoded, Decoder, Found, Framing, ResponseHead, Scan, SendError, Sender, read_response};
+use crate::h1::{
+    Decoded, Decoder, Found, Framing, MAX_HEAD, ResponseHead, Scan, SendError, Sender, read_response,
+};
 use crate::pool;
 use crate::service::{Member, OpenRequest};
 use crate::stream::Stream;
@@ -187,7 +189,7 @@ impl Exchange {
             if buffer.is_empty() {
                 return Ok(None);
             }
-            let length = match scan.look(buffer) {
+            let length = match scan.look(buffer, MAX_HEAD) {
                 Found::Head(length) => length,
                 Found::Partial => return Ok(None),
                 Found::BareLineFeed | Found::TooLarge => return Err(NoAnswer::Malformed),

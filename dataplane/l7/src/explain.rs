@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Request};
 use lb_model::Generation;
 use lb_model::explain::{DescribedRequest, Explanation, OwnAnswer};
@@ -10,7 +10,7 @@ use lb_model::explain::{DescribedRequest, Explanation, OwnAnswer};
 use crate::balance::Asking;
 use crate::forward::{Answer, choose, prepare};
 use crate::origin::Origin;
-use crate::route::{self, Refused, Whom};
+use crate::route::{self, Whom};
 use crate::service::Service;
 
 /// Answers for a service that is offered here.
@@ -30,11 +30,12 @@ pub(crate) fn explain(
 
     let policies = service.policies.asked(&parts, &origin);
     let decision = service.policies.decide(&parts, &origin);
+    let asking_page = parts.headers.get(ORIGIN).cloned();
     prepare(&mut parts.headers, &origin);
     let (mut pool, mut member) = (None, None);
     let answer = match route::follow(&decision, service, &origin, &mut parts) {
         Ok(Whom::Nobody(answer)) => Some(answer),
-        Err(Refused { status, .. }) => Some(Answer::own(status)),
+        Err(refused) => Some(refused.answer()),
         Ok(Whom::Pools(pools)) => match choose(pools, &origin, &parts, Asking::Look) {
             Some((chosen, _, first)) => {
                 (pool, member) = (Some(chosen.id), Some(first.id));
@@ -44,7 +45,7 @@ pub(crate) fn explain(
         },
     };
     let own_answer = answer.map(|Answer { mut parts, .. }| {
-        decision.changes().for_each(|changes| changes.change_response(&mut parts.headers));
+        decision.change_response(asking_page.as_ref(), &mut parts.headers);
         OwnAnswer { status: parts.status.as_u16(), headers: fields(&parts.headers) }
     });
     let target = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);

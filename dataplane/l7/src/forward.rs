@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, RETRY_AFTER, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderName, ORIGIN, RETRY_AFTER,
+    STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use lb_model::l7::{Ending, HttpVersion, L7Timeouts};
+use lb_model::l7::{Ending, HttpVersion, L7Limits, L7Timeouts};
 
 use crate::balance::{Asking, Ends};
 use crate::body::{Body, BodyError};
@@ -29,6 +29,10 @@ use crate::tunnel;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The certificate that a client has shown (RFC 9440), and whom it is for.
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+const X_CLIENT_SUBJECT: HeaderName = HeaderName::from_static("x-client-subject");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
@@ -59,6 +63,7 @@ impl Answer {
             NoAnswer::Timeout => (StatusCode::GATEWAY_TIMEOUT, Ending::MemberTimeout),
             NoAnswer::Malformed => (StatusCode::BAD_GATEWAY, Ending::MemberProtocol),
             NoAnswer::Request(BodyError::Silent) => (StatusCode::REQUEST_TIMEOUT, Ending::ClientTimeout),
+            NoAnswer::Request(BodyError::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, Ending::BodyTooLarge),
             NoAnswer::Request(BodyError::Cut) => (StatusCode::BAD_REQUEST, Ending::ClientGone),
             NoAnswer::Request(_) => (StatusCode::BAD_REQUEST, Ending::BadRequest),
         };
@@ -75,6 +80,13 @@ pub(crate) async fn answer(
     body: Body,
     record: &mut Record,
 ) -> Answer {
+    let body = match fit(service, &parts, body) {
+        Ok(body) => body,
+        Err(Refused { status, ending, .. }) => {
+            record.note(ending);
+            return Answer::own(status);
+        }
+    };
     let decision = service.policies.decide(&parts, origin);
     if let Err(wait) = decision.limits().try_for_each(|limit| limit.admit(&parts, origin)) {
         record.note(Ending::RateLimited);
@@ -82,17 +94,40 @@ pub(crate) async fn answer(
         answer.parts.headers.insert(RETRY_AFTER, HeaderValue::from(wait));
         return answer;
     }
+    let asking_page = if decision.has_cors() { parts.headers.get(ORIGIN).cloned() } else { None };
+    let compression = service.compression.as_ref();
+    let coding = compression.and_then(|compression| compression.coding_for(&parts.method, &parts.headers));
     prepare(&mut parts.headers, origin);
     let mut answer = match route::follow(&decision, service, origin, &mut parts) {
         Ok(Whom::Pools(pools)) => ask(service, pools, origin, parts, body, record).await,
         Ok(Whom::Nobody(answer)) => answer,
-        Err(Refused { status, ending }) => {
-            record.note(ending);
-            Answer::own(status)
+        Err(refused) => {
+            record.note(refused.ending);
+            refused.answer()
         }
     };
-    decision.changes().for_each(|changes| changes.change_response(&mut answer.parts.headers));
+    decision.change_response(asking_page.as_ref(), &mut answer.parts.headers);
+    if let Some(told) = &service.hsts {
+        answer.parts.headers.insert(STRICT_TRANSPORT_SECURITY, told.clone());
+    }
+    if let Some(compression) = compression {
+        compression.apply(coding, &mut answer);
+    }
     answer
+}
+
+/// Refuses what is larger than the service takes.
+fn fit(service: &Service, parts: &http::request::Parts, body: Body) -> Result<Body, Refused> {
+    let L7Limits { target_bytes, body_bytes, .. } = service.limits;
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > target_bytes as usize {
+        return Err(Refused::new(StatusCode::URI_TOO_LONG, Ending::HeadTooLarge));
+    }
+    let Some(most) = body_bytes.filter(|_| parts.extensions.get::<tunnel::Wanted>().is_none()) else {
+        return Ok(body);
+    };
+    let too_large = Refused::new(StatusCode::PAYLOAD_TOO_LARGE, Ending::BodyTooLarge);
+    body.limited(u64::from(most)).ok_or(too_large)
 }
 
 /// Asks members of the first of these pools that has one.
@@ -328,6 +363,14 @@ pub(crate) fn prepare(headers: &mut HeaderMap, origin: &Origin) {
     };
     headers.insert(X_FORWARDED_FOR, forwarded);
     headers.insert(X_FORWARDED_PROTO, origin.scheme.clone());
+    // Nobody else tells members that (RFC 9440, 3).
+    for name in [CLIENT_CERT, CLIENT_CERT_CHAIN, X_CLIENT_SUBJECT] {
+        headers.remove(name);
+    }
+    if let Some(shown) = &origin.shown {
+        headers.insert(CLIENT_CERT, shown.certificate.clone());
+        headers.insert(X_CLIENT_SUBJECT, shown.subject.clone());
+    }
     if !headers.contains_key(HOST) {
         // HTTP/1.0 may leave it out, what members are asked by may not (RFC 9112, 3.2): where the client came to, as RFC 9110, 7.1 has it.
         headers.insert(HOST, origin.here());

@@ -7,6 +7,7 @@
 mod balance;
 mod body;
 mod client;
+mod compress;
 mod conduct;
 mod connection;
 mod control;
@@ -35,6 +36,7 @@ mod service;
 mod stream;
 mod tls;
 mod tunnel;
+mod visitors;
 mod way;
 mod worker;
 

@@ -1,7 +1,10 @@
 //! Where requests come from, as members are told: made once for each connection.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
 use crate::balance::Ends;
@@ -17,6 +20,28 @@ pub(crate) struct Origin {
     pub(crate) scheme: HeaderValue,
     /// The name that it asked for when TLS began, in lower case.
     pub(crate) sni: Option<Box<str>>,
+    /// The certificate that it has shown.
+    pub(crate) shown: Option<Arc<Shown>>,
+}
+
+/// A client's certificate, as members are told of it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// As RFC 9440 has it.
+    pub(crate) certificate: HeaderValue,
+    /// Whom it is for, as RFC 4514 writes it.
+    pub(crate) subject: HeaderValue,
+}
+
+impl Shown {
+    fn new(certificate: &[u8]) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        // Names are UTF-8, which a field may not be.
+        let plain = |name: char| if name.is_ascii() && !name.is_ascii_control() { name } else { '?' };
+        let subject: String = parsed.subject().to_string().chars().map(plain).collect();
+        let certificate = HeaderValue::try_from(format!(":{}:", STANDARD.encode(certificate)));
+        Some(Self { certificate: certificate.ok()?, subject: HeaderValue::try_from(subject).ok()? })
+    }
 }
 
 impl Origin {
@@ -28,11 +53,22 @@ impl Origin {
     ) -> Self {
         let address = text(client.ip().to_canonical());
         let sni = sni.map(|name| name.to_ascii_lowercase().into());
-        Self { address, ends: Ends { client, service }, scheme: HeaderValue::from_static(scheme), sni }
+        Self {
+            address,
+            ends: Ends { client, service },
+            scheme: HeaderValue::from_static(scheme),
+            sni,
+            shown: None,
+        }
     }
 }
 
 impl Origin {
+    /// With the certificate that the client has shown.
+    pub(crate) fn shown(self, certificate: Option<&[u8]>) -> Self {
+        Self { shown: certificate.and_then(Shown::new).map(Arc::new), ..self }
+    }
+
     /// Where the client came to, as it would stand in `Host`.
     pub(crate) fn here(&self) -> HeaderValue {
         let service = self.ends.service;

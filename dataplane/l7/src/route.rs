@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode, request::Parts};
 use lb_model::l7::Ending;
 use lb_model::policy::Redirect;
@@ -53,12 +53,30 @@ impl<'s> Pools<'s> {
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     pub(crate) ending: Ending,
+    /// What the client must show (RFC 9110, 11.6.1).
+    challenge: Option<HeaderValue>,
 }
 
 impl Refused {
+    pub(crate) fn new(status: StatusCode, ending: Ending) -> Self {
+        Self { status, ending, challenge: None }
+    }
+
     /// The request as it was rewritten is none.
     fn malformed() -> Self {
-        Self { status: StatusCode::BAD_REQUEST, ending: Ending::BadRequest }
+        Self::new(StatusCode::BAD_REQUEST, Ending::BadRequest)
+    }
+
+    /// The client did not show who it is.
+    fn unauthorized(challenge: HeaderValue) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, Ending::Unauthorized) }
+    }
+
+    /// What the client is told.
+    pub(crate) fn answer(self) -> Answer {
+        let mut answer = Answer::own(self.status);
+        answer.parts.headers.extend(self.challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+        answer
     }
 }
 
@@ -69,6 +87,11 @@ pub(crate) fn follow<'s>(
     origin: &Origin,
     parts: &mut Parts,
 ) -> Result<Whom<'s>, Refused> {
+    // A browser that asks beforehand shows nothing yet.
+    if let Some(answer) = decision.preflight(parts) {
+        return Ok(Whom::Nobody(answer));
+    }
+    decision.authenticate(parts).map_err(Refused::unauthorized)?;
     for changes in decision.changes() {
         changes.change_request(parts).map_err(|_| Refused::malformed())?;
     }
@@ -94,7 +117,7 @@ pub(crate) fn follow<'s>(
         Some(End::Reject(status)) => {
             let policy = decision.last();
             tracing::debug!(service = %service.id, ?policy, "a policy refused a request");
-            Err(Refused { status: *status, ending: Ending::Rejected })
+            Err(Refused::new(*status, Ending::Rejected))
         }
     }
 }

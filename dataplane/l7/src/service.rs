@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use lb_model::asking::{Outlier, PersistenceKind, Retries};
 use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
 use lb_model::l7::{
-    HttpVersion, L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts, ProxyProtocol,
+    Hsts, HttpVersion, L7Limits, L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts,
+    ProxyProtocol,
 };
 use lb_model::policy::L7Policy;
 use lb_model::{L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
@@ -19,12 +20,14 @@ use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
+use crate::compress::Compression;
 use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
 use crate::member_tls::MemberTls;
 use crate::persistence::{Keeper, MarkKey};
 use crate::policy::{Policies, PolicyError};
 use crate::tls::{Configs, TlsError, TlsMaker};
+use crate::visitors::Visitors;
 
 /// A virtual service as of one snapshot.
 #[derive(Clone, Debug)]
@@ -42,8 +45,38 @@ pub(crate) struct Service {
     /// Proxies that tell who the client is.
     pub(crate) proxy_protocol_from: Vec<Prefix>,
     pub(crate) counters: Arc<ServiceCounters>,
+    pub(crate) limits: L7Limits,
+    pub(crate) visitors: Arc<Visitors>,
+    pub(crate) compression: Option<Compression>,
+    /// What browsers are told with every answer.
+    pub(crate) hsts: Option<HeaderValue>,
     /// It is offered no more: connections end with their current request.
     pub(crate) removed: bool,
+}
+
+/// What of a service outlives a snapshot.
+#[derive(Debug)]
+struct Lasting {
+    counters: Arc<ServiceCounters>,
+    visitors: Arc<Visitors>,
+}
+
+impl Lasting {
+    fn new(workers: usize) -> Self {
+        Self { counters: Arc::new(ServiceCounters::new(workers)), visitors: Arc::default() }
+    }
+
+    fn of(service: &Service) -> Self {
+        Self { counters: Arc::clone(&service.counters), visitors: Arc::clone(&service.visitors) }
+    }
+}
+
+/// RFC 6797, 6.1.
+fn hsts(of: Hsts) -> Option<HeaderValue> {
+    let Hsts { max_age_s, include_subdomains, preload } = of;
+    let below = if include_subdomains { "; includeSubDomains" } else { "" };
+    let preload = if preload { "; preload" } else { "" };
+    HeaderValue::try_from(format!("max-age={max_age_s}{below}{preload}")).ok()
 }
 
 /// Where listeners and connections find the newest state of their service.
@@ -229,9 +262,9 @@ impl State {
         let mut services = BTreeMap::new();
         for of in &snapshot.services {
             let cell = self.services.remove(&of.id);
-            let counters = cell.as_ref().map(|cell| Arc::clone(&cell.load().counters));
-            let counters = counters.unwrap_or_else(|| Arc::new(ServiceCounters::new(self.workers)));
-            let service = Arc::new(self.service(of, counters, configs.services.get(&of.id).cloned()));
+            let lasting = cell.as_ref().map(|cell| Lasting::of(&cell.load()));
+            let lasting = lasting.unwrap_or_else(|| Lasting::new(self.workers));
+            let service = Arc::new(self.service(of, lasting, configs.services.get(&of.id).cloned()));
             let cell = match cell {
                 Some(cell) => {
                     cell.store(service);
@@ -272,12 +305,7 @@ impl State {
         statuses
     }
 
-    fn service(
-        &self,
-        of: &L7Service,
-        counters: Arc<ServiceCounters>,
-        tls: Option<Arc<ServerConfig>>,
-    ) -> Service {
+    fn service(&self, of: &L7Service, lasting: Lasting, tls: Option<Arc<ServerConfig>>) -> Service {
         let L7Service {
             id,
             addresses: _,
@@ -285,10 +313,13 @@ impl State {
             protocol,
             pool,
             timeouts,
-            tls: _,
+            tls: of_tls,
             policies: _,
             proxy_protocol_from,
+            limits,
+            compression,
         } = of;
+        let Lasting { counters, visitors } = lasting;
         let policies = self.policies.get(id).map(|(_, made)| Arc::clone(made)).unwrap_or_default();
         Service {
             id: *id,
@@ -300,6 +331,10 @@ impl State {
             tls,
             proxy_protocol_from: proxy_protocol_from.clone(),
             counters,
+            limits: *limits,
+            visitors,
+            compression: compression.as_ref().map(Compression::new),
+            hsts: of_tls.as_ref().and_then(|tls| tls.hsts).and_then(hsts),
             removed: false,
         }
     }

@@ -35,6 +35,14 @@ impl Stream {
         }
     }
 
+    /// The certificate that the client has shown.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(|shown| &**shown),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// Whether both sides settled for HTTP/2 (ALPN).
     pub(crate) fn chose_h2(&self) -> bool {
         match self {

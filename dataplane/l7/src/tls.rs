@@ -10,15 +10,20 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lb_model::l7::{HttpVersion, KEY_SEAL, L7Certificate, L7Pool, L7PoolTls, L7Protocol, L7Tls, TlsVersion};
+use lb_model::l7::{
+    ClientAuth, HttpVersion, KEY_SEAL, L7Certificate, L7Pool, L7PoolTls, L7Protocol, L7Tls, TlsVersion,
+};
 use lb_model::{CertificateId, L7Snapshot, PoolId, VirtualServiceId};
 use thiserror::Error;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
+use tokio_rustls::rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{
+    ClientHello, ProducesTickets, ResolvesServerCert, VerifierBuilderError, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, ServerConfig, version};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig, version};
 use webpki::EndEntityCert;
 
 use crate::member_tls::{MemberTls, MemberTlsError};
@@ -36,6 +41,10 @@ pub(crate) enum TlsError {
     Use(CertificateId, #[source] rustls::Error),
     #[error("TLS cannot be set up")]
     Setup(#[from] rustls::Error),
+    #[error("who vouches for clients is not given as PEM")]
+    ClientCa(#[source] pem::Error),
+    #[error("who vouches for clients cannot be used")]
+    ClientAuth(#[from] VerifierBuilderError),
     #[error("certificate {0} is named and not there")]
     Missing(CertificateId),
     #[error("the members of pool {0} cannot be spoken to inside of TLS")]
@@ -48,6 +57,7 @@ pub(crate) struct TlsMaker {
     key_file: PathBuf,
     provider: Arc<CryptoProvider>,
     tickets: Option<Arc<dyn ProducesTickets>>,
+    tickets_for: Vec<(ClientAuth, Arc<dyn ProducesTickets>)>,
     made: Made,
     made_for_pools: HashMap<PoolId, MadeForPool>,
 }
@@ -80,6 +90,7 @@ impl TlsMaker {
             key_file,
             provider: Arc::new(provider::default_provider()),
             tickets: None,
+            tickets_for: Vec::new(),
             made: HashMap::new(),
             made_for_pools: HashMap::new(),
         }
@@ -89,6 +100,9 @@ impl TlsMaker {
     pub(crate) fn take(&mut self, snapshot: &L7Snapshot) -> Result<Configs, TlsError> {
         let certificates = self.open_all(&snapshot.certificates)?;
         let mut configs = Configs::default();
+        let wanted: Vec<_> =
+            snapshot.services.iter().filter_map(|of| of.tls.as_ref()?.client_auth.as_ref()).collect();
+        self.tickets_for.retain(|(known, _)| wanted.contains(&known));
         for service in &snapshot.services {
             if let Some(tls) = &service.tls {
                 let shown = tls.certificates.iter().map(|id| {
@@ -162,17 +176,49 @@ impl TlsMaker {
             TlsVersion::Tls12 => &[&version::TLS13, &version::TLS12],
             TlsVersion::Tls13 => &[&version::TLS13],
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Resolver::new(shown)));
+        let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)?;
+        let config = match &of.client_auth {
+            None => config.with_no_client_auth(),
+            Some(wanted) => config.with_client_cert_verifier(self.verifier(wanted)?),
+        };
+        let mut config = config.with_cert_resolver(Arc::new(Resolver::new(shown)));
         if protocol.has_requests() {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         }
         // Sealed by one key for all services: a change of the configuration ends no session.
-        config.ticketer = self.tickets()?;
+        config.ticketer = match &of.client_auth {
+            None => self.tickets()?,
+            Some(wanted) => self.tickets_for(wanted)?,
+        };
         config.send_tls13_tickets = 1;
         Ok(Arc::new(config))
+    }
+
+    fn verifier(&self, of: &ClientAuth) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(of.ca.as_bytes()) {
+            roots.add(certificate.map_err(TlsError::ClientCa)?)?;
+        }
+        let lists =
+            of.crl.iter().flat_map(|crl| CertificateRevocationListDer::pem_slice_iter(crl.as_bytes()));
+        let lists = lists.collect::<Result<Vec<_>, _>>().map_err(TlsError::ClientCa)?;
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider));
+        // A list says who does not count any more; of whom there is none, nobody has been taken back.
+        let builder = builder.with_crls(lists).allow_unknown_revocation_status();
+        let builder = if of.optional { builder.allow_unauthenticated() } else { builder };
+        Ok(builder.build()?)
+    }
+
+    /// Whoever resumes shows nothing anew: tickets that were given under other conditions must not count here.
+    fn tickets_for(&mut self, wanted: &ClientAuth) -> Result<Arc<dyn ProducesTickets>, TlsError> {
+        if let Some((_, tickets)) = self.tickets_for.iter().find(|(known, _)| known == wanted) {
+            return Ok(Arc::clone(tickets));
+        }
+        let tickets = provider::Ticketer::new()?;
+        self.tickets_for.push((wanted.clone(), Arc::clone(&tickets)));
+        Ok(tickets)
     }
 
     fn tickets(&mut self) -> Result<Arc<dyn ProducesTickets>, TlsError> {

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use crate::asking::{Outlier, Persistence, Retries};
-use crate::l7::{L7Certificate, L7Protocol, L7Timeouts, L7Tls, Manner};
+use crate::l7::{L7Certificate, L7Compression, L7Limits, L7Protocol, L7Timeouts, L7Tls, Manner};
 use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight};
 use crate::{L4Port, MemberId, PoolId, Prefix, Tunnel, VirtualIpId, VirtualServiceId};
@@ -87,6 +87,10 @@ pub struct ProxiedService {
     pub tls: Option<L7Tls>,
     /// Proxies whose connections begin by telling who the client is.
     pub proxy_protocol_from: Vec<Prefix>,
+    /// How much a client may ask for.
+    pub limits: L7Limits,
+    /// Which answers are made smaller, and how.
+    pub compression: Option<L7Compression>,
     /// What decides about its requests, in this order.
     pub policies: Vec<L7Policy>,
     /// A disabled service is not offered.

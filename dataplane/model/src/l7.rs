@@ -75,6 +75,77 @@ pub struct L7Service {
     /// Proxies whose connections begin by telling who the client is; others' must not.
     #[serde(default)]
     pub proxy_protocol_from: Vec<Prefix>,
+    /// How much a client may ask for.
+    #[serde(default)]
+    pub limits: L7Limits,
+    /// Which answers are made smaller, and how.
+    #[serde(default)]
+    pub compression: Option<L7Compression>,
+}
+
+/// How much a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Limits {
+    /// Bytes of a request's head: its line and its fields.
+    pub head_bytes: u32,
+    /// Bytes of its target: path and query.
+    pub target_bytes: u32,
+    /// Bytes of its body.
+    pub body_bytes: Option<u32>,
+    /// Connections at a time, of all clients.
+    pub connections: Option<NonZeroU32>,
+    /// Connections at a time of one client.
+    pub connections_per_source: Option<NonZeroU32>,
+}
+
+impl Default for L7Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 32 << 10,
+            target_bytes: 16 << 10,
+            body_bytes: None,
+            connections: None,
+            connections_per_source: None,
+        }
+    }
+}
+
+/// Which answers are made smaller, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L7Compression {
+    /// By what, in the order of preference where a client likes several as well.
+    pub codings: Vec<Coding>,
+    /// Of these types, as `text/html`, or `text/*`.
+    pub types: Vec<String>,
+    /// Of so many bytes at least, where their length is known before.
+    pub min_bytes: u32,
+}
+
+/// A way to make an answer smaller (RFC 9110, 8.4.1; RFC 7932; RFC 8878).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Coding {
+    /// The oldest, which everybody understands.
+    #[serde(rename = "gzip")]
+    Gzip,
+    /// The smallest of texts.
+    #[serde(rename = "br")]
+    Brotli,
+    /// The quickest.
+    #[serde(rename = "zstd")]
+    Zstd,
+}
+
+impl Coding {
+    /// As it stands in header fields.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// How a service ends TLS.
@@ -85,6 +156,36 @@ pub struct L7Tls {
     pub certificates: Vec<CertificateId>,
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
+    /// What browsers are told to speak from then on.
+    #[serde(default)]
+    pub hsts: Option<Hsts>,
+    /// Who clients must be.
+    #[serde(default)]
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// That browsers speak TLS with this name from then on (RFC 6797).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hsts {
+    /// For so many seconds.
+    pub max_age_s: u32,
+    /// With all names below it too.
+    pub include_subdomains: bool,
+    /// Browsers may know of it beforehand.
+    pub preload: bool,
+}
+
+/// Certificates that clients show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// Whether a client without one is served too.
+    pub optional: bool,
+    /// Who vouches for clients, as PEM.
+    pub ca: String,
+    /// Certificates that do not count any more, as PEM: lists of those who vouch.
+    pub crl: Option<String>,
 }
 
 /// A version of TLS.
@@ -322,6 +423,12 @@ endings! {
     TlsFailed => "tls_failed",
     /// The head of a request is larger than any may be.
     HeadTooLarge => "head_too_large",
+    /// The body of a request is larger than the service takes.
+    BodyTooLarge => "body_too_large",
+    /// There were as many connections as there may be.
+    TooManyConnections => "too_many_connections",
+    /// The client did not show who it is.
+    Unauthorized => "unauthorized",
     /// A policy refused the request.
     Rejected => "rejected",
     /// There were too many requests.

@@ -22,6 +22,12 @@ pub struct L7Policy {
     pub rewrite: Option<Rewrite>,
     /// How many such requests there may be.
     pub rate_limit: Option<RateLimit>,
+    /// Which other pages may ask.
+    #[serde(default)]
+    pub cors: Option<Cors>,
+    /// What clients must show.
+    #[serde(default)]
+    pub jwt: Option<Jwt>,
     /// Who may serve it instead of the service's pool. Of these four at most one is there, and with it the search ends;
     /// without one it goes on with the next policy.
     pub pools: Vec<WeightedPool>,
@@ -69,6 +75,8 @@ pub enum Subject {
     Source,
     /// The name that the client asked for when it began TLS.
     Sni,
+    /// Whom the certificate is for that the client has shown.
+    ClientSubject,
 }
 
 /// How a rule compares.
@@ -105,6 +113,40 @@ pub struct RateLimit {
     pub key: LimitKey,
     /// For `header`: which.
     pub header: Option<String>,
+}
+
+/// Which other pages may ask, and what their browsers are told (CORS).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Those of these origins, as `https://www.example`; `*`: all.
+    pub origins: Vec<String>,
+    /// By these methods.
+    pub methods: Vec<String>,
+    /// With these header fields.
+    pub headers: Vec<String>,
+    /// They may read these fields of answers.
+    pub exposed_headers: Vec<String>,
+    /// They may come with cookies.
+    pub credentials: bool,
+    /// So long they need not ask again.
+    pub max_age_s: u32,
+}
+
+/// A token that clients must show (RFC 7519).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The keys of who signs them: the document that the issuer publishes (RFC 7517).
+    pub jwks: String,
+    /// Who must have issued it.
+    pub issuer: Option<String>,
+    /// Whom it must be for: one of these.
+    pub audiences: Vec<String>,
+    /// How much clocks may differ.
+    pub leeway_s: u32,
+    /// The field that tells the member whose it is.
+    pub subject_header: Option<String>,
 }
 
 /// Whose requests are counted together.

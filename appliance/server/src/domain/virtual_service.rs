@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
-use lb_model::l7::{L7Protocol, TlsVersion};
+use lb_model::l7::{ClientAuth, Hsts, L7Compression, L7Protocol, TlsVersion};
 use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts, Unserved};
 use lb_model::{CertificateId, L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Kind;
+use super::edge::{self, Limits};
 use super::fields::{self, Fault, Fields};
 use super::tunnel::{self, Tunnel};
 
@@ -109,7 +110,8 @@ pub(crate) struct VirtualService {
     /// When connections are forgotten.
     #[schema(value_type = super::schema::Timeouts, required = false)]
     pub(crate) timeouts: Timeouts,
-    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
+    /// How many connections there may be at a time; with null, as many as come. Those over it are dropped; with forwarding
+    /// `proxy` they are closed at once.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000_000, example = 10_000)]
     pub(crate) connection_limit: Option<NonZeroU32>,
     /// Networks whose clients may connect; if there are any, others may not. Not with forwarding `proxy`.
@@ -133,6 +135,11 @@ pub(crate) struct VirtualService {
     /// How long each phase of a request may take, beside the silence in `timeouts.idle_s`: with forwarding `proxy`, and null for
     /// the others. Where connections are passed on as they are (`tcp`, `tls`) there are no answers to wait for, and no tunnels.
     pub(crate) request_timeouts: Option<RequestTimeouts>,
+    /// How much a client may ask for: with forwarding `proxy`, and null for the others.
+    pub(crate) limits: Option<Limits>,
+    /// Answers that are made smaller for clients that understand it; null: none. Only for `http` and `https`.
+    #[schema(value_type = Option<edge::shape::Compression>)]
+    pub(crate) compression: Option<L7Compression>,
 }
 
 /// How long each phase of a request may take.
@@ -205,22 +212,43 @@ pub(crate) struct Tls {
     /// The oldest version that is spoken.
     #[schema(value_type = super::schema::TlsVersion, default = "1.2")]
     pub(crate) min_version: TlsVersion,
+    /// Tells browsers to speak TLS from then on; null: does not. Only for `https`.
+    #[schema(value_type = Option<edge::shape::Hsts>)]
+    pub(crate) hsts: Option<Hsts>,
+    /// Asks clients for certificates; null: does not.
+    #[schema(value_type = Option<edge::shape::ClientAuth>)]
+    pub(crate) client_auth: Option<ClientAuth>,
 }
 
 impl Tls {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+    fn read(fields: &mut Fields<'_>, has_requests: bool) -> Option<Self> {
         let certificate_ids = fields.list("certificate_ids", 1..=256, fields::id);
         let versions = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
         let min_version = fields.optional("min_version", TlsVersion::Tls12, fields::supported(versions));
-        Some(Self { certificate_ids: certificate_ids?, min_version: min_version? })
+        let hsts = if has_requests {
+            fields.nullable_object("hsts", edge::hsts)
+        } else {
+            fields.nullable("hsts", |_| Err(Fault::new("unsupported", "only for protocol https")))
+        };
+        let client_auth = fields.nullable_object("client_auth", edge::client_auth);
+        Some(Self {
+            certificate_ids: certificate_ids?,
+            min_version: min_version?,
+            hsts: hsts?,
+            client_auth: client_auth?,
+        })
     }
 
     /// Whether it is there follows from the protocol.
     #[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there is any")]
     fn read_for(protocol: Option<ServiceProtocol>, fields: &mut Fields<'_>) -> Option<Option<Self>> {
         match protocol {
-            Some(ServiceProtocol::L7(L7Protocol::Https)) => fields.object("tls", Self::read).map(Some),
-            Some(ServiceProtocol::L7(L7Protocol::Tls)) => fields.nullable_object("tls", Self::read),
+            Some(ServiceProtocol::L7(L7Protocol::Https)) => {
+                fields.object("tls", |fields| Self::read(fields, true)).map(Some)
+            }
+            Some(ServiceProtocol::L7(L7Protocol::Tls)) => {
+                fields.nullable_object("tls", |fields| Self::read(fields, false))
+            }
             Some(_) => fields.nullable("tls", |_| {
                 Err(Fault::new("unsupported", "only a service of protocol https or tls ends TLS"))
             }),
@@ -265,6 +293,36 @@ fn read_local_addresses(
         }),
         // The forwarding itself is wrong: nothing can be said of this.
         None => fields.optional_list("local_addresses", LOCAL_ADDRESSES_MAX, fields::host_address),
+    }
+}
+
+/// Whether there are any follows from the protocol and the forwarding.
+#[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there are any")]
+fn read_limits(nature: Option<Nature>, fields: &mut Fields<'_>) -> Option<Option<Limits>> {
+    match nature {
+        Some(Nature::Proxied) => {
+            let read = fields.nullable_object("limits", Limits::read)?;
+            Some(Some(read.unwrap_or_default()))
+        }
+        Some(Nature::Packets) => fields
+            .nullable("limits", |_| Err(Fault::new("unsupported", "only for services that are proxied"))),
+        None => fields.nullable("limits", |_| Ok(())).map(|_| None),
+    }
+}
+
+#[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether there is any")]
+fn read_compression(
+    protocol: Option<ServiceProtocol>,
+    fields: &mut Fields<'_>,
+) -> Option<Option<L7Compression>> {
+    match protocol {
+        Some(ServiceProtocol::L7(protocol)) if protocol.has_requests() => {
+            fields.nullable_object("compression", edge::compression)
+        }
+        Some(_) => fields.nullable("compression", |_| {
+            Err(Fault::new("unsupported", "only for services of protocol http and https"))
+        }),
+        None => fields.nullable("compression", |_| Ok(())).map(|_| None),
     }
 }
 
@@ -325,8 +383,9 @@ impl Kind for VirtualService {
         let proxies = of_proxied(nature, fields::network);
         let proxy_protocol_from = fields.optional_list("proxy_protocol_from", NETWORKS_MAX, proxies);
         let request_timeouts = RequestTimeouts::read_for(nature, fields);
-        let limit = of_packets(nature, fields::limit(100_000_000));
-        let connection_limit = fields.nullable("connection_limit", limit);
+        let limits = read_limits(nature, fields);
+        let compression = read_compression(protocol, fields);
+        let connection_limit = fields.nullable("connection_limit", fields::limit(100_000_000));
         let network = of_packets(nature, fields::network);
         let allowed_cidrs = fields.optional_list("allowed_cidrs", NETWORKS_MAX, &network);
         let denied_cidrs = fields.optional_list("denied_cidrs", NETWORKS_MAX, &network);
@@ -349,6 +408,8 @@ impl Kind for VirtualService {
             tls: tls?,
             proxy_protocol_from: proxy_protocol_from?,
             request_timeouts: request_timeouts?,
+            limits: limits?,
+            compression: compression?,
             connection_limit: connection_limit?,
             allowed_cidrs: allowed_cidrs?,
             denied_cidrs: denied_cidrs?,

@@ -87,8 +87,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
         unserved,
         ..
     } = own;
-    let VirtualService { proxy_protocol_from, request_timeouts, .. } = own;
-    let admission = Admission { connection_limit, allowed_cidrs, denied_cidrs };
+    let VirtualService { proxy_protocol_from, request_timeouts, limits, compression, .. } = own;
     let (id, enabled) = (record.id, meta.enabled);
     match (protocol, forwarding) {
         (ServiceProtocol::L4(protocol), ServiceForwarding::Packets(forwarding)) => {
@@ -102,7 +101,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 local_addresses,
                 default_pool_id,
                 timeouts,
-                admission,
+                admission: Admission { connection_limit, allowed_cidrs, denied_cidrs },
                 unserved,
                 enabled,
             }))
@@ -120,9 +119,13 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 default_pool_id,
                 timeouts: l7_timeouts(timeouts, request_timeouts.unwrap_or_default()),
                 proxy_protocol_from,
-                tls: tls.map(|Tls { certificate_ids, min_version }| L7Tls {
+                limits: limits.unwrap_or_default().with(connection_limit),
+                compression,
+                tls: tls.map(|Tls { certificate_ids, min_version, hsts, client_auth }| L7Tls {
                     certificates: certificate_ids,
                     min_version,
+                    hsts,
+                    client_auth,
                 }),
                 policies,
                 enabled,
@@ -205,10 +208,11 @@ fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServi
     records.sort_by_key(|record| (record.spec.own.position, record.id));
     let mut services: HashMap<VirtualServiceId, Vec<L7Policy>> = HashMap::new();
     for Record { id, spec: Spec { meta, own }, .. } in records {
-        let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, .. } = own;
+        let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, cors, jwt, .. } = own;
         let Policy { pools, redirect, respond, reject, .. } = own;
         if meta.enabled {
-            let policy = L7Policy { id, rules, rewrite, rate_limit, pools, redirect, respond, reject };
+            let policy =
+                L7Policy { id, rules, rewrite, rate_limit, cors, jwt, pools, redirect, respond, reject };
             services.entry(virtual_service_id).or_default().push(policy);
         }
     }

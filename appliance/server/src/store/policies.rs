@@ -2,7 +2,7 @@
 
 use lb_model::VirtualServiceId;
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
-use lb_model::policy::{RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::policy::{Cors, Jwt, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
 use lb_model::snapshot::L4Protocol;
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
@@ -27,6 +27,10 @@ pub(crate) struct PolicyRow {
     rewrite: Option<Rewrite>,
     #[sqlx(json(nullable))]
     rate_limit: Option<RateLimit>,
+    #[sqlx(json(nullable))]
+    cors: Option<Cors>,
+    #[sqlx(json(nullable))]
+    jwt: Option<Jwt>,
     #[sqlx(json)]
     pools: Vec<WeightedPool>,
     #[sqlx(json(nullable))]
@@ -40,9 +44,9 @@ pub(crate) struct PolicyRow {
 impl Table for Policy {
     const TABLE: &'static str = "policies";
     const COLUMNS: &'static str = "virtual_service_id, position, rules, rewrite, pools, redirect, respond, reject, \
-        rate_limit";
+        rate_limit, cors, jwt";
     const SELECT: &'static str = "t.virtual_service_id, t.position, t.rules, t.rewrite, t.pools, t.redirect,
-        t.respond, t.reject, t.rate_limit";
+        t.respond, t.reject, t.rate_limit, t.cors, t.jwt";
     const READINESS: &'static str = "iif(t.enabled, 'ready', 'disabled')";
     const SORTS: &'static [&'static str] = &["position"];
     const FILTERS: &'static [Filter] = &[
@@ -58,17 +62,30 @@ impl Table for Policy {
 
     fn from_row(row: PolicyRow) -> Self {
         let PolicyRow { virtual_service_id: Text(virtual_service_id), position, rules, rewrite, .. } = row;
-        let PolicyRow { rate_limit, pools, redirect, respond, reject, .. } = row;
-        Self { virtual_service_id, position, rules, rewrite, rate_limit, pools, redirect, respond, reject }
+        let PolicyRow { rate_limit, cors, jwt, pools, redirect, respond, reject, .. } = row;
+        Self {
+            virtual_service_id,
+            position,
+            rules,
+            rewrite,
+            rate_limit,
+            cors,
+            jwt,
+            pools,
+            redirect,
+            respond,
+            reject,
+        }
     }
 
     fn bind(&self, values: &mut Values<'_>) {
-        let Self { virtual_service_id, position, rules, rewrite, rate_limit, .. } = self;
+        let Self { virtual_service_id, position, rules, rewrite, rate_limit, cors, jwt, .. } = self;
         let Self { pools, redirect, respond, reject, .. } = self;
         values.push_bind(Text(*virtual_service_id)).push_bind(*position).push_bind(Json(rules.clone()));
         values.push_bind(rewrite.clone().map(Json)).push_bind(Json(pools.clone()));
         values.push_bind(redirect.clone().map(Json)).push_bind(respond.clone().map(Json));
         values.push_bind(reject.map(Json)).push_bind(rate_limit.clone().map(Json));
+        values.push_bind(cors.clone().map(Json)).push_bind(jwt.clone().map(Json));
     }
 
     async fn check(

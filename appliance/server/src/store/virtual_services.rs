@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
+use lb_model::l7::L7Compression;
 use lb_model::snapshot::{L4Protocol, Timeouts, Unserved};
 use lb_model::{L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use sqlx::types::Json;
@@ -16,7 +17,7 @@ use super::list::{Filter, FilterKind};
 use super::policies::has_requests;
 use super::table::{Faults, Place, Table, Values, record, select};
 use super::ways;
-use crate::domain::{Policy, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
+use crate::domain::{Limits, Policy, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -46,17 +47,21 @@ pub(crate) struct VirtualServiceRow {
     proxy_protocol_from: Vec<Prefix>,
     #[sqlx(json(nullable))]
     request_timeouts: Option<RequestTimeouts>,
+    #[sqlx(json(nullable))]
+    limits: Option<Limits>,
+    #[sqlx(json(nullable))]
+    compression: Option<L7Compression>,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts";
+        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
-        t.proxy_protocol_from, t.request_timeouts,
+        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -110,6 +115,8 @@ impl Table for VirtualService {
             denied_cidrs,
             proxy_protocol_from,
             request_timeouts,
+            limits,
+            compression,
         } = row;
         Self {
             virtual_ip_ids,
@@ -131,6 +138,8 @@ impl Table for VirtualService {
             unserved,
             proxy_protocol_from,
             request_timeouts,
+            limits,
+            compression,
         }
     }
 
@@ -151,6 +160,8 @@ impl Table for VirtualService {
             denied_cidrs,
             proxy_protocol_from,
             request_timeouts,
+            limits,
+            compression,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
@@ -160,6 +171,7 @@ impl Table for VirtualService {
         values.push_bind(tls.clone().map(Json)).push_bind(tunnel.map(Json));
         values.push_bind(Json(local_addresses.clone())).push_bind(Word(unserved));
         values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
+        values.push_bind(limits.map(Json)).push_bind(compression.clone().map(Json));
     }
 
     async fn check(

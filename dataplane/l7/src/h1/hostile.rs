@@ -10,7 +10,7 @@ use super::{Decoded, Decoder, Found, Framing, RequestHead, Scan, read_request, w
 /// What becomes of these bytes: the request, and what is left for the next one; or why it is none.
 fn read(bytes: &[u8]) -> Result<(RequestHead, BytesMut), String> {
     let mut buffer = BytesMut::from(bytes);
-    let head = match Scan::default().look(&mut buffer) {
+    let head = match Scan::default().look(&mut buffer, super::MAX_HEAD) {
         Found::Head(length) => buffer.split_to(length),
         other => return Err(format!("{other:?}")),
     };

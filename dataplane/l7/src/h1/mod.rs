@@ -17,5 +17,5 @@ pub(crate) use request::{
     Refusal, RequestHead, check_target, has_option, is_host, read_expectation, read_length, read_request,
 };
 pub(crate) use response::{ResponseHead, read_response};
-pub(crate) use scan::{Found, Scan};
+pub(crate) use scan::{Found, MAX_HEAD, Scan};
 pub(crate) use send::{SendError, Sender, is_bodiless, write_request_head, write_response_head};

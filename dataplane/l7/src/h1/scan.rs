@@ -2,8 +2,8 @@
 
 use bytes::{Buf, BytesMut};
 
-/// The largest head that is read: start line and fields together.
-const MAX_HEAD: usize = 32 << 10;
+/// The largest head of an answer that is read: start line and fields together. How large that of a request may be is its service's.
+pub(crate) const MAX_HEAD: usize = 32 << 10;
 
 /// How far a head was looked at, so that no byte is looked at twice however slowly it comes.
 #[derive(Debug, Default)]
@@ -23,13 +23,13 @@ pub(crate) enum Found {
     Partial,
     /// A line that does not end with CR and LF.
     BareLineFeed,
-    /// More than [`MAX_HEAD`] without an end.
+    /// More than it may be, without an end.
     TooLarge,
 }
 
 impl Scan {
     /// Goes on looking in what has come so far. Empty lines before the head are taken off (RFC 9112, 2.2).
-    pub(crate) fn look(&mut self, buffer: &mut BytesMut) -> Found {
+    pub(crate) fn look(&mut self, buffer: &mut BytesMut, most: usize) -> Found {
         if self.line == 0 {
             while buffer.starts_with(b"\r\n") {
                 buffer.advance(2);
@@ -48,12 +48,12 @@ impl Scan {
                 *self = Self::default();
                 return Found::Head(end + 1);
             }
-            if end >= MAX_HEAD {
+            if end >= most {
                 return Found::TooLarge;
             }
         }
         self.searched = buffer.len();
-        if buffer.len() >= MAX_HEAD { Found::TooLarge } else { Found::Partial }
+        if buffer.len() >= most { Found::TooLarge } else { Found::Partial }
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn scan(text: &[u8]) -> Found {
-        Scan::default().look(&mut BytesMut::from(text))
+        Scan::default().look(&mut BytesMut::from(text), MAX_HEAD)
     }
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
         let (mut scan, mut buffer, mut found) = (Scan::default(), BytesMut::new(), Found::Partial);
         for byte in text {
             buffer.extend_from_slice(&[*byte]);
-            found = scan.look(&mut buffer);
+            found = scan.look(&mut buffer, MAX_HEAD);
             if found != Found::Partial {
                 break;
             }

@@ -38,8 +38,6 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What waits in memory to be sent, for each request.
 const SEND_BUFFER: usize = 128 << 10;
-/// Fields of one request, unpacked; as large as a head of HTTP/1 may be.
-const HEADER_LIST: u32 = 32 << 10;
 /// Requests that a client takes back as soon as it has made them, whether their answers had begun or not: so many are an
 /// attack, if they are more than it let be (CVE-2023-44487).
 const TAKEN_BACK: u32 = 100;
@@ -98,7 +96,8 @@ async fn run(wire: Wire, shared: &Arc<Shared>) -> Result<(), ::h2::Error> {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(HEADER_LIST)
+        // Unpacked: as large as a head of HTTP/1 may be.
+        .max_header_list_size(service.limits.head_bytes)
         .enable_connect_protocol()
         .handshake::<_, Bytes>(wire);
     let Ok(shaken) = tokio::time::timeout(seconds(service.timeouts.request_s), handshake).await else {

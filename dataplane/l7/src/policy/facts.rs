@@ -20,6 +20,8 @@ pub(crate) struct Facts<'r> {
     pub(crate) headers: &'r HeaderMap,
     pub(crate) source: IpAddr,
     pub(crate) sni: Option<&'r str>,
+    /// Whom the certificate is for that the client has shown.
+    pub(crate) subject: Option<&'r [u8]>,
 }
 
 impl<'r> Facts<'r> {
@@ -32,6 +34,7 @@ impl<'r> Facts<'r> {
             headers: &parts.headers,
             source: origin.ends.client.ip().to_canonical(),
             sni: origin.sni.as_deref(),
+            subject: origin.shown.as_ref().map(|shown| shown.subject.as_bytes()),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! decided by quickly. Pure: a request's facts in, a decision out.
 
 mod change;
+mod cors;
 mod facts;
+mod jwt;
 mod limit;
 mod rule;
 
@@ -10,18 +12,21 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use lb_model::explain::AskedPolicy;
 use lb_model::policy::{Compare, L7Policy, Redirect, Reject, Respond, Subject, WeightedPool};
 use lb_model::{PolicyId, PoolId};
 use thiserror::Error;
 
 pub(crate) use change::Changes;
+use cors::Cors;
 use facts::Facts;
 pub(crate) use facts::{authority, cookies, without_port};
+use jwt::Verifier;
 use limit::Limiter;
 use rule::Test;
 
+use crate::forward::Answer;
 use crate::origin::Origin;
 
 /// Why policies cannot be worked by. The API refuses all of it before.
@@ -43,6 +48,8 @@ pub(crate) enum PartError {
     Network(#[from] lb_model::addr::PrefixError),
     #[error("a rule has no key")]
     Key,
+    #[error("no key by which tokens are signed can be used")]
+    Keys,
 }
 
 /// The policies of a service, in the order in which they are asked.
@@ -64,6 +71,8 @@ pub(crate) struct Policy {
     tests: Box<[Test]>,
     pub(crate) changes: Option<Changes>,
     limit: Option<Limiter>,
+    cors: Option<Cors>,
+    verifier: Option<Verifier>,
     pub(crate) end: Option<End>,
 }
 
@@ -193,6 +202,34 @@ impl Decision<'_> {
         self.fitting.iter().filter_map(|policy| policy.limit.as_ref())
     }
 
+    /// Whether other pages may ask.
+    pub(crate) fn has_cors(&self) -> bool {
+        self.fitting.iter().any(|policy| policy.cors.is_some())
+    }
+
+    /// The answer to a browser that asks before it sends the request itself.
+    pub(crate) fn preflight(&self, parts: &Parts) -> Option<Answer> {
+        self.fitting.iter().filter_map(|policy| policy.cors.as_ref()).find_map(|cors| cors.preflight(parts))
+    }
+
+    /// Whether the client shows all that it must; otherwise what it is told.
+    pub(crate) fn authenticate(&self, parts: &mut Parts) -> Result<(), HeaderValue> {
+        let mut verifiers = self.fitting.iter().filter_map(|policy| policy.verifier.as_ref());
+        verifiers.try_for_each(|verifier| verifier.admit(parts))
+    }
+
+    /// Changes an answer to a request from this page.
+    pub(crate) fn change_response(&self, asking_page: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        for policy in &self.fitting {
+            if let Some(cors) = &policy.cors {
+                cors.mark(asking_page, headers);
+            }
+            if let Some(changes) = &policy.changes {
+                changes.change_response(headers);
+            }
+        }
+    }
+
     /// What is changed, in the order of the policies.
     pub(crate) fn changes(&self) -> impl Iterator<Item = &Changes> {
         self.fitting.iter().filter_map(|policy| policy.changes.as_ref())
@@ -213,7 +250,9 @@ impl Policy {
             _ => None,
         };
         let limit = of.rate_limit.as_ref().map(Limiter::new).transpose()?;
-        Ok(Self { id: of.id, tests, changes, limit, end })
+        let cors = of.cors.as_ref().map(Cors::new).transpose()?;
+        let verifier = of.jwt.as_ref().map(Verifier::new).transpose()?;
+        Ok(Self { id: of.id, tests, changes, limit, cors, verifier, end })
     }
 }
 

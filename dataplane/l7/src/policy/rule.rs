@@ -27,6 +27,7 @@ enum Question {
     Method(Box<[Method]>),
     Source(Box<[Prefix]>),
     Sni(Texts),
+    Subject(Texts),
 }
 
 /// What a text is compared with.
@@ -65,6 +66,7 @@ impl Test {
                 Question::Source(of.values.iter().map(|network| network.parse()).collect::<Result<_, _>>()?)
             }
             Subject::Sni => Question::Sni(texts()?),
+            Subject::ClientSubject => Question::Subject(texts()?),
         };
         Ok(Self { question, invert: of.invert })
     }
@@ -80,6 +82,7 @@ impl Test {
             Question::Query(name, texts) => parameters(facts.query, name).any(|value| texts.fit(&value)),
             Question::Method(methods) => methods.contains(facts.method),
             Question::Source(networks) => networks.iter().any(|network| belongs(facts.source, *network)),
+            Question::Subject(texts) => facts.subject.is_some_and(|subject| texts.fit(subject)),
             Question::Sni(texts) => facts.sni.is_some_and(|name| texts.fit(name.as_bytes())),
         };
         fits != self.invert

@@ -14,6 +14,8 @@ fn policy(rules: &[Rule]) -> L7Policy {
         rules: rules.to_vec(),
         rewrite: None,
         rate_limit: None,
+        cors: None,
+        jwt: None,
         pools: vec![],
         redirect: None,
         respond: None,

@@ -1,12 +1,13 @@
 //! A policy: what is done with those requests to a virtual service that fit its rules.
 
+mod admit;
 mod read;
 mod rewrite;
 mod rule;
 mod shape;
 
 use lb_model::policy::{
-    LimitKey, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, Subject, WeightedPool,
+    Cors, Jwt, LimitKey, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, Subject, WeightedPool,
 };
 use lb_model::{PolicyId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,12 @@ pub(crate) struct Policy {
     /// How many such requests there may be; more are answered with 429 and `Retry-After`.
     #[schema(value_type = Option<shape::RateLimit>)]
     pub(crate) rate_limit: Option<RateLimit>,
+    /// Pages of other origins that may ask (CORS): their browsers are told so, and answered by the appliance when they ask beforehand.
+    #[schema(value_type = Option<shape::Cors>)]
+    pub(crate) cors: Option<Cors>,
+    /// A token (JWT) that clients must show in `Authorization: Bearer`; others are answered with 401.
+    #[schema(value_type = Option<shape::Jwt>)]
+    pub(crate) jwt: Option<Jwt>,
     /// The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
     #[schema(value_type = Vec<shape::WeightedPool>, max_items = 16, default = json!([]))]
     pub(crate) pools: Vec<WeightedPool>,
@@ -80,6 +87,8 @@ impl Kind for Policy {
         let rules = fields.objects("rules", RULES_MAX, rule::read);
         let rewrite = fields.nullable_object("rewrite", rewrite::read);
         let rate_limit = fields.nullable_object("rate_limit", read::rate_limit);
+        let cors = fields.nullable_object("cors", admit::cors);
+        let jwt = fields.nullable_object("jwt", admit::jwt);
         let pools = fields.objects("pools", POOLS_MAX, read::pool);
         let redirect = fields.nullable_object("redirect", read::redirect);
         let respond = fields.nullable_object("respond", read::respond);
@@ -90,6 +99,8 @@ impl Kind for Policy {
             rules: rules?,
             rewrite: rewrite?,
             rate_limit: rate_limit?,
+            cors: cors?,
+            jwt: jwt?,
             pools: pools?,
             redirect: redirect?,
             respond: respond?,
@@ -102,19 +113,27 @@ impl Kind for Policy {
 impl Policy {
     /// What of it is about requests: where there are none, as connections are passed on as they are, only clients and names are known.
     pub(crate) fn of_requests(&self) -> Option<(String, &'static str)> {
-        let of_streams = |kind| matches!(kind, Subject::Source | Subject::Sni);
+        let of_streams = |kind| matches!(kind, Subject::Source | Subject::Sni | Subject::ClientSubject);
         if let Some(index) = self.rules.iter().position(|rule| !of_streams(rule.kind)) {
-            return Some((format!("/rules/{index}/kind"), "want `source` or `sni`"));
+            return Some((format!("/rules/{index}/kind"), "want `source`, `sni` or `client_subject`"));
         }
         let by_header = self.rate_limit.as_ref().is_some_and(|limit| limit.key == LimitKey::Header);
         let parts = [
             ("/rewrite", self.rewrite.is_some()),
+            ("/cors", self.cors.is_some()),
+            ("/jwt", self.jwt.is_some()),
             ("/redirect", self.redirect.is_some()),
             ("/respond", self.respond.is_some()),
             ("/rate_limit/key", by_header),
         ];
         let part = parts.iter().find(|(_, given)| *given);
         part.map(|(pointer, _)| ((*pointer).to_owned(), "it has no requests"))
+    }
+
+    /// Whether it does something beside ending the search.
+    fn has_more(&self) -> bool {
+        let Self { rewrite, rate_limit, cors, jwt, .. } = self;
+        rewrite.is_some() || rate_limit.is_some() || cors.is_some() || jwt.is_some()
     }
 
     /// Whether it does something, and does not end the search in two ways.
@@ -127,8 +146,9 @@ impl Policy {
         ];
         let mut given = ends.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
         match (given.next(), given.next()) {
-            (None, _) if self.rewrite.is_none() && self.rate_limit.is_none() => {
-                let detail = "nothing to do: want pools, redirect, respond, reject, rewrite or rate_limit";
+            (None, _) if !self.has_more() => {
+                let detail =
+                    "nothing to do: want pools, redirect, respond, reject, rewrite, rate_limit, cors or jwt";
                 fields.fault("pools", Fault::new("required", detail));
                 false
             }

@@ -20,6 +20,7 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("method", Subject::Method),
     ("source", Subject::Source),
     ("sni", Subject::Sni),
+    ("client_subject", Subject::ClientSubject),
 ];
 
 const TEXTS: &[(&str, Compare)] = &[

@@ -30,9 +30,11 @@ pub(super) struct RuleValue(String);
 
 /// What a rule looks at: `host` is the name that the client asks for, without a port; `path` is compared as if what can be written in
 /// several ways (`%61`, `//`, `/./`, `/../`) was written in one; of a `header` with several lines each counts; `query` is a parameter,
-/// decoded; `source` is the client's address; `sni` the name that it asked for when it began TLS.
+/// decoded; `source` is the client's address; `sni` the name that it asked for when it began TLS, `client_subject` whom the certificate is for that
+/// it has shown, as `CN=ann, O=Shop`.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "path")]
+#[expect(clippy::enum_variant_names, reason = "a certificate calls whom it is for its subject")]
 pub(super) enum Subject {
     Host,
     Path,
@@ -42,6 +44,7 @@ pub(super) enum Subject {
     Method,
     Source,
     Sni,
+    ClientSubject,
 }
 
 /// How a rule compares: `prefix` of a path means whole segments (`/api` fits `/api/v1` and not `/apix`); `regex` matches anywhere
@@ -78,6 +81,69 @@ pub(super) struct RateLimit {
     #[schema(min_length = 1, max_length = 256, example = "x-api-key")]
     header: Option<String>,
 }
+
+/// Which other pages may ask (CORS).
+#[derive(ToSchema)]
+pub(super) struct Cors {
+    /// Those of these origins, as `https://www.example`; `*`: all.
+    #[schema(value_type = Vec<Origin>, min_items = 1, max_items = 64)]
+    origins: Vec<String>,
+    /// By these methods.
+    #[schema(value_type = Vec<MethodName>, min_items = 1, max_items = 64, default = json!(["GET", "HEAD", "POST"]), required = false)]
+    methods: Vec<String>,
+    /// With these header fields, beside those that every page may send.
+    #[schema(value_type = Vec<FieldName>, max_items = 64, default = json!([]))]
+    headers: Vec<String>,
+    /// They may read these fields of answers, beside those that every page may read.
+    #[schema(value_type = Vec<FieldName>, max_items = 64, default = json!([]))]
+    exposed_headers: Vec<String>,
+    /// They may come with cookies. Not where `origins` has `*`.
+    #[schema(default = false)]
+    credentials: bool,
+    /// So long a browser need not ask again beforehand.
+    #[schema(minimum = 0, maximum = 86400, default = 600)]
+    max_age_s: u32,
+}
+
+/// Where a page comes from.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 253, example = "https://www.shop.example")]
+pub(super) struct Origin(String);
+
+/// A method.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 32, example = "GET")]
+pub(super) struct MethodName(String);
+
+/// The name of a header field.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 256, example = "x-shop")]
+pub(super) struct FieldName(String);
+
+/// A token that clients must show. Its algorithm is the key's, never the token's choice; `exp` must be there, and `nbf` counts if it is.
+#[derive(ToSchema)]
+pub(super) struct Jwt {
+    /// The public keys of who signs the tokens: the JSON document that the issuer publishes (RFC 7517), as text.
+    #[schema(max_length = 65536, example = "{\"keys\": []}")]
+    jwks: String,
+    /// Who must have issued it (`iss`); null: anybody with one of these keys.
+    #[schema(min_length = 1, max_length = 1024, example = "https://login.example")]
+    issuer: Option<String>,
+    /// Whom it must be for (`aud`): one of these. Empty: anybody.
+    #[schema(value_type = Vec<Audience>, max_items = 64, default = json!([]))]
+    audiences: Vec<String>,
+    /// How much clocks may differ.
+    #[schema(minimum = 0, maximum = 600, default = 30)]
+    leeway_s: u32,
+    /// The header field that tells the member whose token it is (`sub`). What the client itself says there is taken off. Null: none.
+    #[schema(min_length = 1, max_length = 256, example = "x-user")]
+    subject_header: Option<String>,
+}
+
+/// Whom a token is for.
+#[derive(ToSchema)]
+#[schema(value_type = String, min_length = 1, max_length = 1024, example = "shop")]
+pub(super) struct Audience(String);
 
 /// Whose requests are counted together.
 #[derive(ToSchema)]
