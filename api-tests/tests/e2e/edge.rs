@@ -81,11 +81,12 @@ fn what_is_larger_than_the_service_takes_is_refused() -> Result<()> {
     let chunked = ["--http1.1", "--header", "Transfer-Encoding: chunked", "--data", &long(5000)];
     assert_eq!(edge.status("/echo", &chunked)?, "413");
     let counted = endings(&edge.stage)?;
-    assert_eq!(counted, json!({ "head_too_large": 4, "body_too_large": 3 }));
+    // A head over HTTP/2 that is too large is answered by the crate h2, which counts nothing.
+    assert_eq!(counted, json!({ "head_too_large": 3, "body_too_large": 3 }));
 
     // Two connections that wait for their next request, and a third one that finds no room.
-    let hold = "exec 3<>/dev/tcp/$1/$2 4<>/dev/tcp/$1/$2; printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | tee /dev/fd/4 >&3; \
-        head -c 1 <&3 >/dev/null; head -c 1 <&4 >/dev/null; echo ready; exec cat";
+    let hold = "exec 3<>/dev/tcp/$1/$2 4<>/dev/tcp/$1/$2; ask='GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'
+        printf \"$ask\" >&3; printf \"$ask\" >&4; head -c 1 <&3 >/dev/null; head -c 1 <&4 >/dev/null; echo ready; exec cat";
     let mut holder = edge.stage.lab.client().command("bash");
     holder.args(["-c", hold, "bash", &VIRTUAL_IP.to_string(), &PORT.to_string()]);
     let mut holder =
@@ -263,7 +264,7 @@ fn clients_show_certificates_and_members_hear_whose() -> Result<()> {
     let server = Certificate::issue(&folder, "shop.example")?;
     // An authority of the operator's, two clients of its, and a list that takes one of them back.
     let script = "set -e; cd \"$1\"; mkdir -p ca; cd ca; touch index; echo 01 >serial; echo 01 >crlnumber
-        printf '[ca]\\ndefault_ca=own\\n[own]\\ndatabase=index\\nserial=serial\\ncrlnumber=crlnumber\\nnew_certs_dir=.\\ndefault_md=sha256\\ndefault_days=30\\ndefault_crl_days=30\\npolicy=any\\n[any]\\ncommonName=supplied\\norganizationName=optional\\n' >ca.conf
+        printf '[ca]\\ndefault_ca=own\\n[own]\\ndatabase=index\\nserial=serial\\ncrlnumber=crlnumber\\nnew_certs_dir=.\\ndefault_md=sha256\\ndefault_days=30\\ndefault_crl_days=30\\npolicy=any\\nx509_extensions=ext\\n[ext]\\nbasicConstraints=CA:FALSE\\n[any]\\ncommonName=supplied\\norganizationName=optional\\n' >ca.conf
         ec='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
         openssl req -x509 $ec -days 30 -subj /CN=authority -keyout ca.key -out ca.pem
         for name in ann bob; do

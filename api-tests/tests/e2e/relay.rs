@@ -97,7 +97,7 @@ fn tls_passes_through_to_the_member_that_the_name_leads_to() -> Result<()> {
     });
     let faults = stage.api.post("/policies", &rewrite)?.expect_status(422)?.body;
     assert_eq!(faults["errors"][0]["pointer"], "/rewrite");
-    let packets = json!({ "protocol": "tcp", "forwarding": "nat", "request_timeouts": null });
+    let packets = json!({ "protocol": "tcp", "forwarding": "nat", "request_timeouts": null, "limits": null });
     let faults = stage.api.patch(&format!("/virtual-services/{service}"), "*", &packets)?;
     assert_eq!(faults.expect_status(422)?.body["errors"][0]["pointer"], "/protocol");
     Ok(())

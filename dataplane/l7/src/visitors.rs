@@ -79,13 +79,13 @@ mod tests {
         let visitors = Arc::new(Visitors::default());
         let most = NonZeroU32::new(2).unwrap();
         let enter = |source: &str| visitors.enter(source.parse().unwrap(), most);
-        let (one, _two, other) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"), enter("192.0.2.2"));
+        let (one, two, other) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"), enter("192.0.2.2"));
         assert!(enter("192.0.2.1").is_none() && other.is_some());
         drop(one);
         assert!(enter("192.0.2.1").is_some());
-        let (_three, _four) = (enter("2001:db8::1"), enter("2001:db8::2"));
+        let (three, four) = (enter("2001:db8::1"), enter("2001:db8::2"));
         assert!(enter("2001:db8::3").is_none() && enter("2001:db8:0:1::1").is_some());
-        drop((_two, other, _three, _four));
+        drop((two, other, three, four));
         assert!((0..SHARDS).all(|shard| visitors.shards[shard].lock().unwrap().is_empty()));
     }
 }
