@@ -166,7 +166,7 @@ fn what_a_policy_needs_stays() {
     let pool = format!("/api/v1/pools/{}", stage.pool);
     stage.api.delete(&service, "*").is_problem(409, "in_use", []);
     stage.api.delete(&pool, "*").is_problem(409, "in_use", []);
-    let tcp = json!({ "protocol": "tcp", "forwarding": "nat", "request_timeouts": null });
+    let tcp = json!({ "protocol": "tcp", "forwarding": "nat", "request_timeouts": null, "limits": null });
     let to_tcp = stage.api.patch(&service, "*", &tcp);
     to_tcp.is_problem(422, "validation_failed", [("/protocol", "invalid")]);
     let to_udp = stage.api.patch(&pool, "*", &json!({ "protocol": "udp" }));
