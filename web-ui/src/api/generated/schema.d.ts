@@ -1554,6 +1554,11 @@ export interface components {
              */
             misfit: number | null;
         };
+        /**
+         * @description Whom a token is for.
+         * @example shop
+         */
+        Audience: string;
         /** @description A line of the audit log. */
         AuditEntry: {
             /**
@@ -2000,11 +2005,37 @@ export interface components {
              */
             password: string;
         };
+        /** @description Clients show a certificate. Members are told of it: the certificate in `Client-Cert` (RFC 9440), its subject in `X-Client-Subject`. */
+        ClientAuth: {
+            /**
+             * @description Whether a client without one is served too.
+             * @default false
+             */
+            optional?: boolean;
+            /**
+             * @description The certificates of those who vouch for clients, as PEM.
+             * @example -----BEGIN CERTIFICATE-----
+             *     …
+             */
+            ca: string;
+            /**
+             * @description Lists of certificates that do not count any more, as PEM.
+             * @example -----BEGIN X509 CRL-----
+             *     …
+             */
+            crl?: string | null;
+        };
         /**
          * @description A code or a range of codes.
          * @example 200-399
          */
         CodeRange: string;
+        /**
+         * @description A way to make an answer smaller.
+         * @example br
+         * @enum {string}
+         */
+        Coding: "br" | "zstd" | "gzip";
         /**
          * @description How a rule compares: `prefix` of a path means whole segments (`/api` fits `/api/v1` and not `/apix`); `regex` matches anywhere
          *     unless `^` and `$` say otherwise, in linear time; `present` is for `header`, `cookie` and `query`, `network` for `source`.
@@ -2012,6 +2043,26 @@ export interface components {
          * @enum {string}
          */
         Compare: "exact" | "prefix" | "suffix" | "contains" | "regex" | "present" | "network";
+        /** @description Answers that are made smaller for clients that understand it. */
+        Compression: {
+            /**
+             * @description By what, the best first: a client that likes several as well gets the first of these.
+             * @default [
+             *       "br",
+             *       "zstd",
+             *       "gzip"
+             *     ]
+             */
+            codings?: components["schemas"]["Coding"][];
+            /** @description Of which types, as `text/html` or `text/*`; without it those of pages, programs and data. */
+            types?: components["schemas"]["MediaType"][];
+            /**
+             * Format: int32
+             * @description Only those of so many bytes at least, where their length is known before.
+             * @default 1024
+             */
+            min_bytes?: number;
+        };
         /** @description How far the last change has come at one process. */
         Condition: {
             /**
@@ -2102,6 +2153,41 @@ export interface components {
          * @enum {string}
          */
         ConnectionState: "opening" | "established" | "closing" | "reset";
+        /** @description Which other pages may ask (CORS). */
+        Cors: {
+            /** @description Those of these origins, as `https://www.example`; `*`: all. */
+            origins: components["schemas"]["Origin"][];
+            /**
+             * @description By these methods.
+             * @default [
+             *       "GET",
+             *       "HEAD",
+             *       "POST"
+             *     ]
+             */
+            methods?: components["schemas"]["MethodName"][];
+            /**
+             * @description With these header fields, beside those that every page may send.
+             * @default []
+             */
+            headers?: components["schemas"]["FieldName"][];
+            /**
+             * @description They may read these fields of answers, beside those that every page may read.
+             * @default []
+             */
+            exposed_headers?: components["schemas"]["FieldName"][];
+            /**
+             * @description They may come with cookies. Not where `origins` has `*`.
+             * @default false
+             */
+            credentials?: boolean;
+            /**
+             * Format: int32
+             * @description So long a browser need not ask again beforehand.
+             * @default 600
+             */
+            max_age_s?: number;
+        };
         /** @description A token that was created. */
         CreatedToken: {
             /** @description Which it is. */
@@ -2330,6 +2416,11 @@ export interface components {
             detail: string;
         };
         /**
+         * @description The name of a header field.
+         * @example x-shop
+         */
+        FieldName: string;
+        /**
          * @description How what clients send reaches the members: `nat` rewrites the destination of packets and keeps the client's address;
          *     replies come back through the appliance. `full_nat` rewrites the source too: members see one of `local_addresses`, and need not
          *     have their route to the clients lead through the appliance. With `dr` (direct return) packets reach the member as they came, port
@@ -2457,6 +2548,25 @@ export interface components {
          * @example ntp.example.net
          */
         HostName: string;
+        /** @description Tells browsers with every answer to speak nothing but TLS with this name (RFC 6797). */
+        Hsts: {
+            /**
+             * Format: int32
+             * @description For so many seconds.
+             * @default 31536000
+             */
+            max_age_s?: number;
+            /**
+             * @description With all names below it too.
+             * @default false
+             */
+            include_subdomains?: boolean;
+            /**
+             * @description Browsers may know of it beforehand.
+             * @default false
+             */
+            preload?: boolean;
+        };
         /** @description How a page is asked for, and what must come back. */
         HttpSettings: {
             /**
@@ -2588,6 +2698,35 @@ export interface components {
             /** @description Networks behind other gateways. */
             routes: components["schemas"]["NetworkRoute"][];
         };
+        /** @description A token that clients must show. Its algorithm is the key's, never the token's choice; `exp` must be there, and `nbf` counts if it is. */
+        Jwt: {
+            /**
+             * @description The public keys of who signs the tokens: the JSON document that the issuer publishes (RFC 7517), as text.
+             * @example {"keys": []}
+             */
+            jwks: string;
+            /**
+             * @description Who must have issued it (`iss`); null: anybody with one of these keys.
+             * @example https://login.example
+             */
+            issuer?: string | null;
+            /**
+             * @description Whom it must be for (`aud`): one of these. Empty: anybody.
+             * @default []
+             */
+            audiences?: components["schemas"]["Audience"][];
+            /**
+             * Format: int32
+             * @description How much clocks may differ.
+             * @default 30
+             */
+            leeway_s?: number;
+            /**
+             * @description The header field that tells the member whose token it is (`sub`). What the client itself says there is taken off. Null: none.
+             * @example x-user
+             */
+            subject_header?: string | null;
+        };
         /**
          * @description Something that was left as it is.
          * @example pool `web`
@@ -2650,6 +2789,11 @@ export interface components {
          * @example 12.5
          */
         Measured: number | null;
+        /**
+         * @description What an answer is.
+         * @example text/html
+         */
+        MediaType: string;
         MemberList: {
             /** @description What is on this page. */
             items: components["schemas"]["MemberView"][];
@@ -3000,6 +3144,11 @@ export interface components {
             /** @description What each monitor of its pool saw. */
             checks: components["schemas"]["MonitorResults"][];
         };
+        /**
+         * @description A method.
+         * @example GET
+         */
+        MethodName: string;
         /**
          * @description Whether a number only rises.
          * @enum {string}
@@ -3414,6 +3563,11 @@ export interface components {
             document?: Record<string, never>;
         };
         /**
+         * @description Where a page comes from.
+         * @example https://www.shop.example
+         */
+        Origin: string;
+        /**
          * @description Whether something was let.
          * @enum {string}
          */
@@ -3681,6 +3835,8 @@ export interface components {
             rules?: components["schemas"]["PolicyRule"][];
             rewrite?: components["schemas"]["Rewrite"] | null;
             rate_limit?: components["schemas"]["RateLimit"] | null;
+            cors?: components["schemas"]["Cors"] | null;
+            jwt?: components["schemas"]["Jwt"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -3761,6 +3917,8 @@ export interface components {
             rules?: components["schemas"]["PolicyRule"][];
             rewrite?: components["schemas"]["Rewrite"] | null;
             rate_limit?: components["schemas"]["RateLimit"] | null;
+            cors?: components["schemas"]["Cors"] | null;
+            jwt?: components["schemas"]["Jwt"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -3857,6 +4015,8 @@ export interface components {
             rules: components["schemas"]["PolicyRule"][];
             rewrite: components["schemas"]["Rewrite"] | null;
             rate_limit: components["schemas"]["RateLimit"] | null;
+            cors: components["schemas"]["Cors"] | null;
+            jwt: components["schemas"]["Jwt"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -4745,6 +4905,33 @@ export interface components {
          * @enum {string}
          */
         SecondFactorState: "off" | "pending" | "on";
+        /** @description How much a client of a service that is proxied may ask for. */
+        ServiceLimits: {
+            /**
+             * Format: int32
+             * @description Bytes of a request's head, its line and all fields; more is answered with 431.
+             * @default 32768
+             */
+            head_bytes?: number;
+            /**
+             * Format: int32
+             * @description Bytes of a request's path and query; more is answered with 414.
+             * @default 16384
+             */
+            target_bytes?: number;
+            /**
+             * Format: int32
+             * @description Bytes of a request's body; more is answered with 413. Null: any number.
+             * @example 1048576
+             */
+            body_bytes?: number | null;
+            /**
+             * Format: int32
+             * @description Connections of one client at a time: of one IPv4 address, or one IPv6 network of 64 bits. More are closed at once. Null: any number.
+             * @example 100
+             */
+            connections_per_source?: number | null;
+        };
         /** @description How a service ends TLS. */
         ServiceTls: {
             /** @description The certificates to show: by the name that the client asks for, and the first one where no name fits. */
@@ -4754,6 +4941,8 @@ export interface components {
              * @default 1.2
              */
             min_version?: components["schemas"]["TlsVersion"];
+            hsts?: components["schemas"]["Hsts"] | null;
+            client_auth?: components["schemas"]["ClientAuth"] | null;
         };
         /**
          * @description What packets are wrapped in on their way to the members, which must take them out again and hold the virtual IP on an
@@ -5055,11 +5244,12 @@ export interface components {
         /**
          * @description What a rule looks at: `host` is the name that the client asks for, without a port; `path` is compared as if what can be written in
          *     several ways (`%61`, `//`, `/./`, `/../`) was written in one; of a `header` with several lines each counts; `query` is a parameter,
-         *     decoded; `source` is the client's address; `sni` the name that it asked for when it began TLS.
+         *     decoded; `source` is the client's address; `sni` the name that it asked for when it began TLS, `client_subject` whom the certificate is for that
+         *     it has shown, as `CN=ann, O=Shop`.
          * @example path
          * @enum {string}
          */
-        Subject: "host" | "path" | "header" | "cookie" | "query" | "method" | "source" | "sni";
+        Subject: "host" | "path" | "header" | "cookie" | "query" | "method" | "source" | "sni" | "client_subject";
         /** @description A server that takes logs. */
         Syslog: {
             /**
@@ -5759,7 +5949,8 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped; with forwarding
+             *     `proxy` they are closed at once.
              * @example 10000
              */
             connection_limit?: number | null;
@@ -5788,6 +5979,8 @@ export interface components {
              */
             proxy_protocol_from?: components["schemas"]["Cidr"][];
             request_timeouts?: components["schemas"]["RequestTimeouts"] | null;
+            limits?: components["schemas"]["ServiceLimits"] | null;
+            compression?: components["schemas"]["Compression"] | null;
         };
         /** @description A protocol and port on one or more virtual IPs, served by a pool. */
         VirtualServiceSpec: {
@@ -5840,7 +6033,8 @@ export interface components {
             timeouts?: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped; with forwarding
+             *     `proxy` they are closed at once.
              * @example 10000
              */
             connection_limit?: number | null;
@@ -5869,6 +6063,8 @@ export interface components {
              */
             proxy_protocol_from?: components["schemas"]["Cidr"][];
             request_timeouts?: components["schemas"]["RequestTimeouts"] | null;
+            limits?: components["schemas"]["ServiceLimits"] | null;
+            compression?: components["schemas"]["Compression"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         VirtualServiceView: {
@@ -5962,7 +6158,8 @@ export interface components {
             timeouts: components["schemas"]["Timeouts"];
             /**
              * Format: int32
-             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped. Not with forwarding `proxy`.
+             * @description How many connections there may be at a time; with null, as many as come. Those over it are dropped; with forwarding
+             *     `proxy` they are closed at once.
              * @example 10000
              */
             connection_limit: number | null;
@@ -5991,6 +6188,8 @@ export interface components {
              */
             proxy_protocol_from: components["schemas"]["Cidr"][];
             request_timeouts: components["schemas"]["RequestTimeouts"] | null;
+            limits: components["schemas"]["ServiceLimits"] | null;
+            compression: components["schemas"]["Compression"] | null;
         };
         /** @description A pool, and its share beside the others'. */
         WeightedPool: {
