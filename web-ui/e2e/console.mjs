@@ -857,15 +857,15 @@ async function keyboardAlone() {
   const press = async (...keys) => {
     for (const key of keys) await page.keyboard.press(key)
   }
-  /** Tabs until what has the focus is called so. */
-  const tabTo = async (name) => {
+  /** Presses a key until what has the focus is called so. */
+  const tabTo = async (name, key = 'Tab') => {
     for (let n = 0; n < 60; n += 1) {
       const found = await page.evaluate(() => {
         const { ariaLabel, textContent } = document.activeElement
         return ariaLabel ?? textContent
       })
       if (name.test(found)) return
-      await page.keyboard.press('Tab')
+      await page.keyboard.press(key)
     }
     throw new Error(`nothing called ${name} gets the focus`)
   }
@@ -881,18 +881,14 @@ async function keyboardAlone() {
   await tabTo(/^Actions for/)
   await press('Enter')
   await page.getByRole('menuitem', { name: 'Drain' }).waitFor()
-  await press('ArrowDown', 'ArrowDown', 'Enter')
+  await tabTo(/^Drain$/, 'ArrowDown')
+  await press('Enter')
   await page
     .getByText(/is draining|Draining/)
     .first()
     .waitFor()
-  await tabTo(/^Undo$/)
-  await press('Enter')
+  await press('z')
   await page.getByText('Undone').waitFor()
-  await page
-    .locator('.detail')
-    .click({ position: { x: 1, y: 1 } })
-    .catch(() => {})
   await press('e')
   const form = page.getByRole('dialog', { name: /^Edit / })
   await form.getByRole('textbox', { name: 'Name' }).waitFor()
@@ -916,8 +912,10 @@ async function inChinese() {
   await dialog().getByText('这个服务器池没有成员').waitFor()
   await picture('pool-in-chinese')
   await dialog().getByRole('button', { name: '删除', exact: true }).click()
-  await page.getByRole('dialog', { name: '删除 闸流？' }).getByRole('button', { name: '删除' }).click()
-  await dialog().waitFor({ state: 'detached' })
+  const asked = page.getByRole('dialog', { name: '删除 闸流？' })
+  await asked.getByRole('button', { name: '删除', exact: true }).click()
+  await page.getByText('闸流 已删除').waitFor()
+  await page.waitForFunction(() => document.querySelector('[role=dialog]') === null)
   await button('Switch to English').click()
   await page.getByRole('heading', { name: 'Pools', level: 1 }).waitFor()
 }

@@ -14,6 +14,7 @@ const KEYS: readonly (readonly [readonly string[], TextKey])[] = [
   [['Space'], 'keys.select'],
   [['n'], 'keys.create'],
   [['e'], 'keys.edit'],
+  [['z'], 'keys.undo'],
   [['Esc'], 'keys.close'],
   [['?'], 'keys.help'],
 ]

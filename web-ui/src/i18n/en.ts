@@ -272,6 +272,7 @@ export const en = {
     select: 'Select the row',
     create: 'New',
     edit: 'Edit what is open',
+    undo: 'Undo what was done last',
     close: 'Close',
     help: 'This page',
     on: 'Single keys are on',

@@ -266,6 +266,7 @@ export const zh: Dictionary = {
     select: '选择所在行',
     create: '新建',
     edit: '编辑当前对象',
+    undo: '撤销上一步操作',
     close: '关闭',
     help: '显示本页',
     on: '启用单键快捷键',

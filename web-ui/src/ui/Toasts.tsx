@@ -2,11 +2,14 @@ import { ActionIcon, Button } from '@mantine/core'
 import { IconX } from '@tabler/icons-react'
 import { useTranslation } from 'react-i18next'
 import { Glyph } from './Status.tsx'
-import { closeToast, type Toast, useToasts } from './toasts.ts'
+import { useKeys } from './keys.ts'
+import { closeToast, type Toast, undo as goBack, undoLast, useToasts } from './toasts.ts'
 
 export function Toasts() {
   const { t } = useTranslation()
   const toasts = useToasts()
+  // A dialogue keeps the focus to itself, so that no Tab leads here.
+  useKeys({ z: () => undoLast() }, { inDialogue: true })
   return (
     <section className="toasts" aria-label={t('toast.region')} aria-live="polite">
       {toasts.map((toast) => (
@@ -16,18 +19,21 @@ export function Toasts() {
   )
 }
 
-function Message({ toast: { id, text, tone, undo } }: { toast: Toast }) {
+function Message({ toast }: { toast: Toast }) {
   const { t } = useTranslation()
-  const goBack = () => {
-    closeToast(id)
-    void undo?.()
-  }
+  const { id, text, tone, undo } = toast
   return (
     <div className="toast">
       <Glyph tone={tone} />
       <span className="toast-text">{text}</span>
       {undo !== undefined && (
-        <Button size="compact-sm" variant="default" onClick={goBack}>
+        <Button
+          size="compact-sm"
+          variant="default"
+          title={`${t('toast.undo')} (z)`}
+          aria-keyshortcuts="z"
+          onClick={() => goBack(toast)}
+        >
           {t('toast.undo')}
         </Button>
       )}
