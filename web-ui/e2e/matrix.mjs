@@ -34,7 +34,6 @@ export async function matrix({ browser, context, address, gallery, faults, read,
       const scene = `${name}-${size.width}-${theme}-${language}`
       try {
         await visit(page, address + path)
-        await settled(page)
         await page.screenshot({ path: join(gallery, `${scene}.png`), fullPage: !path.includes('create') })
         await examine(page, scene, faults)
         if (full && theme === 'light') {
@@ -51,13 +50,20 @@ export async function matrix({ browser, context, address, gallery, faults, read,
   console.error(`console: ${all.length} screens in ${pages.length} ways`)
 }
 
-/** The browser gives up what it is loading when addresses of this machine change. */
+/** The browser gives up what it is loading when addresses of this machine change: then the page, or a part of it, is not there. */
 async function visit(page, url) {
-  for (let tries = 0; ; tries += 1) {
+  for (let tries = 1; ; tries += 1) {
+    let changed = false
+    const failed = (request) => (changed ||= request.failure()?.errorText === 'net::ERR_NETWORK_CHANGED')
+    page.on('requestfailed', failed)
     try {
-      return await page.goto(url)
+      await page.goto(url)
+      await settled(page)
+      return
     } catch (error) {
-      if (tries === 5 || !/ERR_NETWORK_CHANGED|interrupted by another navigation/.test(String(error))) throw error
+      if (tries === 4 || !(changed || /ERR_NETWORK_CHANGED|interrupted by another/.test(String(error)))) throw error
+    } finally {
+      page.off('requestfailed', failed)
     }
   }
 }
