@@ -8,6 +8,8 @@ use lb_model::MacAddr;
 
 /// Bytes of a frame: the shortest that Ethernet has, without its checksum.
 const LEN: usize = 60;
+/// Bytes of an IPv6 frame: its headers alone are longer than the shortest.
+const LEN_V6: usize = 74;
 /// Ports a client address is used with before the next one.
 const PORTS: u32 = 50_000;
 const FIRST_PORT: u16 = 10_000;
@@ -46,7 +48,11 @@ impl Step {
 pub(crate) struct Scene {
     /// How many connections there are.
     pub(crate) flows: u32,
-    /// The virtual IP and port.
+    /// Whether they are by IPv6, whose addresses are [`NETWORK_V6`] and the bytes of IPv4's.
+    pub(crate) wide: bool,
+    /// How many services they are spread over, on as many ports.
+    pub(crate) services: u16,
+    /// The virtual IP and the first service's port.
     pub(crate) service: ([u8; 4], u16),
     /// The first member's address and port; the others follow.
     pub(crate) member: ([u8; 4], u16),
@@ -62,7 +68,7 @@ pub(crate) struct Generator {
     pool: Mempool,
     scene: Scene,
     step: Step,
-    template: [u8; LEN],
+    template: [u8; LEN_V6],
     at: u32,
     stride: u32,
     left: u64,
@@ -103,16 +109,23 @@ impl Generator {
         }
         self.left -= count as u64;
         for mbuf in burst.iter_mut() {
+            let flow = self.at;
+            self.at += self.stride;
+            if self.at >= self.scene.flows {
+                self.at -= self.scene.flows;
+            }
             // Every buffer of the pool has room for it.
-            if let Ok(frame) = mbuf.set_len(LEN)
+            if self.scene.wide {
+                if let Ok(frame) = mbuf.set_len(LEN_V6)
+                    && let Some(frame) = frame.first_chunk_mut::<LEN_V6>()
+                {
+                    *frame = self.template;
+                    address_v6(frame, &self.scene, self.step, flow);
+                }
+            } else if let Ok(frame) = mbuf.set_len(LEN)
                 && let Some(frame) = frame.first_chunk_mut::<LEN>()
             {
-                *frame = self.template;
-                let flow = self.at;
-                self.at += self.stride;
-                if self.at >= self.scene.flows {
-                    self.at -= self.scene.flows;
-                }
+                frame.copy_from_slice(&self.template[..LEN]);
                 address(frame, &self.scene, self.step, flow);
                 if let Some(reply) = self.replies.get(flow as usize).filter(|_| self.step.is_from_member()) {
                     frame[26..38].copy_from_slice(reply);
@@ -123,9 +136,10 @@ impl Generator {
     }
 }
 
-/// The frame of one connection.
+/// The IPv4 frame of one connection.
 pub(crate) fn frame_of(scene: &Scene, step: Step, flow: u32) -> [u8; LEN] {
-    let mut frame = template(scene, step);
+    let mut frame = [0; LEN];
+    frame.copy_from_slice(&template(scene, step)[..LEN]);
     address(&mut frame, scene, step, flow);
     frame
 }
@@ -140,39 +154,82 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// What is different in the frames of different connections.
+struct Ends {
+    client: [u8; 4],
+    client_port: [u8; 2],
+    service_port: [u8; 2],
+    member: [u8; 4],
+}
+
+impl Ends {
+    #[inline]
+    fn of(scene: &Scene, flow: u32) -> Self {
+        let services = u32::from(scene.services);
+        // Most have one: a division for each frame would be much of what is measured.
+        let (service, turn) = if services == 1 { (0, flow) } else { (flow % services, flow / services) };
+        let [a, b, c, d] = scene.member.0;
+        let member = u8::try_from(turn % u32::from(scene.members)).unwrap_or(0);
+        Self {
+            client: (0x0a00_0000 + flow / PORTS).to_be_bytes(),
+            client_port: (FIRST_PORT + u16::try_from(flow % PORTS).unwrap_or(0)).to_be_bytes(),
+            service_port: (scene.service.1 + u16::try_from(service).unwrap_or(0)).to_be_bytes(),
+            member: [a, b, c, d + member],
+        }
+    }
+}
+
 #[inline]
 fn address(frame: &mut [u8; LEN], scene: &Scene, step: Step, flow: u32) {
-    let client = (0x0a00_0000 + flow / PORTS).to_be_bytes();
-    let client_port = (FIRST_PORT + u16::try_from(flow % PORTS).unwrap_or(0)).to_be_bytes();
+    let Ends { client, client_port, service_port, member } = Ends::of(scene, flow);
     if step.is_from_member() {
-        let [a, b, c, d] = scene.member.0;
-        frame[26..30].copy_from_slice(&[
-            a,
-            b,
-            c,
-            d + u8::try_from(flow % u32::from(scene.members)).unwrap_or(0),
-        ]);
+        frame[26..30].copy_from_slice(&member);
         frame[30..34].copy_from_slice(&client);
         frame[36..38].copy_from_slice(&client_port);
     } else {
         frame[26..30].copy_from_slice(&client);
         frame[34..36].copy_from_slice(&client_port);
+        frame[36..38].copy_from_slice(&service_port);
     }
 }
 
-fn template(scene: &Scene, step: Step) -> [u8; LEN] {
-    let mut frame = [0; LEN];
+#[inline]
+fn address_v6(frame: &mut [u8; LEN_V6], scene: &Scene, step: Step, flow: u32) {
+    let Ends { client, client_port, service_port, member } = Ends::of(scene, flow);
+    if step.is_from_member() {
+        frame[34..38].copy_from_slice(&member);
+        frame[50..54].copy_from_slice(&client);
+        frame[56..58].copy_from_slice(&client_port);
+    } else {
+        frame[34..38].copy_from_slice(&client);
+        frame[54..56].copy_from_slice(&client_port);
+        frame[56..58].copy_from_slice(&service_port);
+    }
+}
+
+/// The network that all IPv6 addresses are of.
+pub(crate) const NETWORK_V6: [u8; 12] = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0];
+
+fn template(scene: &Scene, step: Step) -> [u8; LEN_V6] {
+    let mut frame = [0; LEN_V6];
     let from_member = step.is_from_member();
     frame[..6].copy_from_slice(&scene.macs[usize::from(from_member)].0);
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 0xee]);
-    frame[12..24].copy_from_slice(&[8, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 6]);
-    frame[46] = 0x50;
-    frame[47] = step.flags();
-    if from_member {
-        frame[34..36].copy_from_slice(&scene.member.1.to_be_bytes());
+    let (destination, segment) = if scene.wide {
+        frame[12..22].copy_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64]);
+        frame[22..34].copy_from_slice(&NETWORK_V6);
+        frame[38..50].copy_from_slice(&NETWORK_V6);
+        (50, 54)
     } else {
-        frame[30..34].copy_from_slice(&scene.service.0);
-        frame[36..38].copy_from_slice(&scene.service.1.to_be_bytes());
+        frame[12..24].copy_from_slice(&[8, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 6]);
+        (30, 34)
+    };
+    frame[segment + 12] = 0x50;
+    frame[segment + 13] = step.flags();
+    if from_member {
+        frame[segment..segment + 2].copy_from_slice(&scene.member.1.to_be_bytes());
+    } else {
+        frame[destination..destination + 4].copy_from_slice(&scene.service.0);
     }
     frame
 }

@@ -1,7 +1,7 @@
 //! A forwarder set up for measuring: one worker, one service with four members, the network that goes with it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use lb_dpdk::{Burst, Eal, EalConfig, LogLevel, Memory, Mempool, cycles};
@@ -15,10 +15,10 @@ use lb_model::snapshot::{
     Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
     Timeouts, Unserved, Weight,
 };
-use lb_model::{L4Port, MacAddr, MemberId, Tunnel, VirtualServiceId};
+use lb_model::{L4Port, MacAddr, MemberId, Prefix, Tunnel, VirtualServiceId};
 
 use super::stopwatch::Stopwatch;
-use crate::generator::{Generator, Reply, Scene, Step, frame_of};
+use crate::generator::{Generator, NETWORK_V6, Reply, Scene, Step, frame_of};
 use crate::ports::deal;
 use crate::shared::Shared;
 use crate::ways::{Inlet, KernelSide, Outlet};
@@ -61,9 +61,54 @@ pub(super) fn start(core: u16, prefix: &str) -> anyhow::Result<(Eal, Mempool)> {
     Ok((eal, Mempool::new(eal, "frames", 8192, Mempool::DEFAULT_CACHE)?))
 }
 
-/// The scene of so many connections.
+/// The port of the first service.
+const FIRST_PORT: u16 = 80;
+
+/// The scene of so many connections to one service.
 pub(super) fn scene(flows: u32) -> Scene {
-    Scene { flows, service: (VIP.octets(), 80), member: (MEMBERS[0].octets(), 8080), members: 4, macs: MACS }
+    scene_of(flows, Setup::default())
+}
+
+fn scene_of(flows: u32, setup: Setup) -> Scene {
+    Scene {
+        flows,
+        wide: setup.wide,
+        services: setup.services,
+        service: (VIP.octets(), FIRST_PORT),
+        member: (MEMBERS[0].octets(), 8080),
+        members: 4,
+        macs: MACS,
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setup {
+    /// How packets reach the members.
+    pub(super) way: Way,
+    /// Whether they are IPv6.
+    pub(super) wide: bool,
+    /// How many services the connections are spread over.
+    pub(super) services: u16,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { way: Way::Nat, wide: false, services: 1 }
+    }
+}
+
+impl Setup {
+    /// An address as this setup has it.
+    fn address(self, address: Ipv4Addr) -> IpAddr {
+        if !self.wide {
+            return address.into();
+        }
+        let mut bytes = [0; 16];
+        bytes[..12].copy_from_slice(&NETWORK_V6);
+        bytes[12..].copy_from_slice(&address.octets());
+        Ipv6Addr::from(bytes).into()
+    }
 }
 
 /// How packets reach the members.
@@ -98,14 +143,15 @@ pub(super) struct Stage {
 impl Stage {
     /// A worker with generators for ports and room for the connections, none of which is open.
     pub(super) fn new(eal: Eal, pool: Mempool, flows: u32) -> anyhow::Result<Self> {
-        Self::by(eal, pool, flows, Way::Nat)
+        Self::by(eal, pool, flows, Setup::default())
     }
 
-    /// The same, for members that are reached in another way.
-    pub(super) fn by(eal: Eal, pool: Mempool, flows: u32, way: Way) -> anyhow::Result<Self> {
-        let scene = scene(flows);
+    /// The same, for any setup.
+    pub(super) fn by(eal: Eal, pool: Mempool, flows: u32, setup: Setup) -> anyhow::Result<Self> {
+        let scene = scene_of(flows, setup);
         let shared = Arc::new(Shared::new(1));
-        let capacity = flows.next_power_of_two().clamp(1024, (1 << 24) - 1);
+        let entries = if setup.wide { 2 * flows } else { flows };
+        let capacity = entries.next_power_of_two().clamp(1024, (1 << 24) - 1);
         let table =
             FlowTable::attach(FlowFile::anonymous(capacity, [0x9e37_79b9_7f4a_7c15, 0x517c_c1b7_2722_0a95])?);
         let engine = Engine::new(table, shared.counters(), 0);
@@ -117,9 +163,9 @@ impl Stage {
         let frequency = eal.cycles_per_second();
         let worker = Worker::new(0, engine, ports, pool, frequency, Arc::clone(&shared), None);
         let mut planner = Planner::new(1);
-        planner.publish(&snapshot(way))?;
-        shared.publish(planner.tables(&network()));
-        Ok(Self { worker, scene, way, eal, shared })
+        planner.publish(&snapshot(setup))?;
+        shared.publish(planner.tables(&network(setup)));
+        Ok(Self { worker, scene, way: setup.way, eal, shared })
     }
 
     /// Opens every connection, handshake and all; returns the cycles it took.
@@ -244,16 +290,22 @@ pub(super) fn no_op(
     }
 }
 
-/// One service with four members, as published by penstockd.
-fn snapshot(way: Way) -> L4Snapshot {
-    let tunnel = if let Way::Tunnel(tunnel) = way { Some(tunnel) } else { None };
+/// Services with four members each, as published by penstockd.
+fn snapshot(setup: Setup) -> L4Snapshot {
+    let services = (0..setup.services).filter_map(|number| service(setup, number));
+    L4Snapshot { generation: Generation(1), services: services.collect(), probes: Vec::new() }
+}
+
+fn service(setup: Setup, number: u16) -> Option<L4Service> {
+    let tunnel = if let Way::Tunnel(tunnel) = setup.way { Some(tunnel) } else { None };
     let port = |number| L4Port::new(number).map_err(|_| ()).ok();
     let backends = MEMBERS.iter().zip(1u128..).filter_map(|(address, number)| {
         Some(L4Backend {
             member: MemberId(uuid::Uuid::from_u128(number)),
-            address: (*address).into(),
+            address: setup.address(*address),
             port: port(8080)?,
             takes_new: true,
+            keeps: true,
             weight: Weight::default(),
             share: Share::FULL,
             backup: false,
@@ -262,53 +314,55 @@ fn snapshot(way: Way) -> L4Snapshot {
             drain_timeout_s: None,
         })
     });
-    let services = port(80).map(|port| L4Service {
-        id: VirtualServiceId(uuid::Uuid::from_u128(80)),
-        address: VIP.into(),
+    let own = FIRST_PORT + number;
+    port(own).map(|port| L4Service {
+        id: VirtualServiceId(uuid::Uuid::from_u128(own.into())),
+        address: setup.address(VIP),
         port,
         protocol: L4Protocol::Tcp,
-        forwarding: way.forwarding(),
+        forwarding: setup.way.forwarding(),
         tunnel,
-        local_addresses: LOCAL_ADDRESSES.map(IpAddr::V4).to_vec(),
+        local_addresses: LOCAL_ADDRESSES.map(|address| setup.address(address)).to_vec(),
         scheduler: Scheduler::RoundRobin,
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
         unserved: Unserved::default(),
+        persistence: None,
         backends: backends.collect(),
-    });
-    L4Snapshot { generation: Generation(1), services: services.into_iter().collect(), probes: Vec::new() }
+    })
 }
 
 /// Clients behind a router on the first port, members on the second.
-fn network() -> Network {
+fn network(setup: Setup) -> Network {
     let port = |(mac, address): (MacAddr, Ipv4Addr)| PortView {
         mac,
         mtu: 1500,
-        addresses: vec![address.into()],
+        addresses: vec![setup.address(address)],
         checksum: ChecksumMode::Incremental,
         strangers: Strangers::Punt,
     };
     let (front, back) = (PortIndex(0), PortIndex(1));
-    let route = |to: &str, port, gateway: Option<Ipv4Addr>| {
-        let gateway = gateway.map(IpAddr::V4);
-        to.parse().ok().map(|to| Route { to, port, gateway, metric: 0 })
+    let route = |to: Ipv4Addr, len: u8, port, gateway: Option<Ipv4Addr>| {
+        let gateway = gateway.map(|address| setup.address(address));
+        let len = if setup.wide && len > 0 { len + 96 } else { len };
+        Prefix::new(setup.address(to), len).ok().map(|to| Route { to, port, gateway, metric: 0 })
     };
     let routes = [
-        route("0.0.0.0/0", front, Some(ROUTER)),
-        route("198.18.1.0/24", front, None),
-        route("198.18.2.0/24", back, None),
+        route(Ipv4Addr::UNSPECIFIED, 0, front, Some(ROUTER)),
+        route(Ipv4Addr::new(198, 18, 1, 0), 24, front, None),
+        route(Ipv4Addr::new(198, 18, 2, 0), 24, back, None),
     ];
-    let mut neighbours = HashMap::from([((front, ROUTER.into()), MacAddr([2, 0, 0, 0, 1, 254]))]);
+    let mut neighbours = HashMap::from([((front, setup.address(ROUTER)), MacAddr([2, 0, 0, 0, 1, 254]))]);
     neighbours.extend(
         MEMBERS
             .iter()
             .zip(11u8..)
-            .map(|(address, last)| ((back, (*address).into()), MacAddr([2, 0, 0, 0, 2, last]))),
+            .map(|(address, last)| ((back, setup.address(*address)), MacAddr([2, 0, 0, 0, 2, last]))),
     );
     Network {
         ports: MACS.into_iter().zip(HOST).map(port).collect(),
         routes: routes.into_iter().flatten().collect(),
         neighbours,
-        locals: HashSet::from([VIP.into()]),
+        locals: HashSet::from([setup.address(VIP)]),
     }
 }

@@ -1,11 +1,11 @@
-//! Every way to the members beside NAT: what a client's packet costs, in turns with frames that are only received and sent.
+//! Every way to the members beside NAT, IPv6, and many services: what a client's packet costs, in turns with frames that are only received and sent.
 
 use lb_dpdk::{Eal, Mempool};
 use lb_model::{L4Port, Tunnel, Vni};
 
 use super::Options;
 use super::report::{each, median_and_least};
-use super::stage::{Stage, Way, no_op};
+use super::stage::{Setup, Stage, Way, no_op};
 use crate::generator::Step;
 
 /// The most connections: full NAT has no ends for more.
@@ -25,21 +25,24 @@ pub(super) fn run(eal: Eal, pool: Mempool, options: &Options) -> anyhow::Result<
     Ok(())
 }
 
-fn ways() -> anyhow::Result<[(&'static str, Way); 5]> {
+fn ways() -> anyhow::Result<[(&'static str, Setup); 7]> {
     let vxlan = Tunnel::Vxlan { port: L4Port::new(Tunnel::VXLAN_PORT)?, vni: Vni::new(7)? };
+    let by = |way| Setup { way, ..Setup::default() };
     Ok([
-        ("NAT", Way::Nat),
-        ("full NAT", Way::FullNat),
-        ("DR", Way::Direct),
-        ("IPIP", Way::Tunnel(Tunnel::Ipip {})),
-        ("VXLAN", Way::Tunnel(vxlan)),
+        ("NAT", Setup::default()),
+        ("full NAT", by(Way::FullNat)),
+        ("DR", by(Way::Direct)),
+        ("IPIP", by(Way::Tunnel(Tunnel::Ipip {}))),
+        ("VXLAN", by(Way::Tunnel(vxlan))),
+        ("NAT, IPv6", Setup { wide: true, ..Setup::default() }),
+        ("NAT, 10,000 services", Setup { services: 10_000, ..Setup::default() }),
     ])
 }
 
 fn measure(eal: Eal, pool: Mempool, flows: u32, options: &Options) -> anyhow::Result<()> {
     let mut stages = Vec::new();
-    for (name, way) in ways()? {
-        let mut stage = Stage::by(eal, pool, flows, way)?;
+    for (name, setup) in ways()? {
+        let mut stage = Stage::by(eal, pool, flows, setup)?;
         stage.open_all();
         stage.check()?;
         stages.push((name, stage, Vec::new()));
