@@ -222,9 +222,22 @@ fn how_members_are_asked_is_checked_as_well() {
         [("/persistence/prefix", "out_of_range")],
     );
     refused(
-        persistence(json!({ "kind": "source", "timeout_s": 5 })),
+        persistence(json!({ "kind": "source", "prefix_v6": 129 })),
+        [("/persistence/prefix_v6", "out_of_range")],
+    );
+    refused(
+        persistence(json!({ "kind": "header", "name": "x", "timeout_s": 5 })),
         [("/persistence/timeout_s", "invalid")],
     );
+    refused(persistence(json!({ "kind": "cookie", "shared": true })), [("/persistence/shared", "invalid")]);
+    let by_address =
+        json!({ "kind": "source", "timeout_s": 5, "prefix": 24, "prefix_v6": 56, "shared": true });
+    let kept = set(persistence(by_address.clone())).body["persistence"].clone();
+    assert_eq!(kept["name"], json!(null));
+    for (field, value) in by_address.as_object().into_iter().flatten() {
+        assert_eq!(&kept[field], value, "{field}");
+    }
+    set(json!({ "persistence": null }));
     refused(json!({ "retries": { "codes": [200] } }), [("/retries/codes/0", "out_of_range")]);
     refused(json!({ "outlier": { "max_percent": 100 } }), [("/outlier/max_percent", "out_of_range")]);
     assert_eq!(set(json!({ "outlier": {} })).body["outlier"]["consecutive"], 5);

@@ -94,6 +94,8 @@ struct endpoint_set services SEC(".maps");
 struct address_set service_addrs SEC(".maps");
 // Packets from one of these are ours, unless they are for this host.
 struct endpoint_set members SEC(".maps");
+// The addresses of `members`: fragments from them are ours whatever their port, unless they are for this host.
+struct address_set member_addrs SEC(".maps");
 // The addresses of this host.
 struct address_set locals SEC(".maps");
 // Of these the ones that members see in the place of clients: what members send to them is ours.
@@ -103,6 +105,7 @@ struct address_set local_addrs SEC(".maps");
 struct endpoint6_set services6 SEC(".maps");
 struct address6_set service_addrs6 SEC(".maps");
 struct endpoint6_set members6 SEC(".maps");
+struct address6_set member_addrs6 SEC(".maps");
 struct address6_set locals6 SEC(".maps");
 struct address6_set local_addrs6 SEC(".maps");
 
@@ -201,10 +204,9 @@ static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end
 		return false;
 
 	__u16 fragment = bpf_ntohs(ip->frag_off) & (IP_MORE_FRAGMENTS | IP_OFFSET);
-	if (fragment && holds(&service_addrs, &ip->daddr))
-		return true;
-	if (fragment & IP_OFFSET)
-		return false;
+	if (fragment)
+		return holds(&service_addrs, &ip->daddr) ||
+		       (holds(&member_addrs, &ip->saddr) && leads_to_clients(&ip->daddr));
 
 	const struct ports *ports = (const void *)ip + ip->ihl * 4;
 	if ((const void *)(ports + 1) > end)
@@ -333,7 +335,9 @@ static __always_inline bool ipv6_is_ours(struct xdp_md *ctx, const struct ipv6hd
 		return false;
 	if ((piece != WHOLE || unknown) && holds(&service_addrs6, &ip->daddr))
 		return true;
-	if (piece == LATER_FRAGMENT || unknown)
+	if (piece != WHOLE)
+		return holds(&member_addrs6, &ip->saddr) && leads_to_clients6(&ip->daddr);
+	if (unknown)
 		return false;
 
 	const struct ports *ports = payload;

@@ -1,6 +1,6 @@
 //! Who gets a connection is what the pool and its members say, also while they change.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use lab::Driver;
 use serde_json::{Value, json};
 
@@ -52,6 +52,24 @@ fn a_client_keeps_its_member_by_source_hash() -> Result<()> {
     stage.change_pool(&json!({ "algorithm": "source_hash" }))?;
     let answers = stage.get_many(20)?;
     assert!(answers.contains(&20), "{answers:?}");
+    stage.leave()
+}
+
+#[test]
+fn a_client_keeps_its_member_by_its_address_also_when_that_drains() -> Result<()> {
+    let stage = Stage::set(Driver::AfXdp, true)?;
+    assert_eq!(stage.get_many(4)?, [2, 2], "it takes turns");
+    stage.change_pool(&json!({ "persistence": { "kind": "source", "timeout_s": 3600 } }))?;
+    let answers = stage.get_many(10)?;
+    let Some(kept) = answers.iter().position(|count| *count == 10) else {
+        bail!("the client had both members: {answers:?}");
+    };
+    stage.change_member(kept, &json!({ "state": "drain" }))?;
+    assert_eq!(stage.get_many(10)?[kept], 10, "it drains");
+    stage.change_member(kept, &json!({ "state": "disabled" }))?;
+    assert_eq!(stage.get_many(10)?[1 - kept], 10, "it is gone");
+    stage.change_member(kept, &json!({ "state": "enabled" }))?;
+    assert_eq!(stage.get_many(10)?[1 - kept], 10, "the client has another now");
     stage.leave()
 }
 

@@ -38,7 +38,7 @@ impl Stage {
 fn serve(member: usize, namespace: &Namespace) -> Result<thread::JoinHandle<()>> {
     let socket = namespace.enter(|| Ok(UdpSocket::bind((MEMBERS[member], PORT))?))?;
     Ok(thread::spawn(move || {
-        let mut buffer = [0; 2000];
+        let mut buffer = [0; 9000];
         while let Ok((length @ 1.., from)) = socket.recv_from(&mut buffer) {
             let name = u8::try_from(member).unwrap_or(u8::MAX);
             buffer[length] = name;
@@ -59,7 +59,7 @@ fn client(stage: &Stage) -> Result<UdpSocket> {
 /// The member that answers `question`, which comes back whole.
 fn ask(client: &UdpSocket, question: &[u8]) -> Result<u8> {
     client.send(question)?;
-    let mut answer = [0; 2000];
+    let mut answer = [0; 9000];
     let length = client.recv(&mut answer).context("no answer came")?;
     ensure!(answer[..length - 1] == *question, "the answer is not to the question");
     Ok(answer[length - 1])
@@ -76,6 +76,7 @@ fn datagrams_are_shared_and_answered(driver: Driver, offload: bool) -> Result<()
         let first = ask(&client, b"?")?;
         answers[usize::from(first)] += 1;
         ensure!(ask(&client, &[0x5a; 1400])? == first, "the client of one socket keeps its member");
+        ensure!(ask(&client, &[0x5b; 4000])? == first, "in pieces both ways");
     }
     assert_eq!(answers, [10, 10]);
     // TCP on the same address is another service.

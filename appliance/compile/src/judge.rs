@@ -96,10 +96,13 @@ impl<'seen> Judge<'seen> {
             Some(BelowMinHealthy::AllMembers) => true,
             Some(BelowMinHealthy::Refuse | BelowMinHealthy::BackupPool(_)) => false,
         };
-        let drains = seen.is_some_and(|seen| seen.drains);
+        let drains = member.state == MemberState::Drain || seen.is_some_and(|seen| seen.drains);
+        // How many can take new connections is no matter of those that drain.
+        let keeps = is_asked || (drains && self.is_well(seen));
         Standing {
             member: member.id,
             takes_new: member.state == MemberState::Enabled && is_asked && !drains,
+            keeps: keeps && member.state != MemberState::Disabled,
             share: seen.map_or(Share::FULL, |seen| seen.share),
         }
     }

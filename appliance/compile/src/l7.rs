@@ -93,7 +93,7 @@ fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) ->
 
 fn member(of: &Member, rank: Rank) -> L7Member {
     let Member { id, address, port, state, weight, backup, connection_limit, drain_timeout_s: _ } = of;
-    let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
+    let Rank { reserve, standing: Standing { member: _, takes_new, keeps: _, share } } = rank;
     L7Member {
         id: *id,
         address: *address,

@@ -10,9 +10,10 @@ mod probes;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use lb_model::asking::{Persistence, PersistenceKind};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
 use lb_model::snapshot::{
-    Endpoint, Forwarding, L4Backend, L4Probe, L4Protocol, L4Service, Scheduler, Standing,
+    Endpoint, Forwarding, L4Backend, L4Persistence, L4Probe, L4Protocol, L4Service, Scheduler, Standing,
 };
 use lb_model::{Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
@@ -97,6 +98,7 @@ fn offered(want: &DesiredState, seen: &Health) -> Result<Vec<L4Service>, Compile
 /// How a service is served: the same on each of its addresses.
 struct Served {
     scheduler: Scheduler,
+    persistence: Option<L4Persistence>,
     backends: Vec<L4Backend>,
 }
 
@@ -107,11 +109,12 @@ impl Served {
         seen: &Health,
     ) -> Result<Self, CompileError> {
         let Some(id) = service.default_pool_id else {
-            return Ok(Self { scheduler: Scheduler::RoundRobin, backends: Vec::new() });
+            return Ok(Self { scheduler: Scheduler::RoundRobin, persistence: None, backends: Vec::new() });
         };
         let pool = pools.get(&id).ok_or(CompileError::NoPool { service: service.id, pool: id })?;
         let backends = asked(pool, pools, seen).map(|(member, rank)| backend(member, rank));
-        Ok(Self { scheduler: pool.algorithm, backends: backends.collect() })
+        let persistence = pool.persistence.as_ref().and_then(persistence);
+        Ok(Self { scheduler: pool.algorithm, persistence, backends: backends.collect() })
     }
 
     fn on(&self, address: IpAddr, service: &VirtualService) -> L4Service {
@@ -141,19 +144,33 @@ impl Served {
             timeouts: *timeouts,
             admission: admission.clone(),
             unserved: *unserved,
+            persistence: self.persistence,
             backends: self.backends.clone(),
         }
     }
 }
 
+/// How clients keep their members where nothing but their address is known.
+fn persistence(of: &Persistence) -> Option<L4Persistence> {
+    let Persistence { kind, name: _, timeout_s, prefix, prefix_v6, shared } = of;
+    let timeout_s = timeout_s.unwrap_or(Persistence::SOURCE_TIMEOUT_S);
+    (*kind == PersistenceKind::Source).then_some(L4Persistence {
+        prefix: *prefix,
+        prefix_v6: *prefix_v6,
+        timeout_s,
+        shared: *shared,
+    })
+}
+
 fn backend(member: &Member, rank: Rank) -> L4Backend {
     let Member { id, address, port, state, weight, backup, connection_limit, drain_timeout_s } = member;
-    let Rank { reserve, standing: Standing { member: _, takes_new, share } } = rank;
+    let Rank { reserve, standing: Standing { member: _, takes_new, keeps, share } } = rank;
     L4Backend {
         member: *id,
         address: *address,
         port: *port,
         takes_new,
+        keeps,
         weight: *weight,
         share,
         backup: *backup,

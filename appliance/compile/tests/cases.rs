@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_compile::{CompileError, compile, standings};
-use lb_model::asking::Retries;
+use lb_model::asking::{Persistence, PersistenceKind, Retries};
 use lb_model::desired::{
     BelowMinHealthy, DesiredState, Member, MemberState, Pool, ProxiedService, VirtualIp, VirtualService,
 };
 use lb_model::l7::{L7Limits, L7Protocol, L7Timeouts, Manner};
 use lb_model::observed::{Liveness, MemberHealth};
 use lb_model::snapshot::{
-    Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
+    Admission, Endpoint, Forwarding, L4Persistence, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
 };
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
@@ -205,6 +205,50 @@ fn takers(seen: [Option<Liveness>; 3]) -> [bool; 3] {
     let takes_new = compiled.l4.services[0].backends.iter().map(|backend| backend.takes_new);
     assert_eq!(compiled.l4.standings(), standings(&want, &health), "delta and snapshot say the same");
     takes_new.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// Who of a pool is given new connections of clients that keep it, being in these states and seen so.
+fn keepers<const N: usize>(members: [(MemberState, Liveness); N]) -> [bool; N] {
+    let numbers = || 1..=N;
+    let all = numbers().zip(members).map(|(number, (state, _))| member(number, state)).collect();
+    let seen = numbers().zip(members).map(|(number, (_, seen))| (MemberId(uuid(number)), seen)).collect();
+    let want = DesiredState { pools: vec![pool(20, all)], ..example() };
+    let backends = compile(&want, &seen).unwrap().l4.services.remove(0).backends;
+    backends.iter().map(|backend| backend.keeps).collect::<Vec<_>>().try_into().unwrap()
+}
+
+#[test]
+fn members_that_drain_keep_their_clients_as_long_as_they_are_well() {
+    use Liveness::{Down, Up};
+    use MemberState::{Drain, Enabled};
+    assert_eq!(
+        keepers([(Enabled, Up), (Enabled, Down), (Drain, Up), (Drain, Down)]),
+        [true, false, true, false]
+    );
+    assert_eq!(keepers([(Drain, Up), (Drain, Up)]), [true, true], "nobody takes others");
+    assert_eq!(keepers([(Enabled, Down), (Drain, Up)]), [false, true], "too few are well");
+}
+
+#[test]
+fn by_packets_clients_are_known_by_their_address_alone() {
+    let keeping = |persistence: Persistence| {
+        let of = Pool { persistence: Some(persistence), ..pool(20, vec![member(1, MemberState::Enabled)]) };
+        let want = DesiredState { pools: vec![of], ..example() };
+        compile(&want, &Health::default()).unwrap().l4.services.remove(0).persistence
+    };
+    let by = |kind, timeout_s| Persistence {
+        kind,
+        name: Some("sid".into()),
+        timeout_s,
+        prefix: 24,
+        prefix_v6: 56,
+        shared: true,
+    };
+    let expected = L4Persistence { prefix: 24, prefix_v6: 56, timeout_s: 300, shared: true };
+    assert_eq!(keeping(by(PersistenceKind::Source, None)), Some(expected));
+    let longer = L4Persistence { timeout_s: 3600, ..expected };
+    assert_eq!(keeping(by(PersistenceKind::Source, Some(3600))), Some(longer));
+    assert_eq!(keeping(by(PersistenceKind::Cookie, None)), None);
 }
 
 #[test]

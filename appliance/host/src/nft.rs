@@ -24,6 +24,9 @@ chain ours {
     meta protocol ip6 jump ours6
     ip protocol != { tcp, udp } return
     ip frag-off & 0x3fff != 0 ip daddr @service_addrs counter drop
+    ip frag-off & 0x3fff != 0 ip saddr @member_addrs fib daddr type != local counter drop
+    ip frag-off & 0x3fff != 0 ip saddr @member_addrs ip daddr @local_addrs counter drop
+    ip frag-off & 0x3fff != 0 return
     ip daddr . ip protocol . th dport @services counter drop
     ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
     ip saddr . ip protocol . th sport @members ip daddr @local_addrs counter drop
@@ -32,6 +35,10 @@ chain ours6 {
     meta l4proto != { tcp, udp } return
     frag more-fragments 1 ip6 daddr @service_addrs6 counter drop
     frag frag-off != 0 ip6 daddr @service_addrs6 counter drop
+    frag more-fragments 1 ip6 saddr @member_addrs6 fib daddr type != local counter drop
+    frag frag-off != 0 ip6 saddr @member_addrs6 fib daddr type != local counter drop
+    frag more-fragments 1 ip6 saddr @member_addrs6 ip6 daddr @local_addrs6 counter drop
+    frag frag-off != 0 ip6 saddr @member_addrs6 ip6 daddr @local_addrs6 counter drop
     ip6 daddr . meta l4proto . th dport @services6 counter drop
     ip6 saddr . meta l4proto . th sport @members6 fib daddr type != local counter drop
     ip6 saddr . meta l4proto . th sport @members6 ip6 daddr @local_addrs6 counter drop
@@ -43,6 +50,7 @@ struct Sets {
     services: &'static str,
     service_addrs: &'static str,
     members: &'static str,
+    member_addrs: &'static str,
     local_addrs: &'static str,
     address: &'static str,
     holds: fn(IpAddr) -> bool,
@@ -53,6 +61,7 @@ const FAMILIES: [Sets; 2] = [
         services: "services",
         service_addrs: "service_addrs",
         members: "members",
+        member_addrs: "member_addrs",
         local_addrs: "local_addrs",
         address: "ipv4_addr",
         holds: |address| address.is_ipv4(),
@@ -61,6 +70,7 @@ const FAMILIES: [Sets; 2] = [
         services: "services6",
         service_addrs: "service_addrs6",
         members: "members6",
+        member_addrs: "member_addrs6",
         local_addrs: "local_addrs6",
         address: "ipv6_addr",
         holds: |address| address.is_ipv6(),
@@ -123,6 +133,7 @@ impl Nft {
         self.tables.services.extend(&tables.services);
         self.tables.service_addrs.extend(&tables.service_addrs);
         self.tables.members.extend(&tables.members);
+        self.tables.member_addrs.extend(&tables.member_addrs);
         self.tables.local_addrs.extend(&tables.local_addrs);
         Ok(())
     }
@@ -154,13 +165,14 @@ pub(crate) fn remove() -> Result<(), NftError> {
 }
 
 fn ruleset(interfaces: &[String], tables: &Tables) -> String {
-    let Tables { services, service_addrs, members, local_addrs } = tables;
+    let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
     let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
     for sets in &FAMILIES {
         let endpoint = format!("{} . inet_proto . inet_service", sets.address);
         text += &set(sets.services, &endpoint, &sets.endpoints(services));
         text += &set(sets.service_addrs, sets.address, &sets.addresses(service_addrs));
         text += &set(sets.members, &endpoint, &sets.endpoints(members));
+        text += &set(sets.member_addrs, sets.address, &sets.addresses(member_addrs));
         text += &set(sets.local_addrs, sets.address, &sets.addresses(local_addrs));
     }
     text += OURS;
@@ -186,11 +198,13 @@ fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
     let services = verb.of(Change::between(&have.services, &want.services));
     let service_addrs = verb.of(Change::between(&have.service_addrs, &want.service_addrs));
     let members = verb.of(Change::between(&have.members, &want.members));
+    let member_addrs = verb.of(Change::between(&have.member_addrs, &want.member_addrs));
     let local_addrs = verb.of(Change::between(&have.local_addrs, &want.local_addrs));
     let of_family = |sets: &Sets| {
         command(verb, sets.services, &sets.endpoints(&services))
             + &command(verb, sets.service_addrs, &sets.addresses(&service_addrs))
             + &command(verb, sets.members, &sets.endpoints(&members))
+            + &command(verb, sets.member_addrs, &sets.addresses(&member_addrs))
             + &command(verb, sets.local_addrs, &sets.addresses(&local_addrs))
     };
     FAMILIES.iter().map(of_family).collect()

@@ -41,6 +41,8 @@ pub(crate) struct Tables {
     pub(crate) service_addrs: BTreeSet<IpAddr>,
     /// Packets from one of these, not addressed to this host, are ours.
     pub(crate) members: BTreeSet<Endpoint>,
+    /// The addresses of the members: fragments from them are ours.
+    pub(crate) member_addrs: BTreeSet<IpAddr>,
     /// Of this host's addresses those that members see in the place of the clients: what members send to them is ours too.
     pub(crate) local_addrs: BTreeSet<IpAddr>,
 }
@@ -73,7 +75,8 @@ impl TryFrom<HostPlan> for Plan {
         }
         let service_addrs = services.iter().map(|service| service.address).collect();
         let local_addrs = local_addresses.into_iter().map(host_address).collect::<Result<_, _>>()?;
-        let tables = Tables { services, service_addrs, members, local_addrs };
+        let member_addrs = members.iter().map(|member| member.address).collect();
+        let tables = Tables { services, service_addrs, members, member_addrs, local_addrs };
         Ok(Self { generation, addresses, tables })
     }
 }

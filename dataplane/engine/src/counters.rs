@@ -1,9 +1,11 @@
 //! What a worker counts. It alone writes, with plain loads and stores; others read whenever they like.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use lb_model::counters::{Accounting, BackendCounters, DropReason};
 
+use crate::persistence::Marks;
 use crate::tables::BACKEND_SLOTS;
 
 /// A number that one thread raises and others read.
@@ -74,6 +76,8 @@ pub struct WorkerCounters {
     pub sent: Counter,
     /// Frames given to the kernel.
     pub punted: Counter,
+    /// Frames that were taken in.
+    pub consumed: Counter,
     /// Frames that wait now.
     pub held: Counter,
     /// Frames on their way to another worker: left here, not yet arrived there.
@@ -86,6 +90,8 @@ pub struct WorkerCounters {
     pub drops: [Counter; DropReason::COUNT],
     /// By slot of the tables.
     pub backends: Box<[BackendCell]>,
+    /// Which members clients keep, once a service is there whose clients do: no count, but read by the others as these are.
+    pub(crate) marks: OnceLock<Marks>,
 }
 
 impl Default for WorkerCounters {
@@ -96,19 +102,21 @@ impl Default for WorkerCounters {
 
 impl WorkerCounters {
     /// With room for so many slots of backends; what others do is not counted.
-    pub(crate) fn for_backends(slots: usize) -> Self {
+    pub fn for_backends(slots: usize) -> Self {
         Self {
             received: Counter::default(),
             from_twin: Counter::default(),
             originated: Counter::default(),
             sent: Counter::default(),
             punted: Counter::default(),
+            consumed: Counter::default(),
             held: Counter::default(),
             handed_over: Counter::default(),
             taken_over: Counter::default(),
             flows: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             backends: (0..slots).map(|_| BackendCell::default()).collect(),
+            marks: OnceLock::new(),
         }
     }
 
@@ -125,6 +133,7 @@ impl WorkerCounters {
         sum.originated += self.originated.get();
         sum.sent += self.sent.get();
         sum.punted += self.punted.get();
+        sum.consumed += self.consumed.get();
         sum.held = (sum.held + self.held.get() + self.handed_over.get()).wrapping_sub(self.taken_over.get());
         for reason in DropReason::ALL {
             let count = self.drops[*reason as usize].get();

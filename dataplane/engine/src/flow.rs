@@ -187,6 +187,11 @@ impl FlowTable {
         self.file.parts().header.live
     }
 
+    /// Entries, used and free.
+    pub fn capacity(&mut self) -> u32 {
+        u32::try_from(self.file.parts().conns.len()).unwrap_or(u32::MAX)
+    }
+
     /// The share of the index that is used when the table is full.
     pub fn load_factor(&mut self) -> f64 {
         let FlowParts { buckets, conns, .. } = self.file.parts();

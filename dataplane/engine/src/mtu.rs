@@ -41,6 +41,10 @@ pub(crate) fn cut<B: Burst>(
     let Some(before) = burst.frame(index).get(eth::LEN..payload) else { return false };
     let Some(place) = whole.get_mut(..header) else { return false };
     place.copy_from_slice(before);
+    // What is cut may be a piece already.
+    let [high, low] = [whole[FLAGS - eth::LEN], whole[FLAGS - eth::LEN + 1]];
+    let begin = u16::from_be_bytes([high & 0x1f, low]);
+    let is_last = high & MORE_FRAGMENTS == 0;
     let mut later = whole;
     drop_uncopied_options(&mut later, header);
     let mut at = payload + most;
@@ -48,14 +52,14 @@ pub(crate) fn cut<B: Burst>(
         let until = (at + most).min(end);
         let Some(piece) = burst.originate(index, at..until, front + header, to) else { return false };
         store_header(piece, front, &later, header);
-        let offset = ((at - payload) / 8) as u16;
-        finish(piece, front, header, until - at, offset, until < end);
+        let offset = begin.wrapping_add(((at - payload) / 8) as u16);
+        finish(piece, front, header, until - at, offset, until < end || !is_last);
         let len = piece.len();
         dress(piece, len);
         at = until;
     }
     burst.truncate(index, payload + most);
-    finish(burst.frame(index), eth::LEN, header, most, 0, true);
+    finish(burst.frame(index), eth::LEN, header, most, begin, true);
     true
 }
 

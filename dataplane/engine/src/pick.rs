@@ -8,6 +8,7 @@ use lb_model::counters::DropReason;
 use crate::counters::WorkerCounters;
 use crate::ends::Ends;
 use crate::loads::{Loads, compare};
+use crate::persistence::{Client, Keeping, Mark};
 use crate::schedule::{Cost, Hashed, How, Schedule, mix};
 use crate::tables::{Limit, Tables, digest};
 
@@ -86,8 +87,57 @@ impl Picker {
         service: u32,
         loads: &Loads,
         ends: &Ends,
+        now: u32,
     ) -> Result<u32, DropReason> {
         let schedule = &**tables.schedules.get(service as usize).ok_or(DropReason::NoMember)?;
+        let kept = |keeping: &Keeping| self.kept(keeping, keeping.client(ends.source.address), now);
+        if let Some(kept) = schedule.keeping.as_ref().and_then(kept)
+            && self.has_room(tables.limit(kept))
+        {
+            return Ok(kept);
+        }
+        self.choose(tables, (service, schedule), loads, ends)
+    }
+
+    /// The backend that a client keeps.
+    fn kept(&self, keeping: &Keeping, client: Client, now: u32) -> Option<u32> {
+        let marks = self.workers.iter().filter_map(|worker| worker.marks.get()?.find(client));
+        let live = marks.filter(|mark| keeping.holds(*mark, now));
+        keeping.slot(live.min_by_key(|mark| now.wrapping_sub(mark.at))?)
+    }
+
+    /// A client has begun a flow with a backend, which it keeps from now on. One that was full at the moment stays the client's.
+    pub(crate) fn keep(&self, keeping: &Keeping, address: IpAddr, slot: u32, now: u32) {
+        let client = keeping.client(address);
+        let kept = self.kept(keeping, client, now);
+        self.mark(keeping, client, kept.unwrap_or(slot), now);
+    }
+
+    /// That a client has a flow with a backend, whom it keeps.
+    pub(crate) fn renew(&self, keeping: &Keeping, address: IpAddr, slot: u32, now: u32) {
+        let client = keeping.client(address);
+        let own = self.workers.get(usize::from(self.worker)).and_then(|worker| worker.marks.get());
+        let mark = own.and_then(|marks| marks.find(client));
+        if mark.is_some_and(|mark| mark.at != now && keeping.slot(mark) == Some(slot)) {
+            self.mark(keeping, client, slot, now);
+        }
+    }
+
+    fn mark(&self, keeping: &Keeping, client: Client, slot: u32, now: u32) {
+        let own = self.workers.get(usize::from(self.worker)).and_then(|worker| worker.marks.get());
+        if let (Some(marks), Some(member)) = (own, keeping.member(slot)) {
+            marks.put(client, Mark { member, at: now });
+        }
+    }
+
+    /// Whom the scheduler chooses, or who takes the flow instead.
+    fn choose(
+        &mut self,
+        tables: &Tables,
+        (service, schedule): (u32, &Schedule),
+        loads: &Loads,
+        ends: &Ends,
+    ) -> Result<u32, DropReason> {
         let place = self.first_choice(service, schedule, loads, ends).ok_or(DropReason::NoMember)?;
         let taker = schedule.takers.get(place as usize).ok_or(DropReason::NoMember)?;
         if self.has_room(tables.limit(taker.slot)) {

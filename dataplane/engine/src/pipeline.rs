@@ -5,6 +5,7 @@
 
 mod explain;
 mod ipv6;
+mod pieces;
 mod room;
 mod sight;
 
@@ -22,9 +23,11 @@ use crate::drain::Drains;
 use crate::ends::Ends;
 use crate::errors;
 use crate::flow::{Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, View, WideAddresses};
+use crate::fragments::Fragments;
 use crate::loads::{self, Loads};
 use crate::local_ports::LocalPorts;
 use crate::network::{NextHop, Strangers};
+use crate::persistence::Marks;
 use crate::pick::Picker;
 use crate::rewrite::{Mode, Onward, OnwardV6, deltas, sum_segment};
 use crate::state;
@@ -70,6 +73,10 @@ pub trait Burst {
     fn prepend(&mut self, index: usize, count: usize) -> bool;
     /// Takes away at the end what is longer than `len`.
     fn truncate(&mut self, index: usize, len: usize);
+    /// Whether the frames were handed over by another worker.
+    fn is_handed_over(&self) -> bool;
+    /// Takes note of a frame that is to be looked at again after this burst, as if it had come in by `port`.
+    fn again(&mut self, frame: &[u8], port: PortIndex);
     /// Makes another frame, which leaves through a port when the burst is done: of `front` bytes, whatever they are, and a part of
     /// one of the burst's. Nothing if there is no buffer.
     fn originate(
@@ -89,6 +96,7 @@ pub struct Engine {
     picker: Picker,
     local_ports: LocalPorts,
     drains: Drains,
+    fragments: Fragments,
     counters: Arc<WorkerCounters>,
     worker: u16,
     workers: u16,
@@ -122,6 +130,12 @@ enum Stage {
     Unusual,
     /// It is an ICMP error, and looked up by the reverse of the packet that it quotes.
     Error,
+    /// It is a piece of a packet that may be a service's, and its key has no ports.
+    Piece,
+    /// It is the first one, with its ports.
+    FirstPiece,
+    /// It is another one, with the ports of the first.
+    LaterPiece,
 }
 
 /// Control bits that make a packet take the long way.
@@ -148,6 +162,12 @@ impl Packet {
         Ends::of(self.key, wide)
     }
 
+    /// Whether it is less than a packet.
+    #[inline]
+    fn is_piece(&self) -> bool {
+        matches!(self.stage, Stage::FirstPiece | Stage::LaterPiece)
+    }
+
     /// The bytes of the IP packet.
     #[inline]
     fn bytes(&self) -> u64 {
@@ -169,6 +189,7 @@ impl Engine {
             loads: Loads::new(Arc::clone(&counters)),
             local_ports: LocalPorts::new(worker, count, seed),
             drains: Drains::default(),
+            fragments: Fragments::default(),
             counters,
             worker,
             workers: count,
@@ -182,6 +203,10 @@ impl Engine {
         self.picker.grow(tables.schedules.len());
         self.loads.adopt(&tables.schedules);
         self.drains.adopt(tables.drains());
+        if tables.any_keeping() {
+            let (room, secret) = (self.flows.capacity() / 4, self.flows.secret()[1]);
+            self.counters.marks.get_or_init(|| Marks::new(room, secret));
+        }
     }
 
     /// Looks at the next `count` entries of the flow table and forgets those that were silent for too long, and those whose
@@ -198,6 +223,8 @@ impl Engine {
             if silent || drained || is_orphan(tables, &mut self.loads, &mut flow) {
                 self.forget(found);
                 expired += 1;
+            } else if tables.any_keeping() {
+                renew(&self.picker, tables, &flow, now);
             }
         }
         expired
@@ -324,6 +351,9 @@ impl Engine {
         index: usize,
         packet: &Packet,
     ) -> Result<PortIndex, Verdict> {
+        if packet.stage == Stage::Piece {
+            return self.forward_piece(scene, burst, index, packet);
+        }
         let wide = packet.key.is_wide().then(|| ipv6::addresses(burst.frame(index), packet));
         if packet.stage == Stage::Error {
             return self.forward_error(scene, burst, index, packet, wide);
@@ -440,6 +470,9 @@ impl Engine {
         if let Some(cell) = self.counters.backends.get(chosen as usize) {
             cell.connections.add(1);
         }
+        if let Some(keeping) = tables.keeping(chosen) {
+            self.picker.keep(keeping, packet.ends(wide.as_ref()).source.address, chosen, now);
+        }
         Ok(begun)
     }
 
@@ -453,7 +486,7 @@ impl Engine {
     ) -> Result<NewFlow, DropReason> {
         let ends = packet.ends(wide.as_ref());
         self.picker.admit(tables, service, ends.source.address)?;
-        let chosen = self.picker.pick(tables, service, &self.loads, &ends)?;
+        let chosen = self.picker.pick(tables, service, &self.loads, &ends, now)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let (offered, member) = (ends.destination, backend.endpoint);
         let local = self.local_end(tables, service, backend, ends.source)?;
@@ -604,8 +637,13 @@ fn read(
         _ => return Err(strangers),
     }
     if ip.fragment {
-        let ours = tables.may_be_ours(ip.source(), ip.destination());
-        return Err(if ours { dropped(DropReason::Fragment) } else { strangers });
+        if !tables.may_be_ours(ip.source(), ip.destination()) {
+            return Err(strangers);
+        }
+        packet.key = Key { addresses: ip.addresses, ports: 0, protocol: ip.protocol };
+        (packet.flags, packet.stage) = (NEVER_PLAIN, Stage::Piece);
+        (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
+        return Ok(());
     }
     let segment = frame.get(ip.payload..ip.end).ok_or(dropped(DropReason::Truncated))?;
     let (ports, flags) = if ip.protocol == TCP {
@@ -708,6 +746,15 @@ fn backend_of<'tables>(
     tables.backend(flow.conn.backend)
 }
 
+/// As long as a client has a flow, it keeps its member.
+fn renew(picker: &Picker, tables: &Tables, flow: &Flow<'_>, now: u32) {
+    if flow.conn.epoch == tables.epoch
+        && let Some(keeping) = tables.keeping(flow.conn.backend)
+    {
+        picker.renew(keeping, flow.ends(Direction::FromClient).source.address, flow.conn.backend, now);
+    }
+}
+
 /// Whether the member of a flow was removed or disabled. As long as nothing was published, nobody was.
 fn is_orphan(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>) -> bool {
     let epoch = flow.conn.epoch;
@@ -782,13 +829,19 @@ fn pass<B: Burst>(
     match frame.first_chunk_mut::<USUAL_LEN>() {
         _ if !mode.replies_return() => {}
         _ if let Some(wide) = flow.wide => {
-            OnwardV6::of(conn, wide, from).write(frame, usize::from(packet.payload), packet.key.transport());
+            let onward = OnwardV6::of(conn, wide, from);
+            if packet.stage == Stage::LaterPiece {
+                onward.write_head(frame);
+            } else {
+                onward.write(frame, usize::from(packet.payload), packet.key.transport());
+            }
         }
         Some(head) if packet.stage == Stage::Usual => onward.write_usual::<TCP>(head),
         Some(head) if packet.stage == Stage::UsualUdp => onward.write_usual::<UDP>(head),
+        _ if packet.stage == Stage::LaterPiece => onward.write_head(frame),
         _ => onward.write(frame, usize::from(packet.payload), packet.key.protocol),
     }
-    if scene.sums {
+    if scene.sums && !packet.is_piece() {
         sum_segment(frame, usize::from(packet.payload), usize::from(packet.end), packet.key);
     }
     let hop = hop?;

@@ -60,3 +60,13 @@ impl<T> PrefixMap<T> {
         })
     }
 }
+
+/// The leading `len` bits of an IPv4 address.
+pub(crate) fn mask_v4(len: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0)
+}
+
+/// The leading `len` bits of an IPv6 address.
+pub(crate) fn mask_v6(len: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(len.min(128))).unwrap_or(0)
+}

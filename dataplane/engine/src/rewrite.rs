@@ -120,13 +120,19 @@ impl Onward {
     /// Rewrites a frame whose transport header is at `payload`; both headers were parsed.
     #[inline]
     pub(crate) fn write(self, frame: &mut [u8], payload: usize, protocol: u8) {
+        self.write_head(frame);
+        update_transport(frame, payload, protocol, self.deltas[1]);
+        store(frame, payload, self.ports.to_ne_bytes());
+    }
+
+    /// Rewrites the IP header alone.
+    #[inline]
+    pub(crate) fn write_head(self, frame: &mut [u8]) {
         if let Some(ttl) = frame.get_mut(ipv4::TTL) {
             *ttl = ttl.wrapping_sub(1);
         }
         update_at(frame, ipv4::CHECKSUM, self.deltas[0]);
-        update_transport(frame, payload, protocol, self.deltas[1]);
         store(frame, ipv4::SOURCE, self.addresses.to_ne_bytes());
-        store(frame, payload, self.ports.to_ne_bytes());
     }
 }
 
@@ -154,12 +160,18 @@ impl OnwardV6 {
     /// Rewrites a frame whose transport header is at `payload`; all headers were parsed.
     #[inline]
     pub(crate) fn write(self, frame: &mut [u8], payload: usize, protocol: u8) {
+        self.write_head(frame);
+        update_transport(frame, payload, protocol, self.delta);
+        store(frame, payload, self.ports.to_ne_bytes());
+    }
+
+    /// Rewrites the IP header alone.
+    #[inline]
+    pub(crate) fn write_head(self, frame: &mut [u8]) {
         if let Some(hop_limit) = frame.get_mut(ipv6::HOP_LIMIT) {
             *hop_limit = hop_limit.wrapping_sub(1);
         }
-        update_transport(frame, payload, protocol, self.delta);
         store_addresses(frame, self.addresses);
-        store(frame, payload, self.ports.to_ne_bytes());
     }
 }
 
@@ -189,11 +201,13 @@ pub(crate) fn difference(old: IpAddr, new: IpAddr) -> u16 {
 
 /// The sum of an address, as checksums count it.
 fn sum(address: IpAddr) -> u16 {
-    let sum = match address {
-        IpAddr::V4(address) => checksum::sum(&address.octets()),
-        IpAddr::V6(address) => checksum::sum(&address.octets()),
-    };
-    checksum::fold(sum)
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            checksum::add(u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]))
+        }
+        IpAddr::V6(address) => checksum::fold(checksum::sum(&address.octets())),
+    }
 }
 
 /// Updates the checksum of a transport header, if it is there and its sender made one.

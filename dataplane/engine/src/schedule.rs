@@ -2,6 +2,8 @@
 
 use lb_model::snapshot::Scheduler;
 
+use crate::persistence::Keeping;
+
 /// The sizes that a table of hashes can have: primes, each about twice the one before.
 const TABLE_SIZES: [u32; 9] = [251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65537];
 /// Slots that the lightest backend has in a table, where the largest table has room for that: shares are then right to a
@@ -68,6 +70,8 @@ pub(crate) enum How {
 pub(crate) struct Schedule {
     pub(crate) takers: Box<[Taker]>,
     pub(crate) how: How,
+    /// How clients keep their members, if they do.
+    pub(crate) keeping: Option<Keeping>,
     pub(crate) scheduler: Scheduler,
     size: u32,
 }
@@ -102,7 +106,12 @@ impl Schedule {
             Scheduler::PowerOfTwo => How::TwoDrawn(sums(&weights())),
             Scheduler::Ordered => How::First,
         };
-        Self { takers: takers.into_boxed_slice(), how, scheduler, size }
+        Self { takers: takers.into_boxed_slice(), how, keeping: None, scheduler, size }
+    }
+
+    /// The same, with clients that keep their members.
+    pub(crate) fn keeping(self, keeping: Option<Keeping>) -> Self {
+        Self { keeping, ..self }
     }
 
     /// Whether it is what [`Schedule::new`] would make of these.

@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::TICKS_PER_SECOND;
 use crate::admission::Gate;
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
+use crate::persistence::{Keeping, known_by};
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
@@ -46,6 +47,7 @@ pub struct Tables {
     pub(crate) backends_since: u32,
     /// By slot of the service.
     pub(crate) schedules: Arc<Vec<Arc<Schedule>>>,
+    any_keeping: bool,
     configured: Arc<Configured>,
     pub(crate) next_hops: Vec<NextHop>,
     /// What packets to a backend are wrapped in, by its slot.
@@ -65,6 +67,8 @@ pub struct Backend {
     pub(crate) endpoint: Endpoint,
     /// How packets reach it.
     pub(crate) mode: Mode,
+    /// The slot of its service.
+    pub(crate) service: u32,
     /// Where `limits` has its member's, or [`NOBODY`].
     limit: u32,
 }
@@ -232,6 +236,16 @@ impl Tables {
     /// The service and the member of a backend.
     pub(crate) fn parties(&self, backend: u32) -> Option<(VirtualServiceId, MemberId)> {
         self.configured.parties.get(backend as usize).copied().flatten()
+    }
+
+    /// How the clients of a backend's service keep their members, if they do.
+    pub(crate) fn keeping(&self, backend: u32) -> Option<&Keeping> {
+        self.schedules.get(self.backend(backend)?.service as usize)?.keeping.as_ref()
+    }
+
+    /// Whether the clients of any service keep their members.
+    pub(crate) fn any_keeping(&self) -> bool {
+        self.any_keeping
     }
 
     /// What a service asks of its clients, if anything.
@@ -410,7 +424,7 @@ impl Planner {
         let patience = Patience::from(service.timeouts);
         let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            placed.push(self.place_backend(next, service, offered, backend, patience));
+            placed.push(self.place_backend(next, (service, slot), offered, backend, patience));
         }
         let gate = next.gate(service, &placed);
         put(&mut next.service_ids, slot, Some(service.id), || None);
@@ -444,7 +458,7 @@ impl Planner {
         put(
             &mut next.backends,
             placed,
-            Backend { patience, endpoint: asked, mode, limit: NOBODY },
+            Backend { patience, endpoint: asked, mode, service: slot, limit: NOBODY },
             Backend::nobody,
         );
         next.by_backend.insert((at, asked), placed);
@@ -471,7 +485,12 @@ impl Planner {
         }
         let alone =
             L4Backend { takes_new: true, weight: Weight::default(), share: Share::FULL, ..backend.clone() };
-        let lone = L4Service { scheduler: Scheduler::RoundRobin, backends: vec![alone], ..service.clone() };
+        let lone = L4Service {
+            scheduler: Scheduler::RoundRobin,
+            backends: vec![alone],
+            persistence: None,
+            ..service.clone()
+        };
         (slot, self.schedule(slot, &lone, &[placed]))
     }
 
@@ -480,16 +499,19 @@ impl Planner {
         let weights = service.backends.iter().map(|backend| u32::from(backend.weight.get()));
         let size = table_size(weights);
         let takers = takers(service.scheduler, &service.backends, placed);
+        let keeping = keeping(service, placed);
         match self.schedules.get(slot as usize) {
-            Some(before) if before.is_of(service.scheduler, size, &takers) => Arc::clone(before),
-            _ => Arc::new(Schedule::new(service.scheduler, size, takers)),
+            Some(before) if before.is_of(service.scheduler, size, &takers) && before.keeping == keeping => {
+                Arc::clone(before)
+            }
+            _ => Arc::new(Schedule::new(service.scheduler, size, takers).keeping(keeping)),
         }
     }
 
     fn place_backend(
         &mut self,
         next: &mut Configured,
-        service: &L4Service,
+        (service, service_slot): (&L4Service, u32),
         offered: Endpoint,
         backend: &L4Backend,
         patience: Patience,
@@ -500,7 +522,8 @@ impl Planner {
         let limit = backend
             .connection_limit
             .map_or(NOBODY, |most| next.limit(Limited::Member(backend.member), most, &[slot]));
-        put(&mut next.backends, slot, Backend { patience, endpoint: member, mode, limit }, Backend::nobody);
+        let entry = Backend { patience, endpoint: member, mode, service: service_slot, limit };
+        put(&mut next.backends, slot, entry, Backend::nobody);
         put(&mut next.parties, slot, Some((service.id, backend.member)), || None);
         next.by_backend.insert((offered, member), slot);
         if let Some(seconds) = backend.drain_timeout_s {
@@ -532,6 +555,7 @@ impl Planner {
             epoch: self.epoch,
             backends_since: self.backends_since,
             schedules: Arc::clone(&self.schedules),
+            any_keeping: self.schedules.iter().any(|schedule| schedule.keeping.is_some()),
             outers: self.configured.outers(network, &routes),
             answered_at: self.configured.answered_at(network, &routes),
             configured: Arc::clone(&self.configured),
@@ -641,6 +665,7 @@ impl Backend {
             patience: Patience::default(),
             endpoint: Endpoint { address: NOWHERE, port: 0, protocol: 0 },
             mode: Mode::default(),
+            service: NOBODY,
             limit: NOBODY,
         }
     }
@@ -674,14 +699,16 @@ fn takers(scheduler: Scheduler, backends: &[L4Backend], slots: &[u32]) -> Vec<Ta
     chosen().map(taker).collect()
 }
 
+/// How a service's clients keep their members: those that may be given flows of clients that have them, whatever their weight.
+fn keeping(service: &L4Service, slots: &[u32]) -> Option<Keeping> {
+    let keepers = service.backends.iter().zip(slots).filter(|(backend, _)| backend.keeps);
+    let members = keepers.map(|(backend, slot)| (*slot, backend.address, backend.port.get()));
+    Some(Keeping::new(service.persistence?, service.id, service.address, members))
+}
+
 /// The same number for the same address and port on every appliance.
 fn seed(backend: &L4Backend) -> u64 {
-    let address = match backend.address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    let (low, high) = (address as u64, (address >> 64) as u64);
-    mix(mix(low ^ mix(high)) ^ u64::from(backend.port.get()))
+    known_by(backend.address, backend.port.get(), false)
 }
 
 impl NextHop {

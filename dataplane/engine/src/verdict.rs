@@ -30,6 +30,8 @@ pub enum Verdict {
     Hold(Awaited),
     /// It belongs to a flow of this worker.
     Handoff(u16),
+    /// It was taken in: what it brought comes again, or is not needed any more.
+    Consume,
     /// It ends here.
     Drop(DropReason),
 }

@@ -331,7 +331,7 @@ fn fuzz(seed: u64, bursts: u64) {
                     assert!(!whole[at] || frame.is_right(), "seed {seed}, burst {number}: {frame:02x?}");
                 }
                 Verdict::Handoff(worker) => panic!("seed {seed}, burst {number}: to worker {worker} of one"),
-                Verdict::Drop(_) | Verdict::Punt | Verdict::Hold(_) => {}
+                Verdict::Drop(_) | Verdict::Punt | Verdict::Hold(_) | Verdict::Consume => {}
             }
         }
         assert!(lb.flows() <= 256);

@@ -123,7 +123,7 @@ impl Control {
             Verdict::Reply(by) => (PacketVerdict::Reply, Some(by)),
             Verdict::Hold(awaited) => (PacketVerdict::Hold, Some(awaited.port)),
             Verdict::Punt => (PacketVerdict::Punt, None),
-            Verdict::Handoff(_) | Verdict::Drop(_) => (PacketVerdict::Drop, None),
+            Verdict::Handoff(_) | Verdict::Consume | Verdict::Drop(_) => (PacketVerdict::Drop, None),
         };
         let next_hop = next_hop.filter(|_| verdict != PacketVerdict::Reply);
         let leaves =

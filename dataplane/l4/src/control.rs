@@ -328,9 +328,9 @@ fn worker_status(counters: &WorkerCounters) -> WorkerStatus {
 fn stand(service: &mut L4Service, now: &BTreeMap<MemberId, Standing>) -> bool {
     let mut changed = false;
     for backend in &mut service.backends {
-        if let Some(Standing { member: _, takes_new, share }) = now.get(&backend.member) {
-            changed |= (backend.takes_new, backend.share) != (*takes_new, *share);
-            (backend.takes_new, backend.share) = (*takes_new, *share);
+        if let Some(&Standing { member: _, takes_new, keeps, share }) = now.get(&backend.member) {
+            changed |= (backend.takes_new, backend.keeps, backend.share) != (takes_new, keeps, share);
+            (backend.takes_new, backend.keeps, backend.share) = (takes_new, keeps, share);
         }
     }
     changed

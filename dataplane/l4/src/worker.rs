@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     hold: Hold,
     /// Frames that a burst has made; kept, so that none allocates.
     made: Vec<(PortIndex, Mbuf)>,
+    /// Frames that are to be looked at again, and the port that they came in by; kept likewise.
+    again: Vec<(PortIndex, Mbuf)>,
     reviewed_at: u32,
     swept_at: u64,
 }
@@ -75,6 +77,7 @@ impl Worker {
             seen: 0,
             hold: Hold::new(),
             made: Vec::with_capacity(MADE),
+            again: Vec::with_capacity(MADE),
             reviewed_at: 0,
             swept_at: now,
         }
@@ -136,17 +139,31 @@ impl Worker {
             if received > 0 {
                 busy = true;
                 self.counters.received.add(received as u64);
-                self.process(port, now, &mut burst);
+                self.process(port, now, &mut burst, false);
+                self.process_again(now);
             }
         }
         busy
     }
 
+    /// Looks at frames again that waited for one that has come now.
     #[inline]
-    fn process(&mut self, port: usize, now: u32, burst: &mut Burst) {
+    fn process_again(&mut self, now: u32) {
+        while let Some((port, frame)) = self.again.pop() {
+            self.counters.originated.add(1);
+            let mut burst = Burst::new();
+            // One fits.
+            let _ = burst.push(frame);
+            self.process(usize::from(port.0), now, &mut burst, true);
+        }
+    }
+
+    #[inline]
+    fn process(&mut self, port: usize, now: u32, burst: &mut Burst, handed_over: bool) {
         let mut verdicts = [Verdict::Punt; MAX_BURST];
         let index = PortIndex(u8::try_from(port).unwrap_or(u8::MAX));
-        let mut received = Received { burst, pool: &self.pool, made: &mut self.made };
+        let (made, again) = (&mut self.made, &mut self.again);
+        let mut received = Received { burst, pool: &self.pool, made, again, handed_over };
         self.engine.process(&self.tables, now, index, &mut received, &mut verdicts);
         for (frame, verdict) in burst.drain().zip(verdicts) {
             self.carry_out(port, now, frame, verdict);
@@ -163,6 +180,7 @@ impl Worker {
             Verdict::Send(to) | Verdict::Reply(to) => self.leave(usize::from(to.0), frame),
             Verdict::Drop(reason) => self.counters.dropped(reason),
             Verdict::Punt => self.punt(port, frame),
+            Verdict::Consume => self.counters.consumed.add(1),
             Verdict::Hold(awaited) => self.wait(frame, awaited, now),
             Verdict::Handoff(owner) => self.hand_over(port, owner, frame),
         }
@@ -270,7 +288,8 @@ impl Worker {
         let mut burst = Burst::new();
         let mut taken = self.ports[port].handed_over.as_mut().map_or(0, |ring| ring.receive(&mut burst));
         if taken > 0 {
-            self.process(port, now, &mut burst);
+            self.process(port, now, &mut burst, true);
+            self.process_again(now);
         }
         let to_send = self.ports[port].to_send.as_mut().map_or(0, |ring| ring.receive(&mut burst));
         for frame in burst.drain() {
@@ -343,6 +362,8 @@ struct Received<'burst> {
     burst: &'burst mut Burst,
     pool: &'burst Mempool,
     made: &'burst mut Vec<(PortIndex, Mbuf)>,
+    again: &'burst mut Vec<(PortIndex, Mbuf)>,
+    handed_over: bool,
 }
 
 impl lb_engine::Burst for Received<'_> {
@@ -376,6 +397,21 @@ impl lb_engine::Burst for Received<'_> {
     #[inline]
     fn truncate(&mut self, index: usize, len: usize) {
         self.burst[index].truncate(len);
+    }
+
+    #[inline]
+    fn is_handed_over(&self) -> bool {
+        self.handed_over
+    }
+
+    #[cold]
+    fn again(&mut self, frame: &[u8], port: PortIndex) {
+        if self.again.len() < MADE
+            && let Some(mut copy) = self.pool.alloc()
+            && copy.fill(frame).is_ok()
+        {
+            self.again.push((port, copy));
+        }
     }
 
     #[cold]

@@ -56,7 +56,7 @@ enum By {
     Cookie { name: Box<str>, max_age: Option<u32> },
     AppCookie { name: Box<str> },
     Header(HeaderName),
-    Source { prefix: u8 },
+    Source { prefix: u8, prefix_v6: u8 },
 }
 
 /// Each member's mark, made when the configuration changes: no request waits for a signature.
@@ -90,7 +90,7 @@ impl Keeper {
             PersistenceKind::Cookie => By::Cookie { name: name()?, max_age: of.timeout_s },
             PersistenceKind::AppCookie => By::AppCookie { name: name()? },
             PersistenceKind::Header => By::Header(of.name.as_deref()?.parse().ok()?),
-            PersistenceKind::Source => By::Source { prefix: of.prefix },
+            PersistenceKind::Source => By::Source { prefix: of.prefix, prefix_v6: of.prefix_v6 },
         };
         let mut marks = Marks::default();
         if let (By::Cookie { .. } | By::AppCookie { .. }, Some(key)) = (&by, key) {
@@ -114,7 +114,9 @@ impl Keeper {
                 Some(value) => Kept::Key(hash(value.as_bytes())),
                 None => Kept::Nobody,
             },
-            By::Source { prefix } => Kept::Key(hash(&leading(origin.ends.client.ip(), *prefix))),
+            By::Source { prefix, prefix_v6 } => {
+                Kept::Key(hash(&leading(origin.ends.client.ip(), *prefix, *prefix_v6)))
+            }
         }
     }
 
@@ -199,14 +201,17 @@ fn hash(bytes: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes)
 }
 
-/// The leading bits of an IPv4 address; another is taken whole.
-fn leading(address: IpAddr, prefix: u8) -> Vec<u8> {
+/// The leading bits of an address, so many of each family.
+fn leading(address: IpAddr, prefix: u8, prefix_v6: u8) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
             (address.to_bits() & mask).to_be_bytes().to_vec()
         }
-        IpAddr::V6(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix_v6)).unwrap_or(0);
+            (address.to_bits() & mask).to_be_bytes().to_vec()
+        }
     }
 }
 
@@ -241,9 +246,12 @@ mod tests {
 
     #[test]
     fn neighbours_count_as_one_if_they_should() {
-        let of = |last: u8, prefix| leading([192, 0, 2, last].into(), prefix);
+        let of = |last: u8, prefix| leading([192, 0, 2, last].into(), prefix, 128);
         assert_eq!(of(1, 24), of(2, 24));
         assert_ne!(of(1, 32), of(2, 32));
-        assert_eq!(leading("::ffff:192.0.2.1".parse().unwrap(), 32), of(1, 32));
+        assert_eq!(leading("::ffff:192.0.2.1".parse().unwrap(), 32, 64), of(1, 32));
+        let of_v6 = |text: &str, prefix| leading(text.parse().unwrap(), 32, prefix);
+        assert_eq!(of_v6("2001:db8::1", 64), of_v6("2001:db8::2", 64));
+        assert_ne!(of_v6("2001:db8::1", 128), of_v6("2001:db8::2", 128));
     }
 }

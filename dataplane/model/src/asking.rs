@@ -1,4 +1,4 @@
-//! How members are asked over HTTP: which one a client keeps, what is asked again of another, and who is left out for a while.
+//! How members are asked, mostly over HTTP: which one a client keeps, what is asked again of another, and who is left out for a while.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,26 @@ pub struct Persistence {
     pub kind: PersistenceKind,
     /// The cookie or header field.
     pub name: Option<String>,
-    /// For how many seconds the client keeps our cookie; without it, until it ends its session.
+    /// For how many seconds the client keeps our cookie; without it, until it ends its session. By its address at layer 4: for how
+    /// many after its last connection.
     pub timeout_s: Option<u32>,
     /// Of the client's IPv4 address, how many leading bits count.
     pub prefix: u8,
+    /// Of its IPv6 address.
+    #[serde(default = "whole_v6")]
+    pub prefix_v6: u8,
+    /// Whether a client has the same member in all layer-4 services of a virtual IP that say so.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+impl Persistence {
+    /// For how many seconds after its last connection a client keeps its member by its address, unless it is said.
+    pub const SOURCE_TIMEOUT_S: u32 = 300;
+}
+
+fn whole_v6() -> u8 {
+    128
 }
 
 /// By what a client keeps its member.

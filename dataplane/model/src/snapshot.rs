@@ -246,6 +246,20 @@ pub struct Admission {
     pub denied_cidrs: Vec<Prefix>,
 }
 
+/// By what a client of the layer-4 plane keeps its member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Persistence {
+    /// How many leading bits of an IPv4 address count.
+    pub prefix: u8,
+    /// How many of an IPv6 address.
+    pub prefix_v6: u8,
+    /// For how many seconds after its last connection.
+    pub timeout_s: u32,
+    /// Whether a client has the same member, by its address, in all services of a virtual IP that say so.
+    pub shared: bool,
+}
+
 /// What the layer-4 plane forwards by: every service with its backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -305,6 +319,9 @@ pub struct L4Service {
     /// What those are told whom nobody takes.
     #[serde(default)]
     pub unserved: Unserved,
+    /// By what a client keeps its member; none: every connection may have another.
+    #[serde(default)]
+    pub persistence: Option<L4Persistence>,
     /// Who serves it; none: new connections are dropped and counted.
     pub backends: Vec<L4Backend>,
 }
@@ -312,6 +329,7 @@ pub struct L4Service {
 /// A member as the layer-4 plane sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a fact of its own")]
 pub struct L4Backend {
     /// The member.
     pub member: MemberId,
@@ -321,6 +339,9 @@ pub struct L4Backend {
     pub port: L4Port,
     /// Whether it is given new connections; one that is not keeps those it has.
     pub takes_new: bool,
+    /// Whether it is given new connections of clients that keep it, even if it drains.
+    #[serde(default)]
+    pub keeps: bool,
     /// Its share of new connections.
     #[serde(default)]
     pub weight: Weight,
@@ -360,6 +381,9 @@ pub struct Standing {
     pub member: MemberId,
     /// Whether it is given new connections.
     pub takes_new: bool,
+    /// Whether it is given those of clients that keep it.
+    #[serde(default)]
+    pub keeps: bool,
     /// How much of its weight.
     #[serde(default)]
     pub share: Share,
@@ -369,8 +393,12 @@ impl L4Snapshot {
     /// Where each member stands; the same in every service that it serves.
     pub fn standings(&self) -> BTreeMap<MemberId, Standing> {
         let backends = self.services.iter().flat_map(|service| &service.backends);
-        let standing =
-            |&L4Backend { member, takes_new, share, .. }: &L4Backend| Standing { member, takes_new, share };
+        let standing = |&L4Backend { member, takes_new, keeps, share, .. }: &L4Backend| Standing {
+            member,
+            takes_new,
+            keeps,
+            share,
+        };
         backends.map(|backend| (backend.member, standing(backend))).collect()
     }
 }

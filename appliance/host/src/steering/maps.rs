@@ -12,21 +12,23 @@ use super::SteeringError;
 use crate::plan::{Change, Tables};
 
 /// The layout of the maps in `steer.c`. A program with another one gets maps of its own, beside these.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// What directories of maps are called, but for the layout.
 pub(super) const MAPS_PREFIX: &str = "maps-v";
 
 /// Maps that all ports look in, as `steer.c` calls them.
-pub(super) const SHARED: [&str; 10] = [
+pub(super) const SHARED: [&str; 12] = [
     "services",
     "service_addrs",
     "members",
+    "member_addrs",
     "locals",
     "local_addrs",
     "services6",
     "service_addrs6",
     "members6",
+    "member_addrs6",
     "locals6",
     "local_addrs6",
 ];
@@ -54,6 +56,7 @@ pub(super) struct Names {
     services: &'static str,
     service_addrs: &'static str,
     members: &'static str,
+    member_addrs: &'static str,
     pub(super) locals: &'static str,
     local_addrs: &'static str,
 }
@@ -66,6 +69,7 @@ impl Family for V4 {
         services: "services",
         service_addrs: "service_addrs",
         members: "members",
+        member_addrs: "member_addrs",
         locals: "locals",
         local_addrs: "local_addrs",
     };
@@ -92,6 +96,7 @@ impl Family for V6 {
         services: "services6",
         service_addrs: "service_addrs6",
         members: "members6",
+        member_addrs: "member_addrs6",
         locals: "locals6",
         local_addrs: "local_addrs6",
     };
@@ -193,6 +198,7 @@ struct FamilyMaps<F: Family> {
     services: PinnedSet<F::Endpoint>,
     service_addrs: PinnedSet<F::Address>,
     members: PinnedSet<F::Endpoint>,
+    member_addrs: PinnedSet<F::Address>,
     local_addrs: PinnedSet<F::Address>,
 }
 
@@ -202,21 +208,24 @@ impl<F: Family> FamilyMaps<F> {
             services: PinnedSet::open(directory, F::NAMES.services)?,
             service_addrs: PinnedSet::open(directory, F::NAMES.service_addrs)?,
             members: PinnedSet::open(directory, F::NAMES.members)?,
+            member_addrs: PinnedSet::open(directory, F::NAMES.member_addrs)?,
             local_addrs: PinnedSet::open(directory, F::NAMES.local_addrs)?,
         })
     }
 
     fn grow(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, local_addrs } = tables;
+        let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
         self.local_addrs.grow(&address_keys::<F>(local_addrs))?;
         self.service_addrs.grow(&address_keys::<F>(service_addrs))?;
         self.services.grow(&endpoint_keys::<F>(services))?;
+        self.member_addrs.grow(&address_keys::<F>(member_addrs))?;
         self.members.grow(&endpoint_keys::<F>(members))
     }
 
     fn shrink(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, local_addrs } = tables;
+        let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
         self.members.shrink(&endpoint_keys::<F>(members))?;
+        self.member_addrs.shrink(&address_keys::<F>(member_addrs))?;
         self.local_addrs.shrink(&address_keys::<F>(local_addrs))?;
         self.services.shrink(&endpoint_keys::<F>(services))?;
         self.service_addrs.shrink(&address_keys::<F>(service_addrs))

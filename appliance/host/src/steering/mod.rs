@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! front0-link                 the program's attachment to the interface front0
-//! maps-v3/services, service_addrs, members, locals, local_addrs     shared by all ports; those of IPv6 end in 6
-//! maps-v3/front0-xsks_map, front0-counters             of that port
+//! maps-v4/services, service_addrs, members, member_addrs, locals, local_addrs     shared by all ports; those of IPv6 end in 6
+//! maps-v4/front0-xsks_map, front0-counters             of that port
 //! ```
 //!
 //! A started process finds its pins again and changes nothing that is in order. penstock-l4 is not asked and knows none of

@@ -1,4 +1,4 @@
-//! How members are asked over HTTP, as a part of their pool.
+//! How members are asked, as a part of their pool.
 
 use http::HeaderName;
 use lb_model::asking::{Outlier, Persistence, PersistenceKind, Retries};
@@ -18,12 +18,24 @@ pub(super) fn persistence(fields: &mut Fields<'_>) -> Option<Persistence> {
     let default = (kind == Some(PersistenceKind::Cookie)).then(|| "penstock".to_owned());
     let name = fields.nullable("name", |value| name(kind, value))?.or(default);
     let timeout_s = fields.nullable("timeout_s", |value| match kind {
-        None | Some(PersistenceKind::Cookie) => fields::number(1, 31_536_000)(value),
-        Some(_) => Err(Fault::new("invalid", "only for a cookie of ours")),
+        None | Some(PersistenceKind::Cookie | PersistenceKind::Source) => {
+            fields::number(1, 31_536_000)(value)
+        }
+        Some(_) => Err(Fault::new("invalid", "only for a cookie of ours, or a client's address")),
     });
     let prefix = fields.optional("prefix", 32, |value| match kind {
         None | Some(PersistenceKind::Source) => fields::number(1, 32)(value),
         Some(_) if value == 32 => Ok(32),
+        Some(_) => Err(Fault::new("invalid", "only for a client's address")),
+    });
+    let prefix_v6 = fields.optional("prefix_v6", 128, |value| match kind {
+        None | Some(PersistenceKind::Source) => fields::number(1, 128)(value),
+        Some(_) if value == 128 => Ok(128),
+        Some(_) => Err(Fault::new("invalid", "only for a client's address")),
+    });
+    let shared = fields.optional("shared", false, |value| match kind {
+        None | Some(PersistenceKind::Source) => fields::boolean(value),
+        Some(_) if value == false => Ok(false),
         Some(_) => Err(Fault::new("invalid", "only for a client's address")),
     });
     let kind = kind?;
@@ -32,7 +44,8 @@ pub(super) fn persistence(fields: &mut Fields<'_>) -> Option<Persistence> {
         return None;
     }
     let prefix = u8::try_from(prefix?).unwrap_or(32);
-    Some(Persistence { kind, name, timeout_s: timeout_s?, prefix })
+    let prefix_v6 = u8::try_from(prefix_v6?).unwrap_or(128);
+    Some(Persistence { kind, name, timeout_s: timeout_s?, prefix, prefix_v6, shared: shared? })
 }
 
 fn name(kind: Option<PersistenceKind>, value: &Value) -> Result<String, Fault> {
@@ -76,23 +89,32 @@ pub(super) mod shape {
 
     use utoipa::ToSchema;
 
-    /// By what a client of an HTTP service keeps its member. It survives a restart, and a change that leaves the member there; a member
-    /// that drains keeps its clients.
+    /// By what a client keeps its member. Where it is proxied (`http`, `https`), this survives a restart, and a change that leaves the member
+    /// there. Services by `tcp` and `udp` know `source` alone: the plane remembers who has which member, for so many clients as a quarter of the
+    /// connections it has room for. A member that drains keeps its clients.
     #[derive(ToSchema)]
     pub(crate) struct Persistence {
         /// `cookie` gives the client a cookie that tells nothing of the member; `app_cookie` puts the same in front of the value of the
         /// application's own cookie, and takes it off before the member sees it; with `header` and `source` the same value, or the same
-        /// address, has the same member as long as that takes requests.
+        /// address, has the same member as long as that takes requests. By `tcp` and `udp` only `source` means anything.
         kind: PersistenceKind,
         /// The cookie or header field; for `cookie`, `penstock` without it; null for `source`.
         #[schema(min_length = 1, max_length = 64, example = "session")]
         name: Option<String>,
-        /// For `cookie`: for how many seconds the client keeps it; null: as long as its session lasts.
+        /// For `cookie`: for how many seconds the client keeps it; null: as long as its session lasts. For `source` by `tcp` and `udp`:
+        /// for how many seconds after its last connection a client keeps its member, to within four; null: 300.
         #[schema(minimum = 1, maximum = 31_536_000, example = 3600)]
         timeout_s: Option<u32>,
-        /// For `source`: how many leading bits of the address count.
+        /// For `source`: how many leading bits of an IPv4 address count.
         #[schema(minimum = 1, maximum = 32, default = 32)]
         prefix: u8,
+        /// For `source`: how many of an IPv6 address.
+        #[schema(minimum = 1, maximum = 128, default = 128)]
+        prefix_v6: u8,
+        /// For `source` by `tcp` and `udp`: a client has the same member, by the member's address, in all services of a virtual IP whose
+        /// pools say so.
+        #[schema(default = false)]
+        shared: bool,
     }
 
     /// By what a client keeps its member.

@@ -63,7 +63,7 @@ pub(crate) struct Pool {
     /// Seconds after which the connections of a member end that drains; with null they end by themselves. Not for `http` services.
     #[schema(minimum = 0, maximum = 604_800, example = 300)]
     pub(crate) drain_timeout_s: Option<u32>,
-    /// Which member a client of an HTTP service keeps; null: none.
+    /// Which member a client keeps; null: none.
     #[schema(value_type = Option<asking::shape::Persistence>)]
     pub(crate) persistence: Option<Persistence>,
     /// What is asked of another member.

@@ -167,6 +167,12 @@ impl Burst for Sample {
         self.frame.truncate(len);
     }
 
+    fn is_handed_over(&self) -> bool {
+        false
+    }
+
+    fn again(&mut self, _frame: &[u8], _port: PortIndex) {}
+
     fn originate(
         &mut self,
         _index: usize,
@@ -208,6 +214,10 @@ impl Engine {
         if packet.stage == Stage::Decided {
             return Err(decided[0]);
         }
+        let packet = match packet.stage {
+            Stage::Piece => self.resolve(scene, &sample.frame, &packet, false)?.packet?,
+            _ => packet,
+        };
         let tables = scene.tables;
         let wide = packet.key.is_wide().then(|| ipv6::addresses(&sample.frame, &packet));
         told.packet = ends_of(packet.ends(wide.as_ref()));
@@ -220,6 +230,7 @@ impl Engine {
                 (found, trial)
             }
             None if packet.stage == Stage::Error => return Err(self.unknown(scene, &packet, wide)),
+            None if packet.stage == Stage::LaterPiece => return Err(Verdict::Drop(DropReason::NoFlow)),
             None => match self.begin_on_trial(scene, &packet, wide, told) {
                 Err(Verdict::Drop(reason)) if refuses(tables, &packet, wide.as_ref(), reason) => {
                     told.reason = Some(reason);
@@ -271,7 +282,8 @@ impl Engine {
     ) -> Option<(Found, Trial)> {
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
         let mut trial = self.flows.copy(found)?;
-        let asks = packet.stage != Stage::Error && state::asks(packet.key.transport(), packet.flags);
+        let is_whole = !matches!(packet.stage, Stage::Error | Stage::LaterPiece);
+        let asks = is_whole && state::asks(packet.key.transport(), packet.flags);
         let gone = asks && is_superseded(scene.tables, loads, &mut trial.flow()?, found.direction());
         (!gone).then_some((found, trial))
     }

@@ -79,7 +79,13 @@ pub(super) fn read(scene: &Scene, view: &View, frame: &[u8], packet: &mut Packet
         _ => {}
     }
     if ip.chain.fragment {
-        return Err(if ours() { dropped(DropReason::Fragment) } else { strangers });
+        if !ours() {
+            return Err(strangers);
+        }
+        packet.key = view.wide_key(&ip.addresses, 0, ip.chain.protocol);
+        (packet.flags, packet.stage) = (NEVER_PLAIN, Stage::Piece);
+        (packet.payload, packet.end) = (ip.payload as u16, ip.end as u16);
+        return Ok(());
     }
     let segment = frame.get(ip.payload..ip.end).ok_or(dropped(DropReason::Truncated))?;
     let (ports, flags) = if ip.chain.protocol == TCP {

@@ -42,7 +42,7 @@ pub(super) fn wrap<B: Burst>(
     let outer = scene.tables.outer(backend).ok_or(Verdict::Drop(DropReason::NoRoute))?;
     let (payload, mut end) = (usize::from(packet.payload), usize::from(packet.end));
     let frame = burst.frame(index);
-    if scene.sums && packet.stage != Stage::Error {
+    if scene.sums && packet.stage != Stage::Error && !packet.is_piece() {
         sum_segment(frame, payload, end, packet.key);
     }
     let entropy = packet.place.entropy();

@@ -52,6 +52,8 @@ pub struct Chain {
     pub later_fragment: bool,
     /// Whether it is on its way to another destination, by this one.
     pub routed: bool,
+    /// What the pieces of a packet have in common.
+    pub id: u32,
 }
 
 impl Ipv6 {
@@ -94,7 +96,8 @@ pub(crate) fn addresses(head: &[u8; LEN]) -> WideAddresses {
 
 /// Follows the extension headers of a packet, the first of which is of the type `next`.
 pub(crate) fn chain(packet: &[u8], next: u8) -> Result<Chain, DropReason> {
-    let mut chain = Chain { protocol: next, len: LEN, fragment: false, later_fragment: false, routed: false };
+    let mut chain =
+        Chain { protocol: next, len: LEN, fragment: false, later_fragment: false, routed: false, id: 0 };
     for count in 0..MOST_EXTENSIONS {
         let is_extension = match chain.protocol {
             // Only the first one may be (RFC 8200, 4.1).
@@ -105,7 +108,7 @@ pub(crate) fn chain(packet: &[u8], next: u8) -> Result<Chain, DropReason> {
         if !is_extension {
             break;
         }
-        let [next, len, third, fourth, ..] =
+        let [next, len, third, fourth, id @ ..] =
             *packet.get(chain.len..).and_then(<[u8]>::first_chunk::<8>).ok_or(DropReason::Truncated)?;
         let this = std::mem::replace(&mut chain.protocol, next);
         chain.len += 8;
@@ -114,6 +117,7 @@ pub(crate) fn chain(packet: &[u8], next: u8) -> Result<Chain, DropReason> {
                 chain.later_fragment = third != 0 || fourth & 0xf8 != 0;
                 // One that is neither preceded nor followed by others is whole (RFC 6946).
                 chain.fragment = chain.later_fragment || fourth & 1 != 0;
+                chain.id = u32::from_be_bytes(id);
             }
             _ => chain.len += usize::from(len) * 8,
         }
@@ -148,7 +152,8 @@ mod tests {
 
     #[test]
     fn extension_headers_lead_to_the_transport() {
-        let plain = Chain { protocol: 6, len: 40, fragment: false, later_fragment: false, routed: false };
+        let plain =
+            Chain { protocol: 6, len: 40, fragment: false, later_fragment: false, routed: false, id: 0 };
         assert_eq!(chain_of(&[], 6), Ok(plain));
         assert_eq!(chain_of(&[(0, 8), (60, 24), (43, 16)], 6), Ok(Chain { len: 88, ..plain }));
         assert_eq!(chain_of(&[(60, 8); 8], 6), Ok(Chain { len: 104, ..plain }));

@@ -111,10 +111,27 @@ impl Frame {
         self
     }
 
-    pub fn fix_checksums(&mut self) {
+    /// Makes the checksum of the IP header right.
+    pub fn fix_header(&mut self) {
         self.0[24..26].fill(0);
         let header = !checksum::fold(checksum::sum(&self.0[14..34]));
         self.0[24..26].copy_from_slice(&header.to_ne_bytes());
+    }
+
+    /// The same of a header with options.
+    pub fn fix_long_header(&mut self) {
+        let end = 14 + usize::from(self.0[14] & 15) * 4;
+        self.0[24..26].fill(0);
+        let header = !checksum::fold(checksum::sum(&self.0[14..end]));
+        self.0[24..26].copy_from_slice(&header.to_ne_bytes());
+    }
+
+    pub fn header_holds(&self) -> bool {
+        checksum::fold(checksum::sum(&self.0[14..34])) == 0xffff
+    }
+
+    pub fn fix_checksums(&mut self) {
+        self.fix_header();
         let at = self.checksum_at();
         let sum = self.right_checksum();
         self.0[at..at + 2].copy_from_slice(&sum.to_ne_bytes());
@@ -148,9 +165,8 @@ impl Frame {
     }
 
     pub fn checksums_hold(&self) -> bool {
-        let header = checksum::fold(checksum::sum(&self.0[14..34])) == 0xffff;
         let at = self.checksum_at();
-        header && u16::from_ne_bytes([self.0[at], self.0[at + 1]]) == self.right_checksum()
+        self.header_holds() && u16::from_ne_bytes([self.0[at], self.0[at + 1]]) == self.right_checksum()
     }
 
     pub fn src(&self) -> (Ipv4Addr, u16) {
@@ -171,32 +187,48 @@ fn address(bytes: &[u8]) -> Ipv4Addr {
     Ipv4Addr::from(octets)
 }
 
-/// Frames that came together, and those that were made of them.
-pub struct Frames<'frames>(pub &'frames mut [Frame], pub Vec<(PortIndex, Frame)>);
+/// Frames that came together, and what they led to.
+pub struct Frames<'frames> {
+    pub came: &'frames mut [Frame],
+    /// What was made of them.
+    pub made: Vec<(PortIndex, Frame)>,
+    /// What is to be looked at again.
+    pub again: Vec<(PortIndex, Frame)>,
+    pub handed_over: bool,
+    pub bad_checksum: bool,
+}
 
 impl Burst for Frames<'_> {
     fn len(&self) -> usize {
-        self.0.len()
+        self.came.len()
     }
 
     fn frame(&mut self, index: usize) -> &mut [u8] {
-        &mut self.0[index].0
+        &mut self.came[index].0
     }
 
     fn has_bad_checksum(&self, _index: usize) -> bool {
-        false
+        self.bad_checksum
     }
 
     fn prefetch(&self, _index: usize) {}
 
     fn prepend(&mut self, index: usize, count: usize) -> bool {
-        let bytes = &mut self.0[index].0;
+        let bytes = &mut self.came[index].0;
         bytes.splice(..0, std::iter::repeat_n(0xee, count));
         count <= 128
     }
 
     fn truncate(&mut self, index: usize, len: usize) {
-        self.0[index].0.truncate(len);
+        self.came[index].0.truncate(len);
+    }
+
+    fn is_handed_over(&self) -> bool {
+        self.handed_over
+    }
+
+    fn again(&mut self, frame: &[u8], port: PortIndex) {
+        self.again.push((port, Frame(frame.to_vec())));
     }
 
     fn originate(
@@ -206,10 +238,15 @@ impl Burst for Frames<'_> {
         front: usize,
         to: PortIndex,
     ) -> Option<&mut [u8]> {
-        let bytes = [vec![0xee; front], self.0[index].0[part].to_vec()].concat();
-        self.1.push((to, Frame(bytes)));
-        self.1.last_mut().map(|(_, frame)| &mut frame.0[..])
+        let bytes = [vec![0xee; front], self.came[index].0[part].to_vec()].concat();
+        self.made.push((to, Frame(bytes)));
+        self.made.last_mut().map(|(_, frame)| &mut frame.0[..])
     }
+}
+
+/// For fewer backends than an appliance has: they cost each test its time.
+fn counters() -> Arc<WorkerCounters> {
+    Arc::new(WorkerCounters::for_backends(4096))
 }
 
 /// The appliance of a test: an engine and what it forwards by.
@@ -222,6 +259,12 @@ pub struct Lb {
     pub now: u32,
     /// What the last burst made.
     pub made: Vec<(PortIndex, Frame)>,
+    /// What became of frames that were looked at again after the last burst.
+    pub again: Vec<(Verdict, Frame)>,
+    /// Whether frames come from another worker.
+    pub handed_over: bool,
+    /// Whether the receiving hardware finds their checksums wrong.
+    pub bad_checksum: bool,
 }
 
 impl Lb {
@@ -243,8 +286,18 @@ impl Lb {
         Self::on_file_as(snapshot, FlowFile::anonymous(4096, [3, 5]).unwrap(), worker, workers)
     }
 
+    /// All workers of an appliance, who see each other's counts.
+    pub fn workers(snapshot: &L4Snapshot, count: u16) -> Vec<Self> {
+        let all: Box<[Arc<WorkerCounters>]> = (0..count).map(|_| counters()).collect();
+        let file = || FlowFile::anonymous(4096, [3, 5]).unwrap();
+        (0..count).map(|worker| Self::beside(snapshot, file(), worker, all.clone())).collect()
+    }
+
     fn on_file_as(snapshot: &L4Snapshot, file: FlowFile, worker: u16, workers: usize) -> Self {
-        let all: Box<[Arc<WorkerCounters>]> = (0..workers).map(|_| Arc::default()).collect();
+        Self::beside(snapshot, file, worker, (0..workers).map(|_| counters()).collect())
+    }
+
+    fn beside(snapshot: &L4Snapshot, file: FlowFile, worker: u16, all: Box<[Arc<WorkerCounters>]>) -> Self {
         let counters = Arc::clone(&all[usize::from(worker)]);
         let engine = Engine::new(FlowTable::attach(file), all, worker);
         let tables = Tables::default();
@@ -256,6 +309,9 @@ impl Lb {
             counters,
             now: 1000,
             made: Vec::new(),
+            again: Vec::new(),
+            handed_over: false,
+            bad_checksum: false,
         };
         lb.publish(snapshot);
         lb
@@ -287,9 +343,18 @@ impl Lb {
     pub fn burst(&mut self, port: PortIndex, frames: &mut [Frame]) -> Vec<Verdict> {
         let mut verdicts = [Verdict::Punt; MAX_BURST];
         let count = frames.len();
-        let mut burst = Frames(frames, Vec::new());
+        let (made, again) = (Vec::new(), Vec::new());
+        let Self { handed_over, bad_checksum, .. } = *self;
+        let mut burst = Frames { came: frames, made, again, handed_over, bad_checksum };
         self.engine.process(&self.tables, self.now, port, &mut burst, &mut verdicts);
-        self.made = burst.1;
+        let (made, again) = (burst.made, burst.again);
+        let mut seen = Vec::new();
+        let came = std::mem::replace(&mut self.handed_over, true);
+        for (port, frame) in again {
+            seen.push(self.send_at(port, frame));
+        }
+        self.handed_over = came;
+        (self.made, self.again) = (made, seen);
         verdicts[..count].to_vec()
     }
 
@@ -364,6 +429,7 @@ pub fn backend(number: u128, address: Ipv4Addr, port: u16) -> L4Backend {
         address: address.into(),
         port: L4Port::new(port).unwrap(),
         takes_new: true,
+        keeps: true,
         weight: Weight::default(),
         share: Share::FULL,
         backup: false,
@@ -387,6 +453,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
         unserved: Unserved::default(),
+        persistence: None,
         backends,
     };
     L4Snapshot { generation: Generation(1), services: vec![service], probes: Vec::new() }
