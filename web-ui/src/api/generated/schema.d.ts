@@ -3745,14 +3745,15 @@ export interface components {
          */
         Permission: "balancing:read" | "balancing:write" | "accounts:read" | "accounts:write" | "audit:read" | "system:read" | "system:write";
         /**
-         * @description By what a client of an HTTP service keeps its member. It survives a restart, and a change that leaves the member there; a member
-         *     that drains keeps its clients.
+         * @description By what a client keeps its member. Where it is proxied (`http`, `https`), this survives a restart, and a change that leaves the member
+         *     there. Services by `tcp` and `udp` know `source` alone: the plane remembers who has which member, for so many clients as a quarter of the
+         *     connections it has room for. A member that drains keeps its clients.
          */
         Persistence: {
             /**
              * @description `cookie` gives the client a cookie that tells nothing of the member; `app_cookie` puts the same in front of the value of the
              *     application's own cookie, and takes it off before the member sees it; with `header` and `source` the same value, or the same
-             *     address, has the same member as long as that takes requests.
+             *     address, has the same member as long as that takes requests. By `tcp` and `udp` only `source` means anything.
              */
             kind: components["schemas"]["PersistenceKind"];
             /**
@@ -3762,16 +3763,29 @@ export interface components {
             name?: string | null;
             /**
              * Format: int32
-             * @description For `cookie`: for how many seconds the client keeps it; null: as long as its session lasts.
+             * @description For `cookie`: for how many seconds the client keeps it; null: as long as its session lasts. For `source` by `tcp` and `udp`:
+             *     for how many seconds after its last connection a client keeps its member, to within four; null: 300.
              * @example 3600
              */
             timeout_s?: number | null;
             /**
              * Format: int32
-             * @description For `source`: how many leading bits of the address count.
+             * @description For `source`: how many leading bits of an IPv4 address count.
              * @default 32
              */
             prefix?: number;
+            /**
+             * Format: int32
+             * @description For `source`: how many of an IPv6 address.
+             * @default 128
+             */
+            prefix_v6?: number;
+            /**
+             * @description For `source` by `tcp` and `udp`: a client has the same member, by the member's address, in all services of a virtual IP whose
+             *     pools say so.
+             * @default false
+             */
+            shared?: boolean;
         };
         /**
          * @description By what a client keeps its member.
