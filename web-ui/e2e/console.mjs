@@ -42,7 +42,9 @@ function call(method, path, body, etag) {
     async ([method, path, body, etag]) => {
       const headers = { 'X-Penstock-Console': '1', 'Content-Type': 'application/json' }
       if (etag) headers['If-Match'] = etag
-      const answer = await fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) })
+      const ask = () => fetch(`/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) })
+      // The browser gives up what it asks when addresses of this machine change; reading twice does no harm.
+      const answer = await ask().catch((error) => (method === 'GET' ? ask() : Promise.reject(error)))
       return { status: answer.status, etag: answer.headers.get('ETag'), body: await answer.json().catch(() => null) }
     },
     [method, path, body, etag],
