@@ -524,6 +524,10 @@ export const pagesEn = {
       'Configuration, users, keys and certificates are gone, in both slots. Then somebody has to claim it again.',
     resetDone: 'It forgets everything and restarts',
     resetWord: 'forget everything',
+    support: 'Support bundle',
+    supportHelp:
+      'One file for whoever is asked for help: configuration, history, the state of all processes, addresses, routes, logs. Passwords, keys and tokens are not in it.',
+    supportMake: 'Download',
   },
   pending: {
     add: 'Add to pending changes',

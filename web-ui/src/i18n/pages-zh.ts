@@ -512,6 +512,9 @@ export const pagesZh: PagesDictionary = {
     resetHelp: '两个槽位的配置、用户、密钥和证书全部清除，之后需要重新认领设备。',
     resetDone: '正在恢复出厂设置并重启',
     resetWord: '恢复出厂设置',
+    support: '支持包',
+    supportHelp: '供技术支持排查问题的单个文件：配置、历史、各进程状态、地址、路由与日志。不含密码、密钥和令牌。',
+    supportMake: '下载',
   },
   pending: {
     add: '加入待应用变更',

@@ -1,7 +1,7 @@
 /** The machine itself: its two places for a release, updating, going back, restarting, forgetting everything. */
 import { Button, FileButton, Progress } from '@mantine/core'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { IconFileUpload } from '@tabler/icons-react'
+import { IconFileDownload, IconFileUpload } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
@@ -10,6 +10,7 @@ import { putUpdate } from '../../api/update.ts'
 import { useMay } from '../../app/usePermission.ts'
 import { Card } from '../../ui/Card.tsx'
 import { DangerModal } from '../../ui/DangerModal.tsx'
+import { download } from '../../ui/download.ts'
 import { ProblemNote } from '../../ui/ProblemNote.tsx'
 import { Glyph } from '../../ui/Status.tsx'
 import { showToast } from '../../ui/toasts.ts'
@@ -52,6 +53,7 @@ export function System() {
           <Machinery system={system} readOnly={readOnly} />
         </div>
       )}
+      <Support readOnly={readOnly} />
     </>
   )
 }
@@ -144,6 +146,38 @@ function Update({ system: { slots, update }, readOnly }: Props) {
               </Button>
             )}
           </FileButton>
+        </div>
+      </div>
+    </Card>
+  )
+}
+
+/** It is there when nothing else is: whoever needs it has a fault to find. */
+function Support({ readOnly }: { readOnly: string | undefined }) {
+  const { t } = useTranslation()
+  const making = useMutation({
+    mutationFn: () => answer(api.GET('/api/v1/system/support-bundle', { parseAs: 'blob' })),
+    onSuccess: (bundle) => {
+      const stamp = new Date().toISOString().slice(0, 19).replaceAll(':', '')
+      download(`penstock-support-${stamp}.tar.gz`, bundle, 'application/gzip')
+    },
+  })
+  return (
+    <Card title={t('system.support')}>
+      <div className="fields">
+        <p className="dim">{t('system.supportHelp')}</p>
+        {making.error !== null && <ProblemNote error={making.error} />}
+        <div className="form-end">
+          <Button
+            variant="default"
+            leftSection={<IconFileDownload size={16} />}
+            loading={making.isPending}
+            disabled={readOnly !== undefined}
+            title={readOnly}
+            onClick={() => making.mutate()}
+          >
+            {t('system.supportMake')}
+          </Button>
         </div>
       </div>
     </Card>
