@@ -7,7 +7,7 @@ import type { TextKey } from '../i18n/index.ts'
 import type { Field, Values } from '../ui/form/fields.ts'
 import { ABOUT, ENABLED, NAME, named } from './base.ts'
 
-const SUBJECTS = ['host', 'path', 'header', 'cookie', 'query', 'method', 'source', 'sni'] as const
+const SUBJECTS = ['host', 'path', 'header', 'cookie', 'query', 'method', 'source', 'sni', 'client_subject'] as const
 const COMPARES = ['exact', 'prefix', 'suffix', 'contains', 'regex', 'present', 'network'] as const
 const hasKey = ({ kind }: Record<string, unknown>) => kind === 'header' || kind === 'cookie' || kind === 'query'
 const decides =
@@ -16,6 +16,39 @@ const decides =
     decision === word
 
 const isLimited = (values: Values) => typeof values['rate_limit.requests'] === 'number'
+const wantsToken = ({ jwt }: Values) => jwt === true
+const sharesWith = ({ cors }: Values) => cors === true
+/** Whether there is an object, and what of it is folded away with the rest. */
+const inside = (of: (values: Values) => boolean, fields: readonly Field[]): Field[] =>
+  fields.map((field) => ({ ...field, advanced: true, when: of }))
+const JWT: readonly Field[] = [
+  { path: 'jwt', kind: 'part', label: 'field.jwt', help: 'help.jwt', advanced: true },
+  ...inside(wantsToken, [
+    { path: 'jwt.jwks', kind: 'long', label: 'field.jwks', help: 'help.jwks', required: true },
+    { path: 'jwt.issuer', kind: 'mono', label: 'field.issuer', help: 'help.issuer' },
+    { path: 'jwt.audiences', kind: 'tags', label: 'field.audiences', help: 'help.audiences' },
+    { path: 'jwt.subject_header', kind: 'mono', label: 'field.subjectHeader', help: 'help.subjectHeader' },
+    { path: 'jwt.leeway_s', kind: 'number', label: 'field.leeway', min: 0, max: 600, unit: 's', usual: 30 },
+  ]),
+]
+const CORS: readonly Field[] = [
+  { path: 'cors', kind: 'part', label: 'field.cors', help: 'help.cors', advanced: true },
+  ...inside(sharesWith, [
+    {
+      path: 'cors.origins',
+      kind: 'tags',
+      label: 'field.origins',
+      help: 'help.origins',
+      placeholder: 'https://www.example',
+      required: true,
+    },
+    { path: 'cors.methods', kind: 'tags', label: 'field.methods', usual: ['GET', 'HEAD', 'POST'] },
+    { path: 'cors.headers', kind: 'tags', label: 'field.corsHeaders', help: 'help.corsHeaders' },
+    { path: 'cors.exposed_headers', kind: 'tags', label: 'field.exposedHeaders', help: 'help.exposedHeaders' },
+    { path: 'cors.credentials', kind: 'switch', label: 'field.corsCredentials', help: 'help.corsCredentials' },
+    { path: 'cors.max_age_s', kind: 'number', label: 'field.corsAge', min: 0, max: 86_400, unit: 's', usual: 600 },
+  ]),
+]
 const rewritesPath = (values: Values) => String(values['rewrite.path.from'] ?? '').trim() !== ''
 
 /** How requests are told apart, and what becomes of them. */
@@ -257,6 +290,8 @@ export function usePolicyFields(): readonly Field[] {
         advanced: true,
         when: rewritesPath,
       },
+      ...JWT,
+      ...CORS,
       { path: 'rewrite.host', kind: 'mono', label: 'field.rewriteHost', advanced: true },
       changes('rewrite.request_headers', 'field.requestHeaders'),
       changes('rewrite.response_headers', 'field.responseHeaders'),

@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { poolsQuery, virtualIpsQuery } from '../api/queries.ts'
 import type { Field, Values } from '../ui/form/fields.ts'
-import { ABOUT, ENABLED, NAME, named, port, useWords } from './base.ts'
+import { ABOUT, CERTIFICATE, ENABLED, NAME, named, PEM, port, useWords } from './base.ts'
 import { TLS_VERSIONS, useCertificateChoices } from './certificates.ts'
 
 const upper = (words: readonly string[]) =>
@@ -51,6 +51,16 @@ export const LIMITS: readonly Field[] = [
     unit: 's',
     optional: true,
     beside: true,
+    advanced: true,
+  },
+  {
+    path: 'connection_limit',
+    kind: 'number',
+    label: 'field.connectionLimit',
+    help: 'help.serviceLimit',
+    min: 1,
+    max: 100_000_000,
+    optional: true,
     advanced: true,
   },
 ]
@@ -127,7 +137,149 @@ export const PROXYING: readonly Field[] = [
     whole: true,
     advanced: true,
   })),
+  ...(
+    [
+      ['head_bytes', 'field.headLimit', 'help.headLimit', 1024, 262_144, 32_768],
+      ['target_bytes', 'field.targetLimit', 'help.targetLimit', 64, 16_384, 16_384],
+    ] as const
+  ).map(([key, label, help, min, max, usual]): Field => ({
+    path: `limits.${key}`,
+    kind: 'number',
+    label,
+    help,
+    min,
+    max,
+    unit: 'B',
+    usual,
+    whole: true,
+    advanced: true,
+  })),
+  {
+    path: 'limits.body_bytes',
+    kind: 'number',
+    label: 'field.bodyLimit',
+    help: 'help.bodyLimit',
+    min: 0,
+    max: 4_294_967_295,
+    unit: 'B',
+    optional: true,
+    advanced: true,
+  },
+  {
+    path: 'limits.connections_per_source',
+    kind: 'number',
+    label: 'field.sourceLimit',
+    help: 'help.sourceLimit',
+    min: 1,
+    max: 1_000_000,
+    optional: true,
+    advanced: true,
+  },
 ]
+
+const compresses = ({ compression }: Values) => compression === true
+
+/** Answers that are made smaller. */
+const COMPRESSION: readonly Field[] = [
+  { path: 'compression', kind: 'part', label: 'field.compression', help: 'help.compression', advanced: true },
+  {
+    path: 'compression.codings',
+    kind: 'tags',
+    label: 'field.codings',
+    help: 'help.codings',
+    usual: ['br', 'zstd', 'gzip'],
+    required: true,
+    advanced: true,
+    when: compresses,
+  },
+  {
+    path: 'compression.types',
+    kind: 'tags',
+    label: 'field.mediaTypes',
+    help: 'help.mediaTypes',
+    placeholder: 'text/*',
+    advanced: true,
+    when: compresses,
+  },
+  {
+    path: 'compression.min_bytes',
+    kind: 'number',
+    label: 'field.smallest',
+    help: 'help.smallest',
+    min: 0,
+    max: 1_048_576,
+    unit: 'B',
+    usual: 1024,
+    advanced: true,
+    when: compresses,
+  },
+]
+
+const isStrict = (values: Values) => values['tls.hsts'] === true
+
+/** Tells browsers to speak nothing but TLS. */
+const HSTS: readonly Field[] = [
+  { path: 'tls.hsts', kind: 'part', label: 'field.hsts', help: 'help.hsts', advanced: true },
+  {
+    path: 'tls.hsts.max_age_s',
+    kind: 'number',
+    label: 'field.hstsAge',
+    min: 0,
+    max: 63_072_000,
+    unit: 's',
+    usual: 31_536_000,
+    advanced: true,
+    when: isStrict,
+  },
+  { path: 'tls.hsts.include_subdomains', kind: 'switch', label: 'field.subdomains', advanced: true, when: isStrict },
+  {
+    path: 'tls.hsts.preload',
+    kind: 'switch',
+    label: 'field.preload',
+    help: 'help.preload',
+    advanced: true,
+    when: isStrict,
+  },
+]
+
+const asksClients = (values: Values) => values['tls.client_auth'] === true
+
+/** Clients that show a certificate. */
+const CLIENT_AUTH: readonly Field[] = [
+  { path: 'tls.client_auth', kind: 'part', label: 'field.clientAuth', help: 'help.clientAuth', advanced: true },
+  {
+    path: 'tls.client_auth.ca',
+    label: 'field.ca',
+    help: 'help.clientCa',
+    placeholder: CERTIFICATE,
+    required: true,
+    ...PEM,
+    advanced: true,
+    when: asksClients,
+  },
+  {
+    path: 'tls.client_auth.crl',
+    label: 'field.crl',
+    help: 'help.crl',
+    placeholder: '-----BEGIN X509 CRL-----',
+    ...PEM,
+    advanced: true,
+    when: asksClients,
+  },
+  {
+    path: 'tls.client_auth.optional',
+    kind: 'switch',
+    label: 'field.clientAuthOptional',
+    help: 'help.clientAuthOptional',
+    advanced: true,
+    when: asksClients,
+  },
+]
+
+const where = (field: Field, has: (values: Values) => boolean): Field => ({
+  ...field,
+  when: (values) => has(values) && (field.when?.(values) ?? true),
+})
 
 /** What only the layer-4 plane heeds. */
 export const ACCESS: readonly Field[] = [
@@ -145,16 +297,6 @@ export const ACCESS: readonly Field[] = [
     label: 'field.deniedCidrs',
     help: 'help.deniedCidrs',
     placeholder: '203.0.113.0/24',
-    advanced: true,
-  },
-  {
-    path: 'connection_limit',
-    kind: 'number',
-    label: 'field.connectionLimit',
-    help: 'help.serviceLimit',
-    min: 1,
-    max: 100_000_000,
-    optional: true,
     advanced: true,
   },
 ]
@@ -181,6 +323,11 @@ export function useServiceFields(): readonly Field[] {
   const certificates = useCertificateChoices()
   const unserved = useUnserved()
   const isHttps = ({ protocol }: Values) => protocol === 'https'
+  // Passed through to the member, unless there is a certificate.
+  const mayEndTls = ({ protocol }: Values) => protocol === 'https' || protocol === 'tls'
+  const endsTls = (values: Values) =>
+    mayEndTls(values) && (values['tls.certificate_ids'] as readonly string[]).length > 0
+  const hasRequests = ({ protocol }: Values) => protocol === 'http' || protocol === 'https'
   return [
     NAME,
     {
@@ -197,7 +344,7 @@ export function useServiceFields(): readonly Field[] {
       path: 'protocol',
       kind: 'choice',
       label: 'field.protocol',
-      choices: upper(['tcp', 'udp', 'http', 'https']),
+      choices: upper(['tcp', 'udp', 'http', 'https', 'tls']),
     },
     port('field.port'),
     {
@@ -219,10 +366,9 @@ export function useServiceFields(): readonly Field[] {
       kind: 'several',
       label: 'field.certificates',
       help: 'help.certificates',
-      required: true,
       whole: true,
       choices: certificates,
-      when: isHttps,
+      when: mayEndTls,
     },
     {
       path: 'tls.min_version',
@@ -230,14 +376,17 @@ export function useServiceFields(): readonly Field[] {
       label: 'field.minVersion',
       choices: TLS_VERSIONS,
       advanced: true,
-      when: isHttps,
+      when: endsTls,
     },
+    ...HSTS.map((field) => where(field, (values) => isHttps(values) && endsTls(values))),
+    ...CLIENT_AUTH.map((field) => where(field, endsTls)),
     ...TUNNEL.map((field) => ({ ...field, when: tunnelled(field, ({ forwarding }) => forwarding === 'tunnel') })),
     { ...LOCAL_ADDRESSES, when: isFullNat },
     ENABLED,
     ...LIMITS,
     ...[...ACCESS, unserved].map((field) => ({ ...field, when: (values: Values) => !inLayer7(values) })),
     ...PROXYING.map((field) => ({ ...field, when: inLayer7 })),
+    ...COMPRESSION.map((field) => where(field, hasRequests)),
     ...ABOUT,
   ]
 }

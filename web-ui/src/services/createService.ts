@@ -6,7 +6,7 @@ import { answer, api, type Operation, type VirtualIp } from '../api/client.ts'
 import { ApiProblem } from '../api/problem.ts'
 import { certificates, changesets } from '../api/resources.ts'
 import type { PastedMember } from '../members/parseMembers.ts'
-import { isProxied, type Mode, MODES } from './modes.ts'
+import { hasRequests, type Mode, MODES } from './modes.ts'
 import { type ApiCall, variable } from '../ui/form/commands.ts'
 
 export interface NewService {
@@ -70,7 +70,7 @@ export function operationsOf(wanted: NewService, known: readonly VirtualIp[]): O
 
 /** A check that suits what the members speak. */
 function watcher(name: string, mode: Mode): object {
-  return isProxied(MODES[mode]) ? { name, kind: 'http' } : { name, kind: 'tcp' }
+  return hasRequests(MODES[mode]) ? { name, kind: 'http' } : { name, kind: 'tcp' }
 }
 
 /** Where in the form stands what is wrong with an edit. */

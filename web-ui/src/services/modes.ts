@@ -5,6 +5,9 @@ type Carried = Pick<VirtualService, 'protocol' | 'forwarding'>
 
 export const isProxied = ({ forwarding }: Carried) => forwarding === 'proxy'
 
+/** Whether what is carried are requests of HTTP, whose answers tell how a member is. */
+export const hasRequests = ({ protocol }: Carried) => protocol === 'http' || protocol === 'https'
+
 export const layerOf = (service: Carried) => (isProxied(service) ? 'L7' : 'L4')
 
 export function modeOf(service: Carried): string {
@@ -22,6 +25,8 @@ export const MODES = {
   'udp nat': { protocol: 'udp', forwarding: 'nat' },
   'http proxy': { protocol: 'http', forwarding: 'proxy' },
   'https proxy': { protocol: 'https', forwarding: 'proxy' },
+  'tls proxy': { protocol: 'tls', forwarding: 'proxy' },
+  'tcp proxy': { protocol: 'tcp', forwarding: 'proxy' },
   'tcp full_nat': { protocol: 'tcp', forwarding: 'full_nat' },
   'udp full_nat': { protocol: 'udp', forwarding: 'full_nat' },
   'tcp dr': { protocol: 'tcp', forwarding: 'dr' },

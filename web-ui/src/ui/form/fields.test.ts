@@ -71,3 +71,14 @@ test('a conflict is what both changed, differently', () => {
   ])
   expect(elsewhere.map(({ field }) => field.path)).toEqual(['tags'])
 })
+
+test('an object within one that is gone is not named', () => {
+  const fields: Field[] = [
+    { path: 'tls.ids', kind: 'tags', label: 'field.name', whole: true },
+    { path: 'tls.hsts', kind: 'part', label: 'field.name' },
+    { path: 'tls.hsts.age', kind: 'number', label: 'field.name', min: 0, max: 9, usual: 5 },
+  ]
+  const before = valuesOf(fields, { tls: { ids: ['a'], hsts: { age: 7 } } })
+  expect(patched(fields, before, { ...before, 'tls.hsts': false })).toEqual({ tls: { hsts: null } })
+  expect(patched(fields, before, { ...before, 'tls.ids': [], 'tls.hsts': false })).toEqual({ tls: null })
+})

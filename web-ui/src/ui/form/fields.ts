@@ -194,7 +194,15 @@ export function patched(fields: readonly Field[], before: Values, after: Values)
     if (within(field.path, gone)) continue
     put(document, field.path, isThere(field, after) ? written(field, after) : null)
   }
-  for (const part of gone) put(document, part, null)
+  // What stood in an object that is gone itself is gone with it.
+  const outermost = gone.filter(
+    (part) =>
+      !within(
+        part,
+        gone.filter((other) => other !== part),
+      ),
+  )
+  for (const part of outermost) put(document, part, null)
   return document
 }
 
