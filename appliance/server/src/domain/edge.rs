@@ -27,7 +27,7 @@ const TYPES: &[&str] = &[
 ];
 const CODINGS: &[(&str, Coding)] = &[("br", Coding::Brotli), ("zstd", Coding::Zstd), ("gzip", Coding::Gzip)];
 const TYPES_MAX: usize = 64;
-const CRL_MAX: usize = 256 << 10;
+const CRL_MAX: usize = 128 << 10;
 
 /// How much a client of a service that is proxied may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -196,7 +196,7 @@ pub(super) mod shape {
         #[schema(max_length = 65536, example = "-----BEGIN CERTIFICATE-----\n…")]
         ca: String,
         /// Lists of certificates that do not count any more, as PEM.
-        #[schema(max_length = 262_144, example = "-----BEGIN X509 CRL-----\n…")]
+        #[schema(max_length = 131_072, example = "-----BEGIN X509 CRL-----\n…")]
         crl: Option<String>,
     }
 }
