@@ -154,7 +154,7 @@ async function switchMembers() {
   await actions().first().click()
   await page.getByRole('menuitem', { name: 'Drain' }).click()
   await table.getByText('Draining').first().waitFor()
-  await button('Undo').last().click()
+  await takeBack(/is draining/)
   await page.getByText('Undone').waitFor()
   await table.getByText('Draining').first().waitFor({ state: 'detached' })
   // All at once, then nobody serves.
@@ -170,6 +170,10 @@ async function switchMembers() {
   await once('services-down', row)
 }
 
+/** Another message before it may still have its way back: it is this one that is taken. */
+const takeBack = (message) =>
+  page.locator('.toast').filter({ hasText: message }).last().getByRole('button', { name: 'Undo' }).click()
+
 async function pools() {
   await visit('Pools')
   await once('pools', row)
@@ -182,7 +186,7 @@ async function pools() {
   await actions.first().click()
   await page.getByRole('menuitem', { name: 'Delete' }).click()
   await dialog().locator('.list tbody tr').nth(1).waitFor({ state: 'detached' })
-  await button('Undo').last().click()
+  await takeBack(/is deleted/)
   await dialog().locator('.list tbody tr').nth(1).waitFor()
   await page.keyboard.press('Escape')
   await page.keyboard.press('n')
@@ -311,7 +315,7 @@ async function drainWithCountdown() {
     before,
   )
   await picture('drain')
-  await button('Undo').last().click()
+  await takeBack(/is draining/)
   await page.getByText('Undone').waitFor()
   await call('PATCH', `pools/${pool.id}`, { drain_timeout_s: null }, '*')
   await page.keyboard.press('Escape')
@@ -849,7 +853,7 @@ async function phone() {
   await page.getByRole('menuitem', { name: 'Drain' }).click()
   await dialog().locator('.list').getByText('Draining').first().waitFor()
   await picture('phone-drain')
-  await button('Undo').last().click()
+  await takeBack(/is draining/)
   await page.getByText('Undone').waitFor()
   await page.setViewportSize(WIDE)
 }

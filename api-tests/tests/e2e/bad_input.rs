@@ -57,8 +57,8 @@ fn bad_input_is_refused_and_changes_nothing() -> Result<()> {
     assert_refused("a taken address and port", &service(json!({ "port": 80 }))?, 409, "/port")?;
     let hosts = service(json!({ "allowed_cidrs": ["198.18.1.9/24"] }))?;
     assert_refused("a network with the bits of a host", &hosts, 422, "/allowed_cidrs/0")?;
-    let proxied = service(json!({ "protocol": "http", "connection_limit": 5 }))?;
-    assert_refused("a limit where it is not kept", &proxied, 422, "/connection_limit")?;
+    let packets = service(json!({ "limits": { "head_bytes": 4096 } }))?;
+    assert_refused("a limit where it is not kept", &packets, 422, "/limits")?;
     assert_refused("an unknown field", &service(json!({ "colour": "red" }))?, 422, "/colour")?;
 
     let pool = format!("/pools/{}", stage.pool);
