@@ -108,19 +108,23 @@ pub(crate) struct Budget {
     /// In hundredths of a repetition.
     left: AtomicI64,
     each: i64,
+    most: i64,
 }
 
-/// What is there to begin with, and at most.
-const BUDGET: i64 = 1000;
+/// What is there to begin with.
+const BEGINNING: i64 = 1000;
+/// What so many requests have added is kept: when a member dies, all that it was just being asked is asked again at once.
+const REMEMBERED: i64 = 10_000;
 
 impl Budget {
     pub(crate) fn new(of: &Retries) -> Self {
-        Self { left: AtomicI64::new(BUDGET), each: i64::from(of.budget_percent) }
+        let each = i64::from(of.budget_percent);
+        Self { left: AtomicI64::new(BEGINNING), each, most: (each * REMEMBERED).max(BEGINNING) }
     }
 
     /// A request came.
     pub(crate) fn earn(&self) {
-        if self.left.load(Ordering::Relaxed) < BUDGET {
+        if self.left.load(Ordering::Relaxed) < self.most {
             self.left.fetch_add(self.each, Ordering::Relaxed);
         }
     }
@@ -187,5 +191,15 @@ mod tests {
         assert_eq!((0..100).filter(|_| budget.spend()).count(), 10);
         (0..50).for_each(|_| budget.earn());
         assert_eq!((0..100).filter(|_| budget.spend()).count(), 10);
+    }
+
+    #[test]
+    fn whatever_a_member_is_asked_when_it_dies_can_be_asked_again() {
+        let budget = Budget::new(&Retries::default());
+        (0..100_000).for_each(|_| budget.earn());
+        assert_eq!((0..20_000).filter(|_| budget.spend()).count(), 10_000);
+        let never = Budget::new(&Retries { budget_percent: 0, ..Retries::default() });
+        (0..100).for_each(|_| never.earn());
+        assert_eq!((0..100).filter(|_| never.spend()).count(), 10);
     }
 }

@@ -57,7 +57,7 @@ pub struct Retries {
     pub attempts: u32,
     /// Answers of these codes are not taken as long as another member can be asked, and it does no harm to ask twice.
     pub codes: Vec<u16>,
-    /// How many there are for a hundred requests at most, over some time.
+    /// How many there are for a hundred requests at most, over the last ten thousand of them.
     pub budget_percent: u32,
 }
 

@@ -137,7 +137,7 @@ pub(super) mod shape {
         /// Codes of answers that are not taken while another member can be asked.
         #[schema(value_type = Vec<RetryCode>, max_items = 16, default = json!([]))]
         codes: Vec<u16>,
-        /// How many there are for a hundred requests at most, over some time; ten are always left to begin with.
+        /// How many there are for a hundred requests at most, over the last ten thousand of them; ten are there to begin with.
         #[schema(minimum = 0, maximum = 1000, default = 100)]
         budget_percent: u32,
     }
