@@ -154,7 +154,7 @@ async function switchMembers() {
   await actions().first().click()
   await page.getByRole('menuitem', { name: 'Drain' }).click()
   await table.getByText('Draining').first().waitFor()
-  await takeBack(/is draining/)
+  await takeBack(/draining/)
   await page.getByText('Undone').waitFor()
   await table.getByText('Draining').first().waitFor({ state: 'detached' })
   // All at once, then nobody serves.
@@ -315,7 +315,7 @@ async function drainWithCountdown() {
     before,
   )
   await picture('drain')
-  await takeBack(/is draining/)
+  await takeBack(/draining/)
   await page.getByText('Undone').waitFor()
   await call('PATCH', `pools/${pool.id}`, { drain_timeout_s: null }, '*')
   await page.keyboard.press('Escape')
@@ -853,7 +853,7 @@ async function phone() {
   await page.getByRole('menuitem', { name: 'Drain' }).click()
   await dialog().locator('.list').getByText('Draining').first().waitFor()
   await picture('phone-drain')
-  await takeBack(/is draining/)
+  await takeBack(/draining/)
   await page.getByText('Undone').waitFor()
   await page.setViewportSize(WIDE)
 }
