@@ -39,7 +39,7 @@ fn what_is_not_given_has_its_default() {
         "virtual_ip_ids": [IP], "protocol": "tcp", "port": 80, "forwarding": "nat",
         "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
         "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null, "local_addresses": [], "unserved": "silence",
-        "proxy_protocol_from": [], "request_timeouts": null,
+        "proxy_protocol_from": [], "request_timeouts": null, "limits": null, "compression": null,
     });
     assert_eq!(Value::Object(spec.document()), expected);
     let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();
@@ -170,9 +170,10 @@ fn what_is_passed_on_is_proxied_too() {
     let document = read::<VirtualService>(&tcp).unwrap().document();
     assert_eq!(document["request_timeouts"]["connect_s"], 5);
     assert_eq!(read::<VirtualService>(&Value::Object(document.clone())).unwrap().document(), document);
+    assert_eq!(document["limits"]["head_bytes"], 32768);
     assert_eq!(
-        faults::<VirtualService>(&with(tcp, "connection_limit", json!(7))),
-        pairs([("/connection_limit", "unsupported")])
+        faults::<VirtualService>(&with(tcp, "allowed_cidrs", json!(["192.0.2.0/24"]))),
+        pairs([("/allowed_cidrs/0", "unsupported")])
     );
     let tls = with(service(), "protocol", json!("tls"));
     assert_eq!(read::<VirtualService>(&tls).unwrap().document()["tls"], Value::Null);
