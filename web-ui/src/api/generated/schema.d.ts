@@ -4748,7 +4748,7 @@ export interface components {
             codes?: components["schemas"]["RetryCode"][];
             /**
              * Format: int32
-             * @description How many there are for a hundred requests at most, over some time; ten are always left to begin with.
+             * @description How many there are for a hundred requests at most, over the last ten thousand of them; ten are there to begin with.
              * @default 100
              */
             budget_percent?: number;
