@@ -23,6 +23,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
 use super::list::{Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs};
+use super::status::unavailable;
 use super::{Access, App, ROOT, Route};
 use crate::domain::schema::{Address, Identifier};
 use crate::domain::{Author, FieldError, Permission};
@@ -297,10 +298,6 @@ pub(super) async fn ask(app: &App, request: L4Request) -> Result<L4Answer, Probl
 
 pub(super) fn confused() -> Problem {
     unavailable("penstock-l4 answered another question")
-}
-
-fn unavailable(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "plane_unavailable", detail)
 }
 
 pub(super) fn routes() -> Vec<Route> {

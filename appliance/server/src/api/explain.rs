@@ -18,6 +18,7 @@ use utoipa::openapi::path::HttpMethod;
 use super::body::JsonBody;
 use super::describe::Description;
 use super::error::Problem;
+use super::status::unavailable;
 use super::{Access, App, ROOT, Route};
 use crate::domain::schema::Identifier;
 use crate::domain::{Fault, Fields, Permission, fields};
@@ -196,10 +197,6 @@ async fn explain(
         Ok(_) => Err(unavailable("penstock-l7 answered another question")),
         Err(error) => Err(unavailable(&error.to_string())),
     }
-}
-
-fn unavailable(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "plane_unavailable", detail)
 }
 
 pub(super) fn routes() -> Vec<Route> {

@@ -19,6 +19,7 @@ use super::describe::{Description, parameter};
 use super::error::Problem;
 use super::etag::{self, IfMatch};
 use super::resource::if_match;
+use super::system::unavailable;
 use super::{Access, App, ROOT, Route};
 use crate::domain::revision::fingerprint;
 use crate::domain::schema::SettingsDocument;
@@ -61,10 +62,6 @@ async fn ask(app: &App, request: SettingsRequest) -> Result<SettingsStatus, Prob
         Ok(_) => Err(unavailable("penstock-host answered another question")),
         Err(error) => Err(unavailable(&error.to_string())),
     }
-}
-
-fn unavailable(detail: &str) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "host_unavailable", detail)
 }
 
 async fn read(State(app): State<App>) -> Result<Response, Problem> {

@@ -163,7 +163,8 @@ pub(super) async fn numbers<P: Plane>(
     }
 }
 
-fn unavailable(detail: &str) -> Problem {
+/// A plane does not answer.
+pub(super) fn unavailable(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "plane_unavailable", detail)
 }
 

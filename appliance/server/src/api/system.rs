@@ -122,6 +122,7 @@ async fn ask(app: &App, request: MachineRequest) -> Result<MachineStatus, Proble
     }
 }
 
+/// penstock-host does not answer.
 pub(super) fn unavailable(detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "host_unavailable", detail)
 }
