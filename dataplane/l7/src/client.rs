@@ -13,16 +13,13 @@ use lb_model::l7::L7Timeouts;
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
 use crate::drain::Presence;
+use crate::farewell::Farewell;
 use crate::h1::{Decoded, Decoder, Found, Framing, Refusal, Scan, SendError, Sender};
 use crate::service::ServiceCell;
 use crate::stream::Stream;
 
 /// What a client hears that waits for a word before it sends the body (RFC 9110, 10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// How much of a body that nobody wanted is read before the connection is closed, so that the client hears the answer.
-pub(crate) const LINGER_BYTES: usize = 1 << 20;
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
-
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -158,20 +155,10 @@ impl SharedClient {
         std::mem::take(&mut self.lock().received)
     }
 
-    /// Closes so that the client reads the last answer: a reset by bytes that nobody read would destroy it.
+    /// Closes so that the client reads the last answer.
     pub(crate) async fn close(&self) {
-        let shut = std::future::poll_fn(|cx| {
-            let mut client = self.lock();
-            std::pin::Pin::new(&mut client.stream as &mut (dyn tokio::io::AsyncWrite + Unpin))
-                .poll_shutdown(cx)
-        });
-        let linger = async {
-            if shut.await.is_ok() {
-                std::future::poll_fn(|cx| self.lock().poll_drain(cx)).await;
-            }
-        };
-        // Whoever has not heard by then does not listen.
-        let _ = tokio::time::timeout(LINGER, linger).await;
+        let mut farewell = Farewell::new();
+        std::future::poll_fn(|cx| farewell.poll(&mut self.lock().stream, cx)).await;
     }
 }
 
@@ -279,17 +266,6 @@ impl Client {
         let patience = seconds(self.cell.load().timeouts.drain_s);
         ready!(deadline.get_or_insert_with(|| Deadline::after(patience)).poll(cx));
         Poll::Ready(SendError::Parted)
-    }
-
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..LINGER_BYTES / (64 << 10) {
-            self.buffer.clear();
-            match ready!(self.stream.poll_fill(&mut self.buffer, true, cx)) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
-        Poll::Ready(())
     }
 }
 

@@ -75,7 +75,7 @@ async fn serve_h1(stream: Stream, origin: Origin, cell: &Arc<ServiceCell>) {
     loop {
         match serve_one(&client, &origin, cell, may_be_h2).await {
             Next::Another => may_be_h2 = false,
-            Next::None => return client.close().await,
+            Next::None => return Box::pin(client.close()).await,
             Next::H2(preface) => {
                 let Some((stream, rest)) = client.into_stream() else { return };
                 let mut before = preface;

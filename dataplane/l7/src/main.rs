@@ -16,6 +16,7 @@ mod deadline;
 mod drain;
 mod exchange;
 mod explain;
+mod farewell;
 mod forward;
 mod h1;
 mod h2;

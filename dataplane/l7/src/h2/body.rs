@@ -8,8 +8,8 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::body::BodyError;
-use crate::client::{LINGER, LINGER_BYTES};
 use crate::deadline::Deadline;
+use crate::farewell::{LINGER, LINGER_BYTES};
 
 /// The body of a client's request.
 #[derive(Debug)]

@@ -72,7 +72,7 @@ impl Shared {
 }
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(wire: Wire, origin: Origin, cell: Arc<ServiceCell>) {
+pub(crate) async fn serve(mut wire: Wire, origin: Origin, cell: Arc<ServiceCell>) {
     let shared = Arc::new(Shared {
         origin,
         traffic: wire.traffic(),
@@ -81,15 +81,17 @@ pub(crate) async fn serve(wire: Wire, origin: Origin, cell: Arc<ServiceCell>) {
         taken_back: AtomicU32::new(0),
         cell,
     });
-    if let Err(error) = run(wire, &shared).await {
-        tracing::debug!(%error, "an HTTP/2 connection broke");
-    }
-    let service = shared.cell.load();
+    let ended = run(&mut wire, &shared).await;
     let (received, sent) = shared.traffic.take();
-    service.counters.passed(received, sent);
+    shared.cell.load().counters.passed(received, sent);
+    match ended {
+        Ok(()) => wire.close().await,
+        // Nobody waits for who breaks the rules.
+        Err(error) => tracing::debug!(%error, "an HTTP/2 connection broke"),
+    }
 }
 
-async fn run(wire: Wire, shared: &Arc<Shared>) -> Result<(), ::h2::Error> {
+async fn run(wire: &mut Wire, shared: &Arc<Shared>) -> Result<(), ::h2::Error> {
     let service = shared.cell.load_full();
     let handshake = Builder::new()
         .max_concurrent_streams(STREAMS)
@@ -128,8 +130,8 @@ async fn run(wire: Wire, shared: &Arc<Shared>) -> Result<(), ::h2::Error> {
 }
 
 /// The connection itself.
-struct Visit {
-    connection: Connection<Wire, Bytes>,
+struct Visit<'wire> {
+    connection: Connection<&'wire mut Wire, Bytes>,
     presence: Presence,
     /// Without a request until then it ends.
     idle: Deadline,
@@ -139,7 +141,7 @@ struct Visit {
 
 type Next = Option<(Request<RecvStream>, SendResponse<Bytes>)>;
 
-impl Visit {
+impl Visit<'_> {
     fn poll_request(&mut self, shared: &Shared, cx: &mut Context<'_>) -> Poll<Result<Next, ::h2::Error>> {
         loop {
             match self.connection.poll_accept(cx) {

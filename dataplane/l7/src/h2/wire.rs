@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::farewell::Farewell;
 use crate::stream::Stream;
 
 /// A connection that counts its bytes.
@@ -42,6 +43,12 @@ impl Wire {
 
     pub(crate) fn traffic(&self) -> Arc<Traffic> {
         Arc::clone(&self.traffic)
+    }
+
+    /// Closes so that the client reads the last answer.
+    pub(crate) async fn close(mut self) {
+        let mut farewell = Farewell::new();
+        std::future::poll_fn(|cx| farewell.poll(&mut self.stream, cx)).await;
     }
 }
 
