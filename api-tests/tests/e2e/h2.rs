@@ -34,9 +34,8 @@ fn curl(stage: &Stage, arguments: &[&str], path: &str) -> Result<String> {
 
 /// A client that does not mean well, or does no more than it says.
 fn attacker(stage: &Stage, kind: &str) -> Command {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/hostile_h2.py");
     let mut python = stage.lab.client().command("/usr/bin/python3");
-    python.args([script, &VIRTUAL_IP.to_string(), &PORT.to_string(), kind]);
+    python.args(["tests/peers/hostile_h2.py", &VIRTUAL_IP.to_string(), &PORT.to_string(), kind]);
     python
 }
 
@@ -109,7 +108,7 @@ fn hostile_clients_are_cut_off_and_others_go_on() -> Result<()> {
         let outcome = attack(&stage, kind)?;
         // ENHANCE_YOUR_CALM (RFC 9113, 7).
         assert_eq!((&outcome["goaway"], &outcome["closed"]), (&json!(11), &json!(true)), "{kind}: {outcome}");
-        ensure!(outcome["sent"].as_u64() < Some(1 << 20), "{kind} went on for long: {outcome}");
+        ensure!(outcome["sent"].as_u64() < Some(8 << 20), "{kind} went on for long: {outcome}");
         assert!(curl(&stage, &[], "/")?.starts_with("member-"));
     }
     Ok(())

@@ -54,7 +54,7 @@ fn restarts_forget_nothing() -> Result<()> {
     await_member(&stage, 0, "online")?;
     stage.lab.members()[1].server.stop()?;
     // The next check is a minute away; changing the monitor checks at once.
-    rewatch(&stage, &json!({ "fall": 2, "interval_ms": 300, "timeout_ms": 200 }))?;
+    rewatch(&stage, &json!({ "fall": 2, "interval_ms": 1000, "timeout_ms": 900 }))?;
     await_member(&stage, 1, "offline")?;
     await_shares(&stage, [10, 0])?;
     rewatch(&stage, &json!({ "interval_ms": 60_000 }))?;
@@ -284,7 +284,7 @@ fn leave(stage: Stage) -> Result<()> {
 /// Lets a monitor watch the pool: a quick one, but for what is said otherwise.
 fn watch(stage: &Stage, monitor: &Value) -> Result<()> {
     let mut document =
-        json!({ "name": "alive", "interval_ms": 300, "timeout_ms": 200, "rise": 2, "fall": 2 });
+        json!({ "name": "alive", "interval_ms": 1000, "timeout_ms": 900, "rise": 2, "fall": 2 });
     merge(&mut document, monitor);
     let monitor = stage.api.create("/monitors", &document)?;
     patch(stage, &format!("/pools/{}", stage.pool), &json!({ "monitor_ids": [monitor["id"]] }))?;

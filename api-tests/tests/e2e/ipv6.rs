@@ -231,8 +231,8 @@ fn checks_and_requests_reach_members_by_ipv6() -> Result<()> {
     assert_eq!(get_many(&client, &url, 10)?, [5, 5]);
 
     let monitors = [
-        json!({ "name": "http-6", "kind": "http", "interval_ms": 300, "timeout_ms": 200, "rise": 1, "fall": 1 }),
-        json!({ "name": "icmp-6", "kind": "icmp", "interval_ms": 300, "timeout_ms": 200, "rise": 1, "fall": 1 }),
+        json!({ "name": "http-6", "kind": "http", "interval_ms": 1000, "timeout_ms": 900, "rise": 1, "fall": 2 }),
+        json!({ "name": "icmp-6", "kind": "icmp", "interval_ms": 1000, "timeout_ms": 900, "rise": 1, "fall": 2 }),
     ];
     let monitors: Vec<String> = monitors
         .iter()

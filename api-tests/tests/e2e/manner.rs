@@ -41,7 +41,7 @@ impl Drop for Peer {
 }
 
 fn script(name: &str) -> String {
-    format!("{}/tests/peers/{name}.py", env!("CARGO_MANIFEST_DIR"))
+    format!("tests/peers/{name}.py")
 }
 
 fn python(namespace: &lab::Namespace, arguments: &[&str]) -> Command {

@@ -82,7 +82,7 @@ impl Stage {
                 lose: "ip route del default".to_owned(),
                 mend: format!("ip route add default via {BACK}"),
                 reason: format!(
-                    "by way of `web` (NAT, {VIRTUAL_IP}:80): connect timed out after 0.4 s; does its route to others \
+                    "by way of `web` (NAT, {VIRTUAL_IP}:80): connect timed out after 1.4 s; does its route to others \
                      lead back here?"
                 ),
             },
@@ -101,7 +101,7 @@ impl Stage {
                 lose: format!("ip addr del {DIRECT}/32 dev lo"),
                 mend: format!("ip addr add {DIRECT}/32 dev lo"),
                 reason: format!(
-                    "by way of `direct` (direct return, {DIRECT}:80): connect timed out after 0.4 s; does it hold \
+                    "by way of `direct` (direct return, {DIRECT}:80): connect timed out after 1.4 s; does it hold \
                      {DIRECT} on its lo?"
                 ),
             },
@@ -111,7 +111,7 @@ impl Stage {
                 lose: "ip link del vx7".to_owned(),
                 mend: tunnel,
                 reason: format!(
-                    "by way of `far` (tunnel, {FAR}:80): connect timed out after 0.4 s; is the tunnel's other end \
+                    "by way of `far` (tunnel, {FAR}:80): connect timed out after 1.4 s; is the tunnel's other end \
                      there, and does it hold {FAR}?"
                 ),
             },
@@ -134,7 +134,7 @@ fn two_workers_carry_checks() -> Result<()> {
 fn of_ipv6_likewise() -> Result<()> {
     let stage = Stage::set_with(&LabOptions { ipv6: true, ..LabOptions::for_test(Driver::AfXdp, false)? })?;
     let monitor = json!({
-        "name": "by-way", "kind": "http", "via_forwarding": true, "interval_ms": 500, "timeout_ms": 400, "rise": 2,
+        "name": "by-way", "kind": "http", "via_forwarding": true, "interval_ms": 1500, "timeout_ms": 1400, "rise": 2,
         "fall": 2,
     });
     let monitor = stage.api.create("/monitors", &monitor)?;
@@ -168,7 +168,7 @@ fn of_ipv6_likewise() -> Result<()> {
 
 fn check(options: &LabOptions) -> Result<()> {
     let stage = Stage::set_with(options)?;
-    let pace = json!({ "interval_ms": 500, "timeout_ms": 400, "rise": 2, "fall": 2 });
+    let pace = json!({ "interval_ms": 1500, "timeout_ms": 1400, "rise": 2, "fall": 2 });
     let monitor = |more: Value| {
         let mut document = pace.clone();
         for (key, value) in more.as_object().into_iter().flatten() {
@@ -222,6 +222,8 @@ fn check(options: &LabOptions) -> Result<()> {
             "{seen:#}"
         );
     }
+    // By the plane that came back.
+    stage.get_many(4)?;
     for pool in stage.api.get("/pools")?.expect_status(200)?.body["items"].as_array().into_iter().flatten() {
         stage.api.change(&format!("/pools/{}", text(&pool["id"])?), &json!({ "monitor_ids": [] }))?;
     }

@@ -5,7 +5,7 @@ mod dependencies;
 mod unsafe_code;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// The folder with the workspace's `Cargo.toml`.
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    PathBuf::from("..")
 }
 
 /// The product's platform.
