@@ -1,6 +1,6 @@
 /** Who is signed in, and keeping it so while the page is looked at. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useEffect, useState } from 'react'
 import { answer, api } from '../api/client.ts'
 import { isProblem } from '../api/problem.ts'
 import { keys, sessionQuery } from '../api/queries.ts'
@@ -15,7 +15,18 @@ export type Session =
   | { state: 'unreachable'; error: Error; retry: () => void }
   | { state: 'signed-in'; username: string }
 
+/**
+ * How it stands. While that is asked again it is what it was: who is signing in keeps the form and all that was typed, whatever else
+ * is asked meanwhile.
+ */
 export function useSession(): Session {
+  const now = useAnswer()
+  const [known, setKnown] = useState(now)
+  if (now.state !== 'loading' && now.state !== known.state) setKnown(now)
+  return now.state === 'loading' ? known : now
+}
+
+function useAnswer(): Session {
   const { data, error, isPending, refetch } = useQuery(sessionQuery)
   // A session that ended keeps its data until somebody signs in again: the error says more.
   if (isProblem(error, 'unclaimed')) return { state: 'unclaimed' }

@@ -73,8 +73,10 @@ export const en = {
     off: 'Off',
   },
   status: {
-    someDown: '{{down}} of {{all}} members are down',
-    allDown: 'All {{all}} members are down: new connections are dropped',
+    someDown_one: '{{count}} of {{all}} members is down',
+    someDown_other: '{{count}} of {{all}} members are down',
+    allDown_one: 'The only member is down: new connections are dropped',
+    allDown_other: 'All {{count}} members are down: new connections are dropped',
     unchecked: 'The first checks are under way',
     reason: {
       up: 'All is well',

@@ -4,6 +4,7 @@
  */
 import i18next from 'i18next'
 import { initReactI18next } from 'react-i18next'
+import { isolated } from '../ui/bidi.ts'
 import type { en } from './en.ts'
 import type { pagesEn } from './pages-en.ts'
 
@@ -27,13 +28,27 @@ declare module 'i18next' {
 
 const STORED = 'penstock.language'
 
+/** What the appliance says in sentences, in the language in use. */
+const sayings: Partial<Record<Language, (sentence: string) => string>> = {}
+
+/** Nothing waits for it: what was shown before is shown anew. */
+async function listen(language: Language, load: () => Promise<(sentence: string) => string>) {
+  sayings[language] = await load()
+  if (i18next.language === language) i18next.emit('languageChanged', language)
+}
+
+export const said = (sentence: string): string => sayings[i18next.language as Language]?.(sentence) ?? sentence
+
 const dictionaries: Record<Language, { frame: () => Promise<Dictionary>; pages: () => Promise<PagesDictionary> }> = {
   en: {
     frame: async () => (await import('./en.ts')).en,
     pages: async () => (await import('./pages-en.ts')).pagesEn,
   },
   'zh-CN': {
-    frame: async () => (await import('./zh.ts')).zh,
+    frame: async () => {
+      void listen('zh-CN', async () => (await import('./sayings-zh.ts')).saidInChinese)
+      return (await import('./zh.ts')).zh
+    },
     pages: async () => (await import('./pages-zh.ts')).pagesZh,
   },
 }
@@ -75,8 +90,8 @@ export async function startTranslating() {
   await i18next.use(initReactI18next).init({
     lng: language,
     resources: { [language]: { translation: await dictionaries[language].frame() } },
-    // React shows texts as texts.
-    interpolation: { escapeValue: false },
+    // React shows texts as texts; what others wrote must not turn the rest of a sentence around.
+    interpolation: { escapeValue: true, escape: isolated },
   })
   return i18next
 }

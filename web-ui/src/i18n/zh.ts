@@ -68,8 +68,10 @@ export const zh: Dictionary = {
     off: '已停止',
   },
   status: {
-    someDown: '{{all}} 个成员中 {{down}} 个故障',
-    allDown: '全部 {{all}} 个成员故障：新连接会被丢弃',
+    someDown_one: '{{all}} 个成员中 {{count}} 个故障',
+    someDown_other: '{{all}} 个成员中 {{count}} 个故障',
+    allDown_one: '唯一的成员故障：新连接会被丢弃',
+    allDown_other: '全部 {{count}} 个成员故障：新连接会被丢弃',
     unchecked: '首次检查正在进行',
     reason: {
       up: '一切正常',
@@ -97,7 +99,7 @@ export const zh: Dictionary = {
     password: '密码',
     submit: '登录',
     code: '验证码',
-    codeHint: '第二因素设备显示的验证码，或一个恢复码',
+    codeHint: '身份验证器显示的验证码，或一个恢复码',
     expired: '会话已结束。登录后可继续，已填写的内容不会丢失。',
     show: '显示或隐藏密码',
   },

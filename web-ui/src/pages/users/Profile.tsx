@@ -11,6 +11,7 @@ import { useFaultText } from '../../ui/faults.ts'
 import { dateTime } from '../../ui/format.ts'
 import { ProblemNote } from '../../ui/ProblemNote.tsx'
 import { useAction } from '../../ui/useAction.ts'
+import { SecondFactor } from './SecondFactor.tsx'
 import { Tokens } from './Tokens.tsx'
 
 export function Profile() {
@@ -29,6 +30,7 @@ export function Profile() {
       <div className="stack">
         <Sessions />
         {session !== undefined && <Tokens userId={session.user_id} permissions={session.permissions} />}
+        <SecondFactor />
         <Password />
       </div>
     </>

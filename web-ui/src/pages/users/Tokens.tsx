@@ -1,7 +1,7 @@
 /** What one's programs sign in with. A token is shown once. */
-import { Button, Modal } from '@mantine/core'
+import { Button } from '@mantine/core'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { IconCheck, IconCopy, IconPlus } from '@tabler/icons-react'
+import { IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
@@ -13,6 +13,7 @@ import { date } from '../../ui/format.ts'
 import type { Field, Values } from '../../ui/form/fields.ts'
 import { FormModal } from '../../ui/form/FormModal.tsx'
 import { ResourceForm } from '../../ui/form/ResourceForm.tsx'
+import { ShownOnce } from '../../ui/ShownOnce.tsx'
 import { useAction } from '../../ui/useAction.ts'
 
 type Token = Schemas['TokenView']
@@ -115,7 +116,7 @@ function CreateToken({ userId, permissions, close }: CreateProps) {
     setMade(token)
     await queries.invalidateQueries()
   }
-  if (made !== null) return <Shown token={made} close={close} />
+  if (made !== null) return <ShownOnce title={t('tokens.title')} text={t('tokens.once')} secret={made} close={close} />
   return (
     <FormModal title={t('tokens.create')} close={close}>
       {({ cancel, setDirty }) => (
@@ -129,32 +130,5 @@ function CreateToken({ userId, permissions, close }: CreateProps) {
         />
       )}
     </FormModal>
-  )
-}
-
-function Shown({ token, close }: { token: string; close: () => void }) {
-  const { t } = useTranslation()
-  const [copied, setCopied] = useState(false)
-  return (
-    <Modal opened onClose={close} withCloseButton={false} closeOnClickOutside={false} title={t('tokens.title')}>
-      <div className="fields">
-        <p>{t('tokens.once')}</p>
-        <div className="code-box">
-          <pre className="mono wrap-any" tabIndex={0} aria-label={t('tokens.title')}>
-            {token}
-          </pre>
-        </div>
-        <div className="form-end">
-          <Button
-            variant="default"
-            leftSection={copied ? <IconCheck size={14} /> : <IconCopy size={14} />}
-            onClick={() => void navigator.clipboard.writeText(token).then(() => setCopied(true))}
-          >
-            {copied ? t('form.copied') : t('form.copy')}
-          </Button>
-          <Button onClick={close}>{t('tokens.done')}</Button>
-        </div>
-      </div>
-    </Modal>
   )
 }
