@@ -4,6 +4,7 @@ import { useMutation } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { ProblemNote } from './ProblemNote.tsx'
+import { useFocusBack } from './useFocusBack.ts'
 
 interface Props {
   title: string
@@ -19,6 +20,7 @@ interface Props {
 
 export function DangerModal({ title, confirm, act, wait, close, typed, children }: Props) {
   const { t } = useTranslation()
+  useFocusBack()
   const [text, setText] = useState('')
   const acting = useMutation({ mutationFn: (how: () => Promise<unknown>) => how(), onSuccess: close })
   return (

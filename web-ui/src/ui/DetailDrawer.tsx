@@ -7,6 +7,7 @@ import type { Facts } from '../status/facts.ts'
 import { Empty } from './Empty.tsx'
 import { useKeys } from './keys.ts'
 import { HealthStatus } from './Status.tsx'
+import { useFocusBack } from './useFocusBack.ts'
 
 interface Props {
   name: string | undefined
@@ -21,6 +22,7 @@ interface Props {
 
 export function DetailDrawer({ name, facts, close, edit, remove, gone, children }: Props) {
   const { t } = useTranslation()
+  useFocusBack()
   useKeys({ e: () => (edit === undefined ? false : edit()) }, { inDialogue: true })
   return (
     <Drawer

@@ -1,5 +1,5 @@
 /** Keys for who would rather not use a mouse. They can be turned off, and never take what somebody types. */
-import { useEffect, useRef, useSyncExternalStore } from 'react'
+import { useEffect, useLayoutEffect, useRef, useSyncExternalStore } from 'react'
 
 /** Says whether it used the key; nothing said is yes. */
 type Handler = () => boolean | void
@@ -36,7 +36,8 @@ function taken(event: KeyboardEvent): boolean {
 /** Calls the handler of a key while the component is shown; a dialogue over it keeps its keys for itself. */
 export function useKeys(handlers: Record<string, Handler>, { inDialogue = false } = {}) {
   const latest = useRef(handlers)
-  useEffect(() => {
+  // Before the next key can be pressed: it must not meet what was on the screen before.
+  useLayoutEffect(() => {
     latest.current = handlers
   })
   useEffect(() => {

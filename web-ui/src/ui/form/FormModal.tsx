@@ -2,6 +2,7 @@
 import { Button, Modal } from '@mantine/core'
 import { type ReactNode, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { useFocusBack } from '../useFocusBack.ts'
 
 interface Props {
   title: string
@@ -13,6 +14,7 @@ interface Props {
 
 export function FormModal({ title, close, size = 620, children }: Props) {
   const { t } = useTranslation()
+  useFocusBack()
   const [dirty, setDirty] = useState(false)
   const [leaving, setLeaving] = useState(false)
   const cancel = () => (dirty ? setLeaving(true) : close())

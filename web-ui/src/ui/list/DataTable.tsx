@@ -5,7 +5,7 @@
 import { Checkbox } from '@mantine/core'
 import { IconArrowDown, IconArrowUp } from '@tabler/icons-react'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { type ReactNode, useEffect, useRef } from 'react'
+import { type ReactNode, useEffect, useLayoutEffect, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useKeys } from '../keys.ts'
 import { useTop } from '../useTop.ts'
@@ -59,10 +59,10 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
   useEffect(() => {
     if (lastShown > rows.length - 30) more?.()
   }, [lastShown, rows.length, more])
-  useRowKeys(table, props, (index) => virtual.scrollToIndex(index, { align: 'auto' }), all)
+  const focus = useRowKeys(table, props, (index) => virtual.scrollToIndex(index, { align: 'auto' }), all)
 
   return (
-    <table ref={table} className="table list" aria-label={label} aria-rowcount={rows.length + 1}>
+    <table ref={table} className="table list" aria-label={label} aria-rowcount={rows.length + 1} {...focus}>
       <Head {...props} />
       <tbody>
         {before > 0 && <tr className="gap" style={{ height: before }} aria-hidden="true" />}
@@ -86,13 +86,21 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
   )
 }
 
+/** Keys that go from row to row. What it gives belongs to the table. */
 function useRowKeys<Row>(
   table: React.RefObject<HTMLTableElement | null>,
   { rows, selected, setSelected, idOf, open }: DataTableProps<Row>,
   scrollTo: (index: number) => void,
   all: boolean,
 ) {
-  const at = () => Number(document.activeElement?.closest('tr')?.getAttribute('data-index') ?? -1)
+  const here = useRowInFocus(table)
+  const focused = () => indexOf(document.activeElement, table.current)
+  /** Where the focus is, or was before its row left the page. */
+  const at = () => {
+    const id = here.current
+    if (focused() >= 0 || id === null || document.activeElement !== document.body) return focused()
+    return rows.findIndex((row) => idOf(row) === id)
+  }
   const go = (index: number) => {
     if (index < 0 || index >= rows.length) return
     const focus = () => table.current?.querySelector<HTMLElement>(`tr[data-index="${index}"]`)?.focus()
@@ -104,18 +112,55 @@ function useRowKeys<Row>(
     j: () => go(at() + 1),
     k: () => go(at() - 1),
     ' ': () => {
-      const row = rows[at()]
+      const row = rows[focused()]
       if (row === undefined || setSelected === undefined) return false
       setSelected(toggled(selected ?? new Set(), idOf(row)))
       return true
     },
     Enter: () => {
-      const row = rows[at()]
+      const row = rows[focused()]
       if (row === undefined || open === undefined || document.activeElement?.tagName !== 'TR') return false
       open(row)
       return true
     },
   })
+  return {
+    onFocus: ({ target }: React.FocusEvent) => {
+      // The menu of a row is not inside of it, though React says so.
+      if (table.current?.contains(target) !== true) return
+      const row = rows[indexOf(target, table.current)]
+      here.enter(row === undefined ? null : idOf(row))
+    },
+    onBlur: here.leave,
+  }
+}
+
+const indexOf = (element: Element | null, table: HTMLTableElement | null) =>
+  table?.contains(element) === true ? Number(element?.closest('tr')?.getAttribute('data-index') ?? -1) : -1
+
+/**
+ * Remembers the row that has the focus by what it is of. Where a list is drawn anew its element may be another one, and where it is
+ * scrolled away there is none: the focus falls to the page, and comes back with the row.
+ */
+function useRowInFocus(table: React.RefObject<HTMLTableElement | null>) {
+  const row = useRef<{ id: string | null; inside: boolean }>({ id: null, inside: false })
+  useLayoutEffect(() => {
+    const { id, inside } = row.current
+    if (!inside || id === null || document.activeElement !== document.body) return
+    table.current?.querySelector<HTMLElement>(`tr[data-id="${CSS.escape(id)}"]`)?.focus({ preventScroll: true })
+  })
+  return {
+    get current() {
+      return row.current.id
+    },
+    enter: (id: string | null) => {
+      row.current = { id, inside: id !== null }
+    },
+    /** Somebody went elsewhere: React tells of no focus that ends with its element. */
+    leave: () => {
+      row.current = { ...row.current, inside: false }
+    },
+  }
 }
 
 function toggled(selected: ReadonlySet<string>, id: string): ReadonlySet<string> {
@@ -197,6 +242,7 @@ function Row<Row>({ row, index, measure, columns, idOf, nameOf, toneOf, open, ..
     <tr
       ref={measure}
       data-index={index}
+      data-id={id}
       tabIndex={-1}
       aria-rowindex={index + 2}
       aria-selected={setSelected === undefined ? undefined : chosen}

@@ -269,9 +269,19 @@ function Pills<Row>({ pills, rows, show, choose }: PillsProps<Row>) {
   )
 }
 
-function Search({ value, onChange, label }: { value: string; onChange: (value: string) => void; label: string }) {
+/** What is typed stands there at once; `value` comes by way of the address, which is later than the next key. */
+export function Search({
+  value,
+  onChange,
+  label,
+}: {
+  value: string
+  onChange: (value: string) => void
+  label: string
+}) {
   const { t } = useTranslation()
   const input = useRef<HTMLInputElement>(null)
+  const [typed, setTyped] = useState<string | null>(null)
   useKeys({ '/': () => input.current?.focus() })
   return (
     <TextInput
@@ -282,8 +292,12 @@ function Search({ value, onChange, label }: { value: string; onChange: (value: s
       placeholder={t('list.filter')}
       leftSection={<IconSearch size={16} />}
       rightSection={<kbd className="only-wide">/</kbd>}
-      value={value}
-      onChange={(event) => onChange(event.currentTarget.value)}
+      value={typed ?? value}
+      onChange={(event) => {
+        setTyped(event.currentTarget.value)
+        onChange(event.currentTarget.value)
+      }}
+      onBlur={() => setTyped(null)}
       onKeyDown={(event) => {
         if (event.key !== 'Escape') return
         // A browser would empty the field; back to the rows is meant.
