@@ -95,7 +95,7 @@ fn a_pool_with_too_few_members_hands_over_to_its_backup_pool() -> Result<()> {
     await_shares(&stage, [0, 10])?;
     let service = stage.api.get("/virtual-services")?.expect_status(200)?.body["items"][0].take();
     assert_eq!(service["operating_status"], "degraded");
-    assert_eq!(service["status_reason"], "no member is up: all 1 are down: the backup pool serves");
+    assert_eq!(service["status_reason"], "no member is up: the only one is down: the backup pool serves");
     stage.lab.members()[0].server.resume();
     await_member(&stage, 0, "online")?;
     await_shares(&stage, [10, 0])?;

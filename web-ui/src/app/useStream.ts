@@ -7,6 +7,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { Schemas } from '../api/client.ts'
 import { isProblem } from '../api/problem.ts'
 import { keys, sessionQuery } from '../api/queries.ts'
+import { eventText } from '../status/eventText.ts'
 import { showToast } from '../ui/toasts.ts'
 
 type Event = Schemas['Event']
@@ -49,7 +50,7 @@ export function useStream(): boolean {
     }
     const take = (event: Event) => {
       if (event.severity !== 'info' && !follows(event))
-        showToast({ tone: event.severity === 'error' ? 'down' : 'degraded', text: event.message })
+        showToast({ tone: event.severity === 'error' ? 'down' : 'degraded', text: eventText(event) })
       readAnew()
     }
     // If the session has ended, this ends the listening; signing in begins it again.

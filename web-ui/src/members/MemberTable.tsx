@@ -17,6 +17,7 @@ import { membersOf, pools } from '../api/resources.ts'
 import { useOne } from '../api/useOne.ts'
 import { addRates, given, NO_RATES, type Rates, type Sample } from '../live/rates.ts'
 import { bits, useRecent } from '../live/traffic.ts'
+import { said } from '../i18n/index.ts'
 import { useMemberFields } from '../resources/pools.ts'
 import { memberAdmin, memberFacts, severity } from '../status/facts.ts'
 import { Empty } from '../ui/Empty.tsx'
@@ -284,7 +285,7 @@ function MemberHealth({ member, open, patience }: HealthProps) {
     <span className="stacked">
       <HealthStatus facts={facts} />
       <span className="small dim cut" title={facts.words ?? undefined}>
-        <bdi>{facts.words}</bdi>
+        <bdi>{said(facts.words ?? '')}</bdi>
         {member.last_change !== null && ` · ${t('members.since', { time: time(member.last_change, i18n.language) })}`}
       </span>
     </span>

@@ -1,10 +1,15 @@
 /** What operators wrote about a resource for each other, and how far its last change has come. */
 import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../api/client.ts'
+import { said } from '../i18n/index.ts'
 import type { Facts, Resource } from '../status/facts.ts'
 import { useReason } from '../status/useReason.ts'
+import { sentence } from './bidi.ts'
 import { dateTime } from './format.ts'
 import { Glyph, healthTone, SyncStatus } from './Status.tsx'
+
+const PROCESSES = ['forwarding', 'proxying', 'host_applied'] as const
+const isProcess = (type: string): type is (typeof PROCESSES)[number] => PROCESSES.some((one) => one === type)
 
 type Shown = Resource & { conditions: Schemas['Condition'][] }
 
@@ -36,7 +41,7 @@ export function About({ resource, facts }: { resource: Shown; facts: Facts }) {
 
 function Conditions({ conditions }: { conditions: Shown['conditions'] }) {
   const { t } = useTranslation()
-  const word = (type: string) => (type === 'forwarding' || type === 'host_applied' ? t(`detail.${type}`) : type)
+  const word = (type: string) => (isProcess(type) ? t(`detail.${type}`) : type)
   return (
     <section aria-label={t('detail.sync')}>
       <h3>{t('detail.sync')}</h3>
@@ -44,7 +49,7 @@ function Conditions({ conditions }: { conditions: Shown['conditions'] }) {
         {conditions.map(({ type, status, message, reason }) => (
           <li key={type}>
             <SyncStatus sync={status ? 'applied' : reason === 'refused' ? 'failed' : 'pending'} /> {word(type)}{' '}
-            <span className="dim">{message}</span>
+            <span className="dim">{sentence(said(message))}</span>
           </li>
         ))}
       </ul>

@@ -1,6 +1,8 @@
 import { Button } from '@mantine/core'
 import { useTranslation } from 'react-i18next'
 import { ApiProblem } from '../api/problem.ts'
+import { said } from '../i18n/index.ts'
+import { sentence } from './bidi.ts'
 import { Glyph } from './Status.tsx'
 
 /** Codes of which the console has a sentence in every language; of others the server's sentence is shown. */
@@ -24,7 +26,7 @@ export function useProblemText() {
   return (error: Error) => {
     if (!(error instanceof ApiProblem)) return error.message
     const known = KNOWN.find((code) => code === error.code)
-    return known === undefined ? error.detail : t(`problem.${known}`)
+    return known === undefined ? sentence(said(error.detail)) : t(`problem.${known}`)
   }
 }
 

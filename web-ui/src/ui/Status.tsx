@@ -1,5 +1,6 @@
 /** Status is a shape, a word and a colour, so that none of them is needed to read it. */
 import { useTranslation } from 'react-i18next'
+import { said } from '../i18n/index.ts'
 import type { Facts, Health, Resource, Sync } from '../status/facts.ts'
 import { useReason } from '../status/useReason.ts'
 
@@ -97,7 +98,7 @@ interface SyncProps {
 export function SyncStatus({ sync, reason, loud = false }: SyncProps) {
   const { t } = useTranslation()
   return (
-    <Word tone={SYNC[sync]} quiet={sync === 'applied' && !loud} title={reason ?? undefined}>
+    <Word tone={SYNC[sync]} quiet={sync === 'applied' && !loud} title={reason ? said(reason) : undefined}>
       {t(`sync.${sync}`)}
     </Word>
   )
@@ -109,7 +110,7 @@ export function SyncMark({ resource }: { resource: Pick<Resource, 'provisioning_
   const { provisioning_status: sync, status_reason: reason } = resource
   if (sync === 'applied') return null
   return (
-    <span className={`mark tone-${SYNC[sync]}`} title={reason ?? undefined}>
+    <span className={`mark tone-${SYNC[sync]}`} title={reason ? said(reason) : undefined}>
       {t(`sync.${sync}`)}
     </span>
   )

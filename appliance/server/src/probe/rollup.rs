@@ -63,6 +63,22 @@ impl Tally {
     fn can(self) -> usize {
         self.up + self.unknown + self.unwatched
     }
+
+    /// Why nobody does.
+    fn none_can(self) -> String {
+        match (self.down, self.draining) {
+            (0, 0) => "there is no member that takes connections".to_owned(),
+            (1, 0) => "no member is up: the only one is down".to_owned(),
+            (down, 0) => format!("no member is up: all {down} are down"),
+            (0, 1) => "no member takes connections: the only one drains".to_owned(),
+            (0, draining) => format!("no member takes connections: all {draining} drain"),
+            (down, draining) => format!(
+                "no member takes connections: {}, {}",
+                counted(down, "is down", "are down"),
+                counted(draining, "drains", "drain")
+            ),
+        }
+    }
 }
 
 impl PoolSeen {
@@ -74,12 +90,8 @@ impl PoolSeen {
     fn too_few(self) -> (Operating, Option<String>) {
         let Self { tally, min_healthy, below } = self;
         let (can, all) = (tally.can(), tally.all());
-        let words = match (can, tally.draining) {
-            (0, 0) if all == 0 => "there is no member that takes connections".to_owned(),
-            (0, 0) => format!("no member is up: all {all} are down"),
-            (0, draining) => {
-                format!("no member takes connections: {} are down, {draining} drain", tally.down)
-            }
+        let words = match can {
+            0 => tally.none_can(),
             _ => format!("{can} of {all} members can take connections, want {min_healthy}"),
         };
         match below {
@@ -107,15 +119,31 @@ fn by_members(tally: Tally) -> (Operating, Option<String>) {
     let Tally { up, down, unknown, unwatched, draining } = tally;
     let all = tally.all();
     match (up + unwatched, down) {
-        (_, 0) if draining > 0 => (Operating::Degraded, Some(format!("{draining} of {all} members drain"))),
+        (_, 0) if draining > 0 => {
+            let verb = if draining == 1 { "drains" } else { "drain" };
+            (Operating::Degraded, Some(format!("{draining} of {all} members {verb}")))
+        }
         (_, 0) if up > 0 && up == all => (Operating::Online, None),
         (0, 0) if unknown > 0 => (Operating::Unknown, Some("no member has been checked yet".to_owned())),
         (_, 0) => (Operating::Unknown, None),
-        (0, _) if unknown == 0 => (Operating::Offline, Some(format!("no member is up: all {all} are down"))),
-        (0, _) => (Operating::Unknown, Some(format!("{down} of {all} members are down, none is up yet"))),
-        (_, 1) => (Operating::Degraded, Some(format!("1 of {all} members is down"))),
-        (_, down) => (Operating::Degraded, Some(format!("{down} of {all} members are down"))),
+        (0, _) if unknown == 0 => (Operating::Offline, Some(tally.none_can())),
+        (0, _) => (Operating::Unknown, Some(format!("{}, none is up yet", some_down(down, all)))),
+        _ => (Operating::Degraded, Some(some_down(down, all))),
     }
+}
+
+fn counted(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+fn some_down(down: usize, all: usize) -> String {
+    format!("{down} of {all} members {} down", if down == 1 { "is" } else { "are" })
+}
+
+/// What is said of several that are not all well.
+fn troubled(all: usize, what: &str, offline: usize, degraded: usize) -> String {
+    let offline = counted(offline, "is offline", "are offline");
+    format!("of {all} {what} {offline} and {degraded} degraded")
 }
 
 /// How a service is by its pools: its own, and those that its policies name.
@@ -139,8 +167,7 @@ pub(super) fn by_pools(
                 }
                 (_, 0, 0) => (Operating::Unknown, None),
                 (_, offline, degraded) => {
-                    let words = format!("of {all} pools {offline} are offline and {degraded} degraded");
-                    (Operating::Degraded, Some(words))
+                    (Operating::Degraded, Some(troubled(all, "pools", offline, degraded)))
                 }
             }
         }
@@ -154,14 +181,15 @@ pub(super) fn by_services(services: impl Iterator<Item = Operating>) -> (Operati
     let count = |wanted| services.iter().filter(|service| **service == wanted).count();
     match (count(Operating::Online), count(Operating::Offline), count(Operating::Degraded)) {
         (online, ..) if online > 0 && online == all => (Operating::Online, None),
+        (_, 1, _) if all == 1 => {
+            (Operating::Offline, Some("no service has a live member: the only one is offline".to_owned()))
+        }
         (_, offline, _) if offline > 0 && offline == all => {
             (Operating::Offline, Some(format!("no service has a live member: all {all} are offline")))
         }
         (_, 0, 0) => (Operating::Unknown, None),
-        (_, offline, degraded) => {
-            let words = format!("of {all} services {offline} are offline and {degraded} degraded");
-            (Operating::Degraded, Some(words))
-        }
+        (_, 0, 1) if all == 1 => (Operating::Degraded, Some("its service is degraded".to_owned())),
+        (_, offline, degraded) => (Operating::Degraded, Some(troubled(all, "services", offline, degraded))),
     }
 }
 
@@ -200,6 +228,33 @@ mod tests {
         let backup = Below::BackupPool(tally(1, 0));
         assert_eq!(judged(few, 2, backup), (Operating::Degraded, format!("{words}: the backup pool serves")));
         assert_eq!(judged(tally(2, 1), 2, backup).1, "1 of 3 members is down");
+    }
+
+    /// Who is neither up nor down is no member that is down, and one is not several.
+    #[test]
+    fn it_is_said_who_fails_and_who_drains() {
+        let said = |down, draining| judged(Tally { draining, ..tally(0, down) }, 1, Below::Refuse).1;
+        assert_eq!(said(1, 0), "no member is up: the only one is down");
+        assert_eq!(said(3, 0), "no member is up: all 3 are down");
+        assert_eq!(said(0, 1), "no member takes connections: the only one drains");
+        assert_eq!(said(0, 2), "no member takes connections: all 2 drain");
+        assert_eq!(said(1, 1), "no member takes connections: 1 is down, 1 drains");
+        assert_eq!(said(2, 3), "no member takes connections: 2 are down, 3 drain");
+        let without_least = |tally| judged(tally, 0, Below::Refuse).1;
+        assert_eq!(
+            without_least(Tally { draining: 1, ..tally(0, 1) }),
+            "no member takes connections: 1 is down, 1 drains"
+        );
+        assert_eq!(without_least(Tally { draining: 1, ..tally(2, 0) }), "1 of 3 members drains");
+        assert_eq!(
+            without_least(Tally { unknown: 1, ..tally(0, 1) }),
+            "1 of 2 members is down, none is up yet"
+        );
+        let pools = [Operating::Offline, Operating::Online].map(|operating| (operating, None));
+        let (_, reason) = by_pools(pools.to_vec(), true);
+        assert_eq!(reason.as_deref(), Some("of 2 pools 1 is offline and 0 degraded"));
+        let (_, reason) = by_services([Operating::Offline].into_iter());
+        assert_eq!(reason.as_deref(), Some("no service has a live member: the only one is offline"));
     }
 
     #[test]

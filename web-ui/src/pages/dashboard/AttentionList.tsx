@@ -7,6 +7,8 @@ import { isProxied } from '../../services/modes.ts'
 import type { ServiceRow } from '../../services/useServiceRows.ts'
 import { useExpiry } from '../../status/expiry.ts'
 import { useReason } from '../../status/useReason.ts'
+import { said } from '../../i18n/index.ts'
+import { sentence } from '../../ui/bidi.ts'
 import { Card } from '../../ui/Card.tsx'
 import { useProblemText } from '../../ui/ProblemNote.tsx'
 import { Glyph, type Tone } from '../../ui/Status.tsx'
@@ -101,7 +103,12 @@ function useApplianceItems(rows: readonly ServiceRow[] | undefined): Item[] {
       items.push({ key: name, tone: 'down', title: t('attention.plane', { name }), text: t('attention.planeHelp') })
     }
     if (failure !== null) {
-      items.push({ key: 'failed', tone: 'down', title: t('attention.failed', { n: generation }), text: failure })
+      items.push({
+        key: 'failed',
+        tone: 'down',
+        title: t('attention.failed', { n: generation }),
+        text: sentence(said(failure)),
+      })
     } else if (observed_generation < generation) {
       const text = t('attention.pendingHelp', { n: observed_generation })
       items.push({ key: 'pending', tone: 'degraded', title: t('attention.pending', { n: generation }), text })

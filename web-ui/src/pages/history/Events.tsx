@@ -4,6 +4,7 @@ import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../../api/client.ts'
 import { useLog } from '../../api/useLog.ts'
+import { eventText } from '../../status/eventText.ts'
 import { dateTimeExact } from '../../ui/format.ts'
 import type { Column } from '../../ui/list/columns.ts'
 import { ListPage } from '../../ui/list/ListPage.tsx'
@@ -45,7 +46,7 @@ export function Events() {
         id: 'message',
         title: t('history.message'),
         phone: 'title',
-        value: ({ message }) => message,
+        value: eventText,
         cell: (event) => <Message event={event} />,
       },
       {
@@ -68,8 +69,8 @@ export function Events() {
       setSearch={(next) => void navigate({ to: '/events', search: next, replace: true })}
       columns={columns}
       idOf={({ id }) => String(id)}
-      nameOf={({ message }) => message}
-      textOf={({ message, kind, resource }) => `${message} ${kind} ${resource ?? ''}`}
+      nameOf={eventText}
+      textOf={(event) => `${event.message} ${eventText(event)} ${event.kind} ${event.resource ?? ''}`}
       toneOf={({ severity }) => TONE[severity]}
       pills={(['error', 'warning', 'info'] as const).map((severity) => ({
         id: severity,
@@ -82,8 +83,9 @@ export function Events() {
 }
 
 /** The sentence, which leads to what it is about. */
-function Message({ event: { message, resource, resource_id, data } }: { event: Event }) {
-  const text = <bdi className="wrap">{message}</bdi>
+function Message({ event }: { event: Event }) {
+  const { resource, resource_id, data } = event
+  const text = <bdi className="wrap">{eventText(event)}</bdi>
   if (resource === 'pools' && resource_id !== null) {
     return (
       <Link to="/pools/$poolId" params={{ poolId: resource_id }}>

@@ -6,6 +6,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { membersQuery, oneOf, statsQuery, virtualIpsQuery } from '../../api/queries.ts'
 import { services } from '../../api/resources.ts'
+import { said } from '../../i18n/index.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { type Made, ServiceForm } from '../../services/ServiceForm.tsx'
 import { memberFacts, serviceFacts } from '../../status/facts.ts'
@@ -109,7 +110,7 @@ function Result({ made: { id, calls }, leave }: { made: Made; leave: () => void 
             <span className="mono grow">
               {member.address}:{member.port}
             </span>
-            <bdi className="dim cut">{member.last_check?.words}</bdi>
+            <bdi className="dim cut">{said(member.last_check?.words ?? '')}</bdi>
           </li>
         ))}
       </ul>

@@ -6,6 +6,7 @@ import type { Member } from '../../api/client.ts'
 import { membersQuery } from '../../api/queries.ts'
 import { pools, virtualIps } from '../../api/resources.ts'
 import { useOne } from '../../api/useOne.ts'
+import { said } from '../../i18n/index.ts'
 import { addRates, given, memberKey, NO_RATES } from '../../live/rates.ts'
 import { bits, useRecent } from '../../live/traffic.ts'
 import { isProxied, modeOf } from '../../services/modes.ts'
@@ -145,7 +146,7 @@ function Tile({ member }: { member: Member }) {
   const { t } = useTranslation()
   const facts = memberFacts(member)
   const tone = healthTone(facts.health)
-  const words = `${member.address}:${member.port} ${t(`health.${facts.health}`)}${facts.words ? `: ${facts.words}` : ''}`
+  const words = `${member.address}:${member.port} ${t(`health.${facts.health}`)}${facts.words ? `: ${said(facts.words)}` : ''}`
   return (
     <li className={`tile tile-${tone}`} title={words}>
       {tone !== 'up' && <Glyph tone={tone} size={12} />}

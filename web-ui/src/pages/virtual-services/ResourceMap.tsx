@@ -6,6 +6,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { Member, Pool, VirtualService } from '../../api/client.ts'
 import { virtualIpsQuery } from '../../api/queries.ts'
+import { said } from '../../i18n/index.ts'
 import { memberFacts, poolFacts, serves, serviceFacts, severity } from '../../status/facts.ts'
 import { Glyph, healthTone } from '../../ui/Status.tsx'
 
@@ -91,7 +92,9 @@ export function ResourceMap({ service, pool, members }: Props) {
                   {member.address}:{member.port}
                 </span>
                 {!serves(facts.health) && (
-                  <bdi className="map-word cut">{facts.words ?? t(`health.${facts.health}`)}</bdi>
+                  <bdi className="map-word cut">
+                    {facts.words === null ? t(`health.${facts.health}`) : said(facts.words)}
+                  </bdi>
                 )}
               </div>
             )

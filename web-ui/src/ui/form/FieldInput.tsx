@@ -3,13 +3,11 @@ import {
   Autocomplete,
   Button,
   FileButton,
-  MultiSelect,
   NumberInput,
   PasswordInput,
   SegmentedControl,
   Select,
   Switch,
-  TagsInput,
   Textarea,
   TextInput,
 } from '@mantine/core'
@@ -17,6 +15,7 @@ import { useTranslation } from 'react-i18next'
 import type { Field, Value } from './fields.ts'
 import { later } from '../later.tsx'
 
+const ManyInput = later(async () => (await import('./ManyInput.tsx')).ManyInput)
 const RowsInput = later(async () => (await import('./RowsInput.tsx')).RowsInput)
 
 interface Props {
@@ -98,18 +97,9 @@ export function FieldInput({ field, value, set, error, focus }: Props) {
         />
       )
     case 'tags':
-      return <TagsInput {...common} value={list} onChange={set} clearable={false} />
     case 'several':
       return (
-        <MultiSelect
-          {...common}
-          value={list}
-          data={[...field.choices]}
-          searchable
-          hidePickedOptions
-          onChange={set}
-          nothingFoundMessage={t('form.nothingFound')}
-        />
+        <ManyInput common={common} values={list} choices={'choices' in field ? field.choices : undefined} set={set} />
       )
     case 'number':
       return (
