@@ -1,9 +1,10 @@
-//! Certificates that vouch for themselves, made by openssl.
+//! Certificates that vouch for themselves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use crate::command::{program, run};
 
@@ -19,7 +20,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// One for `name`, which may be a wildcard; its files go into `folder`.
+    /// One for `name`, which may be a wildcard, made by openssl; its files go into `folder`.
     pub fn issue(folder: &Path, name: &str) -> Result<Self> {
         let stem = name.replace('*', "any");
         let (key, file) = (folder.join(format!("{stem}.key")), folder.join(format!("{stem}.pem")));
@@ -30,8 +31,24 @@ impl Certificate {
         // Nobody who checks strictly takes who may sign others for a server.
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         run(openssl.arg("-keyout").arg(&key).arg("-out").arg(&file))?;
-        let read =
-            |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         Ok(Self { chain: read(&file)?, private_key: read(&key)?, file })
     }
+
+    /// One for `name` that was good in the year 2000.
+    pub fn expired(folder: &Path, name: &str) -> Result<Self> {
+        let mut parameters = CertificateParams::new([name.to_owned()])?;
+        (parameters.not_before, parameters.not_after) =
+            (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1));
+        let key = KeyPair::generate()?;
+        let (chain, private_key) = (parameters.self_signed(&key)?.pem(), key.serialize_pem());
+        let file = folder.join(format!("{name}.expired.pem"));
+        for (path, text) in [(&file, &chain), (&file.with_extension("key"), &private_key)] {
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(Self { file, chain, private_key })
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -55,6 +55,8 @@ fn without_the_plane_it_is_said_that_it_is_away() {
     admin.post("/api/v1/explain/packet", &packet(&json!({}))).is_problem(503, "plane_unavailable", []);
     admin.get("/api/v1/connections").is_problem(503, "plane_unavailable", []);
     admin.get("/api/v1/connections?state=new").is_problem(422, "validation_failed", [("?state", "invalid")]);
+    admin.get("/api/v1/requests").is_problem(503, "plane_unavailable", []);
+    admin.get("/api/v1/requests?status=6").is_problem(422, "validation_failed", [("?status", "invalid")]);
     let known = "dGNwLDE5Mi4wLjIuNzo0MDAwMCwxOTIuMC4yLjEwOjgw";
     admin.delete(&format!("/api/v1/connections/{known}"), "*").is_problem(503, "plane_unavailable", []);
     admin.delete("/api/v1/connections/nobody", "*").is_problem(404, "not_found", []);

@@ -18,6 +18,7 @@ mod owned;
 mod persistence;
 mod policies;
 mod proxy;
+mod records;
 mod relay;
 mod restarts;
 mod scheduling;

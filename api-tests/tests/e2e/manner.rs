@@ -17,7 +17,7 @@ const PORT: u16 = 8080;
 pub(super) struct Peer(Child);
 
 impl Peer {
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
         let mut peer = Self(command.stdout(Stdio::piped()).spawn().context("cannot start a peer")?);
         assert_eq!(peer.line()?, "ready");
         Ok(peer)
@@ -40,11 +40,11 @@ impl Drop for Peer {
     }
 }
 
-fn script(name: &str) -> String {
+pub(super) fn script(name: &str) -> String {
     format!("tests/peers/{name}.py")
 }
 
-fn python(namespace: &lab::Namespace, arguments: &[&str]) -> Command {
+pub(super) fn python(namespace: &lab::Namespace, arguments: &[&str]) -> Command {
     let mut python = namespace.command("/usr/bin/python3");
     python.args(arguments);
     python

@@ -108,6 +108,11 @@ enum Command {
         #[command(flatten)]
         wanted: sight::Wanted,
     },
+    /// Lists the last requests of layer 7, the newest first.
+    Requests {
+        #[command(flatten)]
+        wanted: sight::WantedRequests,
+    },
     /// Ends a connection, by the identifier that `connections` shows.
     End { connection: String },
     /// Says what would become of a packet, and why; nothing is sent or counted.
@@ -197,6 +202,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Connections { wanted } => {
             let found = sight::connections(&client, &wanted)?;
             listing(&if output == Output::Table { sight::flat(&found) } else { found }, output)?
+        }
+        Command::Requests { wanted } => {
+            let found = sight::requests(&client, &wanted)?;
+            listing(&if output == Output::Table { sight::lines(&found) } else { found }, output)?
         }
         Command::End { connection } => {
             sight::end_connection(&client, &connection)?;

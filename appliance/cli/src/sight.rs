@@ -1,4 +1,4 @@
-//! What the layer-4 plane has and does: connections, and what would become of a packet.
+//! What the planes have and do: connections, the last requests, and what would become of a packet.
 
 use std::net::SocketAddr;
 
@@ -33,6 +33,32 @@ pub(crate) struct Wanted {
     limit: usize,
 }
 
+/// Which requests are listed.
+#[derive(clap::Args)]
+pub(crate) struct WantedRequests {
+    /// Those to the virtual service with this identifier.
+    #[arg(long)]
+    service: Option<String>,
+    /// Those for the pool of this identifier.
+    #[arg(long)]
+    pool: Option<String>,
+    /// Those that the member of this identifier was asked last.
+    #[arg(long)]
+    member: Option<String>,
+    /// Those of this client: its address, or a network.
+    #[arg(long)]
+    client: Option<String>,
+    /// Those answered with this status, as `502`, or of this class, as `5xx`.
+    #[arg(long)]
+    status: Option<String>,
+    /// Those that ended so, as `member_timeout`.
+    #[arg(long)]
+    ending: Option<String>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
 /// A packet that is described.
 #[derive(clap::Args)]
 pub(crate) struct Packet {
@@ -55,6 +81,34 @@ pub(crate) struct Packet {
     port: Option<String>,
 }
 
+/// The last requests of those that are wanted, the newest first.
+pub(crate) fn requests(client: &Client, wanted: &WantedRequests) -> anyhow::Result<Vec<Value>> {
+    let WantedRequests { service, pool, member, client: of, status, ending, limit } = wanted;
+    let filters = [
+        ("virtual_service_id", service),
+        ("pool_id", pool),
+        ("member_id", member),
+        ("client", of),
+        ("status", status),
+        ("ending", ending),
+    ];
+    listed(client, "/requests", &filters, *limit)
+}
+
+/// Requests with what matters first, in lines.
+pub(crate) fn lines(items: &[Value]) -> Vec<Value> {
+    let line = |item: &Value| {
+        let mut line = Map::new();
+        for name in ["began_at", "status", "method", "host", "path", "tries", "member_id", "ending"] {
+            line.insert(name.to_owned(), item[name].clone());
+        }
+        line.insert("client".to_owned(), end(&item["client"]).into());
+        line.insert("total_us".to_owned(), item["times"]["total_us"].clone());
+        Value::Object(line)
+    };
+    items.iter().map(line).collect()
+}
+
 /// The connections that are wanted.
 pub(crate) fn connections(client: &Client, wanted: &Wanted) -> anyhow::Result<Vec<Value>> {
     let Wanted { client: of, service, member, protocol, state, limit } = wanted;
@@ -65,17 +119,27 @@ pub(crate) fn connections(client: &Client, wanted: &Wanted) -> anyhow::Result<Ve
         ("protocol", protocol),
         ("state", state),
     ];
+    listed(client, "/connections", &filters, *limit)
+}
+
+/// Those that fit the filters, page by page.
+fn listed(
+    client: &Client,
+    path: &str,
+    filters: &[(&str, &Option<String>)],
+    limit: usize,
+) -> anyhow::Result<Vec<Value>> {
     let chosen = filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-    let page = (*limit).clamp(1, PAGE).to_string();
+    let page = limit.clamp(1, PAGE).to_string();
     let query: Vec<_> = chosen.chain([("limit", page.as_str())]).collect();
-    let first = send(client.request(Method::GET, "/connections").query(&query))?.json()?;
+    let first = send(client.request(Method::GET, path).query(&query))?.json()?;
     let mut items = first["items"].as_array().cloned().unwrap_or_default();
     if let Some(next) = first["next"].as_str() {
         items.extend(
             client.list_up_to(next.trim_start_matches("/api/v1"), limit.saturating_sub(items.len()))?,
         );
     }
-    items.truncate(*limit);
+    items.truncate(limit);
     Ok(items)
 }
 

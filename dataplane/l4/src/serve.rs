@@ -58,7 +58,9 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
             L4Request::Publish { generation } => publish(control, generation, payload),
             L4Request::Health { delta } => change_health(control, &delta),
             L4Request::Status => L4Answer::Status(control.status()),
-            L4Request::Explain { .. } => refused("layer 4 knows no requests".into()),
+            L4Request::Explain { .. } | L4Request::Requests { .. } => {
+                refused("layer 4 knows no requests".into())
+            }
             L4Request::ExplainPacket { packet } => control.explain_packet(&packet).unwrap_or_else(refused),
             L4Request::Flows { filter, from, limit } => {
                 control.flows(filter, from, limit).unwrap_or_else(refused)

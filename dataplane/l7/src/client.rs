@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
@@ -31,6 +31,8 @@ pub(crate) struct Client {
     /// What is owed to a client that waits for a word.
     owed: &'static [u8],
     deadline: Deadline,
+    /// When a head began that did not come in one piece.
+    head_began: Option<Instant>,
     idle: Duration,
     presence: Presence,
     cell: Arc<ServiceCell>,
@@ -73,6 +75,7 @@ impl SharedClient {
             decoder: Decoder::new(Framing::Empty),
             owed: b"",
             deadline: Deadline::after(idle),
+            head_began: None,
             idle,
             presence,
             cell,
@@ -96,6 +99,11 @@ impl SharedClient {
         let request = seconds(timeouts.request_s);
         self.lock().begin_head(seconds(timeouts.idle_s), request);
         std::future::poll_fn(|cx| self.lock().poll_head(request, most as usize, cx)).await
+    }
+
+    /// How long the last head took to come.
+    pub(crate) fn head_time(&self) -> Duration {
+        self.lock().head_began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
     /// The body that follows the head.
@@ -166,6 +174,7 @@ impl Client {
     fn begin_head(&mut self, idle: Duration, request: Duration) {
         self.idle = idle;
         self.deadline.set(if self.buffer.is_empty() { idle } else { request });
+        self.head_began = None;
     }
 
     fn poll_head(
@@ -182,6 +191,9 @@ impl Client {
                 Found::Partial => {}
             }
             let begun = !self.buffer.is_empty();
+            if begun {
+                self.head_began.get_or_insert_with(Instant::now);
+            }
             match self.poll_fill(false, cx) {
                 Poll::Ready(Ok(0) | Err(_)) if begun => return Poll::Ready(Err(NoHead::Gone)),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(NoHead::Finished)),

@@ -16,7 +16,7 @@ use crate::h1::{Framing, RequestHead, SendError, Sender, is_bodiless, read_reque
 use crate::h2::{self, Wire};
 use crate::origin::Origin;
 use crate::proxy_protocol;
-use crate::record::Record;
+use crate::record::{Passed, Record};
 use crate::refusal;
 use crate::relay;
 use crate::service::{Service, ServiceCell};
@@ -152,7 +152,7 @@ async fn serve_one(client: &SharedClient, origin: &Origin, cell: &ServiceCell, m
     let head = match head {
         Ok(head) => head,
         Err(reason) => {
-            refuse(client, &service, reason).await;
+            refuse(client, origin, &service, reason).await;
             return Next::None;
         }
     };
@@ -169,7 +169,7 @@ async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head:
     } else {
         client.body(framing, expects_continue)
     };
-    let mut record = Record::begin(service);
+    let mut record = Record::begin(service, origin, version, &parts, Some(client.head_time()));
     let Answer { mut parts, body } = forward::answer(service, origin, parts, body, &mut record).await;
 
     let tunneled = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -183,6 +183,7 @@ async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head:
     let stays = keep_alive && !service.removed && framing != Framing::UntilClose && client.is_request_whole();
     if tunneled {
         tunnel::name(&mut parts.headers);
+        record.tunneled();
     }
     let option = match (stays, version) {
         _ if tunneled => None,
@@ -194,9 +195,10 @@ async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head:
     let mut sent = 0;
     let done = client.send(Sender::new(head, body, framing), &mut sent).await;
     if let Err(error) = &done {
-        record.note(ending_of(error));
+        record.note_failure(ending_of(error), error);
     }
-    record.finish(service, Some(parts.status), client.take_received(), sent);
+    let passed = Passed { received: client.take_received(), sent };
+    record.finish(service, Some(parts.status), passed, passed);
     if done.is_ok() && stays { Next::Another } else { Next::None }
 }
 
@@ -210,21 +212,31 @@ fn ending_of(error: &SendError) -> Ending {
 }
 
 /// Answers what is no request, if there is anybody to hear it.
-async fn refuse(client: &SharedClient, service: &Service, reason: NoHead) {
+async fn refuse(client: &SharedClient, origin: &Origin, service: &Service, reason: NoHead) {
+    let mut record = Record::unread(origin.ends.client, Version::HTTP_11);
+    record.head = Some(client.head_time());
     let (status, ending) = match reason {
         NoHead::Finished => return,
-        NoHead::Gone => return service.counters.ended(Ending::ClientGone),
+        NoHead::Gone => {
+            record.note(Ending::ClientGone);
+            let passed = Passed { received: client.take_received(), sent: 0 };
+            return record.finish(service, None, passed, passed);
+        }
         NoHead::Slow => (StatusCode::REQUEST_TIMEOUT, Ending::ClientTimeout),
         NoHead::Refused(refusal) => refusal::answer_to(refusal),
     };
-    if let NoHead::Refused(refusal) = reason {
-        tracing::debug!(service = %service.id, "refused a request: {refusal}");
+    match reason {
+        NoHead::Refused(refusal) => {
+            tracing::debug!(service = %service.id, "refused a request: {refusal}");
+            record.note_failure(ending, &refusal);
+        }
+        _ => record.note(ending),
     }
     let Answer { parts, body } = Answer::own(status);
     let framing = forward::framing(&body);
     let head = write_response_head(&parts, framing, false, Some("close"));
     let mut sent = 0;
     let _ = client.send(Sender::new(head, body, framing), &mut sent).await;
-    service.counters.answered(status, client.take_received(), sent);
-    service.counters.ended(ending);
+    let passed = Passed { received: client.take_received(), sent };
+    record.finish(service, Some(status), passed, passed);
 }

@@ -1,5 +1,6 @@
 //! The control side: it takes publications, opens and leaves listening sockets, and brings services to their new state.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lb_model::contract::L7Status;
 use lb_model::explain::{DescribedRequest, Explanation};
+use lb_model::record::{RequestCursor, RequestFilter, RequestRecord};
 use lb_model::snapshot::HealthDelta;
 use lb_model::{Generation, L7Snapshot, VirtualServiceId};
 use thiserror::Error;
@@ -108,6 +110,25 @@ impl Control {
             services: inner.state.service_statuses(),
             members: inner.state.member_statuses(),
         }
+    }
+
+    /// The last requests, the newest first, and where the list goes on.
+    pub(crate) fn requests(
+        &self,
+        filter: &RequestFilter,
+        before: Option<RequestCursor>,
+        limit: usize,
+    ) -> (Vec<RequestRecord>, Option<RequestCursor>) {
+        let journals = self.inner().state.journals(filter.service);
+        let mut found: Vec<_> = journals
+            .into_iter()
+            .flat_map(|(service, journal)| journal.read(service, filter, before, limit + 1))
+            .collect();
+        found.sort_unstable_by_key(|(cursor, _)| Reverse(*cursor));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().map(|(cursor, _)| *cursor).filter(|_| more);
+        (found.into_iter().map(|(_, record)| record).collect(), next)
     }
 
     /// What would become of a request to this service.

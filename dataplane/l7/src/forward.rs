@@ -2,6 +2,7 @@
 //! asked until one answers or nobody is left who may be.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{
@@ -67,7 +68,7 @@ impl Answer {
             NoAnswer::Request(BodyError::Cut) => (StatusCode::BAD_REQUEST, Ending::ClientGone),
             NoAnswer::Request(_) => (StatusCode::BAD_REQUEST, Ending::BadRequest),
         };
-        record.note(ending);
+        record.note_failure(ending, failure);
         Self::own(status)
     }
 }
@@ -88,6 +89,7 @@ pub(crate) async fn answer(
         }
     };
     let decision = service.policies.decide(&parts, origin);
+    record.decided_by(decision.last());
     if let Err(wait) = decision.limits().try_for_each(|limit| limit.admit(&parts, origin)) {
         record.note(Ending::RateLimited);
         let mut answer = Answer::own(StatusCode::TOO_MANY_REQUESTS);
@@ -147,12 +149,13 @@ async fn ask(
     }
     pool.budget.earn();
     let secure = origin.sni.is_some() || origin.scheme == "https";
-    let mut request = Request { service, ends: origin.ends, parts, body: Some(body) };
+    let mut request = Request { service, ends: origin.ends, parts, body: Some(body), record };
     // Holds nothing, and no memory, unless another one is asked.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
     let mut next = Some(first);
     while let Some(member) = next.take() {
+        request.record.asking(pool.id, member.id);
         let asked = request.ask(member).await;
         // What broke off at the client's side tells nothing of the member.
         if !matches!(asked, Err(NoAnswer::Request(_))) {
@@ -171,6 +174,7 @@ async fn ask(
         }
         match asked {
             Ok(mut answer) if next.is_none() => {
+                request.record.answered();
                 if let Some(keeper) = &pool.keeper {
                     keeper.mark_answer(&mut answer.parts.headers, member, kept, secure);
                 }
@@ -181,8 +185,8 @@ async fn ask(
         }
     }
     match failure {
-        Some(failure) => Answer::failed(&failure, record),
-        None => no_member(record),
+        Some(failure) => Answer::failed(&failure, request.record),
+        None => no_member(request.record),
     }
 }
 
@@ -211,12 +215,13 @@ fn no_member(record: &mut Record) -> Answer {
 }
 
 /// A request that looks for a member.
-struct Request<'service> {
-    service: &'service Service,
+struct Request<'r> {
+    service: &'r Service,
     ends: Ends,
     parts: http::request::Parts,
     /// Until it was given to a member.
     body: Option<Body>,
+    record: &'r mut Record,
 }
 
 impl Request<'_> {
@@ -251,11 +256,12 @@ impl Request<'_> {
         self.exchange_over_h2(connection, member).await
     }
 
-    async fn connect(&self, member: &Member) -> Result<Stream, NoAnswer> {
-        let connect = seconds(self.service.timeouts.connect_s);
-        pool::connect(member, self.ends, connect, Speech::Http)
-            .await
-            .inspect_err(|_| member.counters().failed())
+    async fn connect(&mut self, member: &Member) -> Result<Stream, NoAnswer> {
+        let patience = seconds(self.service.timeouts.connect_s);
+        let began = Instant::now();
+        let connected = pool::connect(member, self.ends, patience, Speech::Http).await;
+        self.record.connected(began.elapsed());
+        connected.inspect_err(|_| member.counters().failed())
     }
 
     async fn exchange_over_h2(

@@ -21,6 +21,7 @@ mod forward;
 mod h1;
 mod h2;
 mod hello;
+mod journal;
 mod listen;
 mod member_tls;
 mod origin;

@@ -63,6 +63,10 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
                 Ok(explanation) => L7Answer::Explained(Box::new(explanation)),
                 Err(reason) => refused(reason),
             },
+            L7Request::Requests { filter, before, limit } => {
+                let (requests, next) = control.requests(&filter, before, limit as usize);
+                L7Answer::Requests { requests, next }
+            }
             L7Request::ExplainPacket { .. } | L7Request::Flows { .. } | L7Request::EndFlow { .. } => {
                 refused("layer 7 knows no packets".into())
             }

@@ -23,6 +23,7 @@ use crate::balance::{Balancer, Taker};
 use crate::compress::Compression;
 use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
+use crate::journal::Journal;
 use crate::member_tls::MemberTls;
 use crate::persistence::{Keeper, MarkKey};
 use crate::policy::{Policies, PolicyError};
@@ -45,6 +46,8 @@ pub(crate) struct Service {
     /// Proxies that tell who the client is.
     pub(crate) proxy_protocol_from: Vec<Prefix>,
     pub(crate) counters: Arc<ServiceCounters>,
+    /// Its last requests.
+    pub(crate) journal: Arc<Journal>,
     pub(crate) limits: L7Limits,
     pub(crate) visitors: Arc<Visitors>,
     pub(crate) compression: Option<Compression>,
@@ -58,16 +61,24 @@ pub(crate) struct Service {
 #[derive(Debug)]
 struct Lasting {
     counters: Arc<ServiceCounters>,
+    journal: Arc<Journal>,
     visitors: Arc<Visitors>,
 }
 
 impl Lasting {
-    fn new(workers: usize) -> Self {
-        Self { counters: Arc::new(ServiceCounters::new(workers)), visitors: Arc::default() }
+    /// For one of so many services.
+    fn new(workers: usize, services: usize) -> Self {
+        Self {
+            counters: Arc::new(ServiceCounters::new(workers)),
+            journal: Arc::new(Journal::new(workers, services)),
+            visitors: Arc::default(),
+        }
     }
 
     fn of(service: &Service) -> Self {
-        Self { counters: Arc::clone(&service.counters), visitors: Arc::clone(&service.visitors) }
+        let Service { counters, journal, visitors, .. } = service;
+        let (counters, journal) = (Arc::clone(counters), Arc::clone(journal));
+        Self { counters, journal, visitors: Arc::clone(visitors) }
     }
 }
 
@@ -263,7 +274,7 @@ impl State {
         for of in &snapshot.services {
             let cell = self.services.remove(&of.id);
             let lasting = cell.as_ref().map(|cell| Lasting::of(&cell.load()));
-            let lasting = lasting.unwrap_or_else(|| Lasting::new(self.workers));
+            let lasting = lasting.unwrap_or_else(|| Lasting::new(self.workers, snapshot.services.len()));
             let service = Arc::new(self.service(of, lasting, configs.services.get(&of.id).cloned()));
             let cell = match cell {
                 Some(cell) => {
@@ -283,6 +294,12 @@ impl State {
 
     pub(crate) fn cell(&self, service: VirtualServiceId) -> Option<Arc<ServiceCell>> {
         self.services.get(&service).cloned()
+    }
+
+    /// What this service keeps of its requests, or each does.
+    pub(crate) fn journals(&self, of: Option<VirtualServiceId>) -> Vec<(VirtualServiceId, Arc<Journal>)> {
+        let wanted = self.services.iter().filter(|(id, _)| of.is_none_or(|of| of == **id));
+        wanted.map(|(id, cell)| (*id, Arc::clone(&cell.load().journal))).collect()
     }
 
     pub(crate) fn service_statuses(&self) -> Vec<L7ServiceStatus> {
@@ -319,7 +336,7 @@ impl State {
             limits,
             compression,
         } = of;
-        let Lasting { counters, visitors } = lasting;
+        let Lasting { counters, journal, visitors } = lasting;
         let policies = self.policies.get(id).map(|(_, made)| Arc::clone(made)).unwrap_or_default();
         Service {
             id: *id,
@@ -331,6 +348,7 @@ impl State {
             tls,
             proxy_protocol_from: proxy_protocol_from.clone(),
             counters,
+            journal,
             limits: *limits,
             visitors,
             compression: compression.as_ref().map(Compression::new),

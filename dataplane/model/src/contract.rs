@@ -14,6 +14,7 @@ use crate::counters::{Accounting, BackendCounters};
 use crate::explain::{DescribedPacket, DescribedRequest, Explanation, PacketExplanation};
 use crate::flow::{FlowCursor, FlowFilter, FlowKey, SeenFlow};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
+use crate::record::{RequestCursor, RequestFilter, RequestRecord};
 use crate::settings::Settings;
 use crate::snapshot::{Generation, HealthDelta, HostPlan};
 use crate::{MemberId, PoolId, VirtualServiceId};
@@ -64,6 +65,15 @@ pub enum PlaneRequest {
         /// The request.
         request: DescribedRequest,
     },
+    /// The last requests, the newest first: only of the layer-7 plane.
+    Requests {
+        /// Which ones.
+        filter: RequestFilter,
+        /// Where the part begins; none with the newest.
+        before: Option<RequestCursor>,
+        /// How many at most.
+        limit: u32,
+    },
     /// What would become of this packet: only of the layer-4 plane, as are the other two.
     ExplainPacket {
         /// The packet.
@@ -105,6 +115,13 @@ pub enum PlaneAnswer<S> {
     Status(S),
     /// The answer to `Explain`.
     Explained(Box<Explanation>),
+    /// The answer to `Requests`.
+    Requests {
+        /// These.
+        requests: Vec<RequestRecord>,
+        /// Where it goes on; none at the end.
+        next: Option<RequestCursor>,
+    },
     /// The answer to `ExplainPacket`.
     PacketExplained(Box<PacketExplanation>),
     /// The answer to `Flows`: some, or for now none, though there may be more.

@@ -376,6 +376,34 @@ pub struct L7ServiceCounters {
     pub bytes_out: u64,
     /// How requests and connections ended that did not end well, by [`Ending::as_str`]; only what occurred.
     pub endings: BTreeMap<String, u64>,
+    /// How long members took, from the head of a request to that of their answer.
+    #[serde(default)]
+    pub answer_times: Latencies,
+    /// How long requests took, from their head to the end of the answer; tunnels are left out.
+    #[serde(default)]
+    pub request_times: Latencies,
+}
+
+/// The bounds by which times are counted, in microseconds.
+pub const LATENCY_BOUNDS_US: [u64; 17] = [
+    250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000, 60_000_000,
+];
+
+/// How often something took how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// For each of [`LATENCY_BOUNDS_US`] those that took no longer, but longer than the one before; at last all others.
+    pub counts: Vec<u64>,
+    /// All together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Latencies {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
 }
 
 /// What a member was given since the plane knows it.
@@ -408,6 +436,13 @@ macro_rules! endings {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+
+                }
+            }
+
+            /// What it means, in a sentence.
+            pub fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii_start(),)+
                 }
             }
         }
@@ -449,7 +484,7 @@ endings! {
     ConnectFailed => "connect_failed",
     /// The member showed no certificate that counts, or speaks no TLS that we do.
     MemberTls => "member_tls",
-    /// The member did not begin to answer in time.
+    /// The member took too long to begin its answer, or to go on with it.
     MemberTimeout => "member_timeout",
     /// The member closed the connection before it answered.
     MemberClosed => "member_closed",

@@ -16,6 +16,7 @@ pub mod l7;
 pub mod observed;
 pub mod policy;
 pub mod probes;
+pub mod record;
 pub mod settings;
 pub mod snapshot;
 pub mod tunnel;

@@ -236,7 +236,7 @@ fn one_of<T: Copy>(words: &[(&str, T)], value: &str) -> Result<T, Fault> {
 }
 
 /// A network, or an address as one of its own.
-fn network(text: &str) -> Option<Prefix> {
+pub(super) fn network(text: &str) -> Option<Prefix> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(Prefix::of_host))
 }
 

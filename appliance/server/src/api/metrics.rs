@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use lb_model::PoolId;
 use lb_model::contract::{L4Status, L7Status};
 use lb_model::counters::DropReason;
+use lb_model::l7::{LATENCY_BOUNDS_US, Latencies};
 use lb_model::observed::Liveness;
 use utoipa::openapi::path::HttpMethod;
 
@@ -222,6 +223,17 @@ fn proxied(status: &L7Status, names: &Names, text: &mut Exposition) {
                 .sample(&[("virtual_service", name), ("virtual_service_id", id), ("reason", reason)], count);
         }
     }
+    let mut times = |name, help, of: fn(&lb_model::l7::L7ServiceCounters) -> &Latencies| {
+        let mut family = text.histograms(name, help);
+        for (name, id, counters) in &services {
+            let labels = [("virtual_service", *name), ("virtual_service_id", id)];
+            family.sample(&labels, &LATENCY_BOUNDS_US, of(counters));
+        }
+    };
+    let help = "From the head of a request to that of its member's answer.";
+    times("penstock_l7_answer_seconds", help, |it| &it.answer_times);
+    let help = "From the head of a request to the end of the answer, but of tunnels.";
+    times("penstock_l7_request_seconds", help, |it| &it.request_times);
 }
 
 fn proxied_members(status: &L7Status, names: &Names, text: &mut Exposition) {

@@ -29,6 +29,7 @@ mod monitors;
 mod openapi;
 mod policies;
 mod pools;
+mod requests;
 mod resource;
 mod revisions;
 mod second_factor;
@@ -180,6 +181,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(explain::routes());
     routes.push(explain_packet::route());
     routes.extend(connections::routes());
+    routes.push(requests::route());
     routes.extend(docs::routes());
     routes
 }

@@ -26,6 +26,7 @@ use super::error::ProblemBody;
 use super::explain::{ExplanationView, RequestSettings};
 use super::explain_packet::{PacketExplanationView, PacketSettings};
 use super::history::StatsHistory;
+use super::requests::RequestList;
 use super::resource::Resource;
 use super::revisions::RevisionView;
 use super::second_factor::{DeviceCode, DeviceSecret, OwnPassword, RecoveryCodes, SecondFactor};
@@ -79,7 +80,7 @@ fn document() -> OpenApi {
             tag("policies", "What is done with requests, by what they are."),
             tag("pools", "Who serves it: pools and their members."),
             tag("monitors", "How members are watched."),
-            tag("connections", "Who is connected, and what becomes of a packet."),
+            tag("connections", "Who is connected, what was asked last, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
@@ -141,6 +142,7 @@ fn schemas() -> Vec<Named> {
     with_parts::<PacketSettings>(&mut schemas);
     with_parts::<PacketExplanationView>(&mut schemas);
     with_parts::<ConnectionList>(&mut schemas);
+    with_parts::<RequestList>(&mut schemas);
     resource::<Certificate>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);

@@ -7,7 +7,7 @@ use lb_model::contract::{
     BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus, WorkerStatus,
 };
 use lb_model::counters::{Accounting, BackendCounters};
-use lb_model::l7::{L7MemberCounters, L7ServiceCounters};
+use lb_model::l7::{L7MemberCounters, L7ServiceCounters, LATENCY_BOUNDS_US, Latencies};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,6 +79,40 @@ pub(super) struct ProxyServiceStats {
     bytes_out: u64,
     /// How requests and connections ended that did not end well, by reason; only reasons that occurred.
     endings: BTreeMap<String, u64>,
+    /// How long members took, from the end of a request's head to the end of their answer's.
+    answer_times: LatencyStats,
+    /// How long requests took, from the end of their head to the end of the answer; `WebSockets` are left out.
+    request_times: LatencyStats,
+}
+
+/// How often something took how long.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LatencyStats {
+    /// How many took so long; only where there are any.
+    #[schema(max_items = 64)]
+    buckets: Vec<LatencyBucket>,
+    /// All of them together, in microseconds.
+    #[schema(minimum = 0)]
+    sum_us: u64,
+}
+
+/// Those that took no longer than this, but longer than the next lower bound.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LatencyBucket {
+    /// The bound, in microseconds; null for all that took longer than the highest.
+    #[schema(minimum = 0, required, example = 250)]
+    up_to_us: Option<u64>,
+    /// How many.
+    #[schema(minimum = 0)]
+    count: u64,
+}
+
+impl From<Latencies> for LatencyStats {
+    fn from(Latencies { counts, sum_us }: Latencies) -> Self {
+        let bounds = LATENCY_BOUNDS_US.into_iter().map(Some).chain([None]);
+        let there = bounds.zip(counts).filter(|(_, count)| *count > 0);
+        Self { buckets: there.map(|(up_to_us, count)| LatencyBucket { up_to_us, count }).collect(), sum_us }
+    }
 }
 
 /// What a member was given by the layer-7 plane.
@@ -257,6 +291,8 @@ impl From<L7ServiceStatus> for ProxyServiceStats {
             bytes_in,
             bytes_out,
             endings,
+            answer_times,
+            request_times,
         } = counters;
         Self {
             virtual_service_id: service.to_string(),
@@ -267,6 +303,8 @@ impl From<L7ServiceStatus> for ProxyServiceStats {
             bytes_in,
             bytes_out,
             endings,
+            answer_times: answer_times.into(),
+            request_times: request_times.into(),
         }
     }
 }

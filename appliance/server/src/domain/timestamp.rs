@@ -23,6 +23,11 @@ impl Timestamp {
         Self(i64::try_from(second).unwrap_or(i64::MAX / 1000).saturating_mul(1000))
     }
 
+    /// At this microsecond since 1970.
+    pub(crate) fn at_micros(micros: u64) -> Self {
+        Self(i64::try_from(micros / 1000).unwrap_or(i64::MAX))
+    }
+
     /// Whole seconds since 1970.
     pub(crate) fn second(self) -> u64 {
         u64::try_from(self.0 / 1000).unwrap_or_default()

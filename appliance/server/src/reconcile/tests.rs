@@ -62,6 +62,7 @@ fn play_plane(socket: &Path, asked: Sender<Asked>, mut answers: Answers) {
         L4Request::Status => Some(L4Answer::Status(L4Status { generation, ..L4Status::default() })),
         L4Request::Explain { .. }
         | L4Request::ExplainPacket { .. }
+        | L4Request::Requests { .. }
         | L4Request::Flows { .. }
         | L4Request::EndFlow { .. } => None,
         L4Request::Publish { generation: published } => {
@@ -251,6 +252,7 @@ async fn a_plane_with_nothing_to_do_is_waited_for_only_while_it_is_there() {
         | L7Request::Health { .. }
         | L7Request::Explain { .. }
         | L7Request::ExplainPacket { .. }
+        | L7Request::Requests { .. }
         | L7Request::Flows { .. }
         | L7Request::EndFlow { .. } => None,
     });

@@ -1,5 +1,7 @@
 //! The bodies of HTTP/2: as much may be on its way as whoever takes them has room for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,11 +22,18 @@ pub(crate) struct ClientBody {
     length: Option<u64>,
     deadline: Deadline,
     idle: Duration,
+    /// How much of it was taken.
+    taken: Arc<AtomicU64>,
 }
 
 impl ClientBody {
-    pub(crate) fn new(stream: RecvStream, length: Option<u64>, idle: Duration) -> Self {
-        Self { stream: Some(stream), length, deadline: Deadline::after(idle), idle }
+    pub(crate) fn new(
+        stream: RecvStream,
+        length: Option<u64>,
+        idle: Duration,
+        taken: Arc<AtomicU64>,
+    ) -> Self {
+        Self { stream: Some(stream), length, deadline: Deadline::after(idle), idle, taken }
     }
 
     pub(crate) fn length(&self) -> Option<u64> {
@@ -53,6 +62,7 @@ impl ClientBody {
             let data = data.map_err(|_| BodyError::Cut)?;
             // It is taken when there is room for it: the client may send as much again.
             stream.flow_control().release_capacity(data.len()).map_err(|_| BodyError::Cut)?;
+            self.taken.fetch_add(data.len() as u64, Ordering::Relaxed);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let trailers = ready!(stream.poll_trailers(cx)).map_err(|_| BodyError::Cut)?;

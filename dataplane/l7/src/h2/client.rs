@@ -1,7 +1,7 @@
 //! A client's HTTP/2 connection from its first request to its last. Each request is answered by a task of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use ::h2::server::{Builder, Connection, SendResponse};
 use ::h2::{Reason, RecvStream, SendStream};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use lb_model::l7::{Ending, L7Timeouts};
 
@@ -23,7 +23,7 @@ use crate::drain::Presence;
 use crate::forward::{self, Answer};
 use crate::h1::{Refusal, is_bodiless};
 use crate::origin::Origin;
-use crate::record::Record;
+use crate::record::{Passed, Record};
 use crate::refusal;
 use crate::service::{Service, ServiceCell};
 use crate::tunnel;
@@ -191,26 +191,30 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
         word.status = StatusCode::CONTINUE;
         let _ = respond.send_informational(Response::from_parts(word, ()));
     }
-    let mut record = Record::begin(&service);
-    let began = Instant::now();
+    let mut record = Record::begin(&service, &shared.origin, Version::HTTP_2, &parts, None);
+    let began = record.began;
+    let mut taken = None;
     let body = match length {
         _ if ended => Body::Empty,
         Some(0) => Body::Empty,
         length => {
             let L7Timeouts { idle_s, tunnel_s, .. } = service.timeouts;
             let idle = seconds(if tunneled { tunnel_s } else { idle_s });
-            Body::H2Client(Box::new(ClientBody::new(stream, length, idle)))
+            let taken = taken.insert(Arc::new(AtomicU64::new(0)));
+            Body::H2Client(Box::new(ClientBody::new(stream, length, idle, Arc::clone(taken))))
         }
     };
     let answering = forward::answer(&service, &shared.origin, parts, body, &mut record);
     let answered = unless_taken_back(&mut respond, answering).await;
+    let mut given = 0;
     let status = if let Ok(Answer { mut parts, body }) = answered {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             tunnel::to_h2(&mut parts);
+            record.tunneled();
         }
         let status = parts.status;
         let bodiless = is_bodiless(&method, status);
-        let sent = send(&service, respond, parts, body, bodiless).await;
+        let sent = send(&service, respond, parts, body, bodiless, &mut given).await;
         shared.count(matches!(sent, Err(Ending::ClientGone)), began);
         if let Err(ending) = sent {
             record.note(ending);
@@ -222,18 +226,22 @@ async fn answer(shared: &Shared, request: Request<RecvStream>, mut respond: Send
         None
     };
     let (received, sent) = shared.traffic.take();
-    record.finish(&service, status, received, sent);
+    let taken = taken.map_or(0, |taken| taken.load(Ordering::Relaxed));
+    let own = Passed { received: taken, sent: given };
+    record.finish(&service, status, Passed { received, sent }, own);
 }
 
 /// Answers what is no request.
 async fn refuse(shared: &Shared, service: &Service, respond: SendResponse<Bytes>, refusal: Refusal) {
     tracing::debug!(service = %service.id, "refused a request: {refusal}");
     let (status, ending) = refusal::answer_to(refusal);
+    let mut record = Record::unread(shared.origin.ends.client, Version::HTTP_2);
+    record.note_failure(ending, &refusal);
     let Answer { parts, body } = Answer::own(status);
-    let _ = send(service, respond, parts, body, false).await;
+    let mut given = 0;
+    let _ = send(service, respond, parts, body, false, &mut given).await;
     let (received, sent) = shared.traffic.take();
-    service.counters.answered(status, received, sent);
-    service.counters.ended(ending);
+    record.finish(service, Some(status), Passed { received, sent }, Passed { received: 0, sent: given });
 }
 
 /// Waits for an answer for as long as the client does.
@@ -251,27 +259,29 @@ async fn unless_taken_back(
     .await
 }
 
-/// Sends an answer to its end.
+/// Sends an answer to its end; how much of a body that was is added to `given`.
 async fn send(
     service: &Service,
     mut respond: SendResponse<Bytes>,
     mut parts: http::response::Parts,
     body: Body,
     bodiless: bool,
+    given: &mut u64,
 ) -> Result<(), Ending> {
     let ends = bodiless || body.length() == Some(0);
     if let (Some(length), false) = (body.length(), bodiless) {
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }
-    parts.version = http::Version::HTTP_2;
+    parts.version = Version::HTTP_2;
     let stream = respond.send_response(Response::from_parts(parts, ()), ends);
     let stream = stream.map_err(|_| Ending::ClientGone)?;
     if ends {
         return Ok(());
     }
     let idle = seconds(service.timeouts.idle_s);
-    let mut sender = Sender { stream, body, idle };
+    let mut sender = Sender { stream, body, idle, given: 0 };
     let done = sender.send().await;
+    *given += sender.given;
     if done.is_err() {
         sender.stream.send_reset(Reason::INTERNAL_ERROR);
     }
@@ -283,6 +293,7 @@ struct Sender {
     stream: SendStream<Bytes>,
     body: Body,
     idle: Duration,
+    given: u64,
 }
 
 impl Sender {
@@ -335,6 +346,7 @@ impl Sender {
             };
             let piece = data.split_to(room.min(data.len()));
             let ends = last && data.is_empty();
+            self.given += piece.len() as u64;
             self.stream.send_data(piece, ends).map_err(|_| Ending::ClientGone)?;
         }
         Ok(())
