@@ -652,6 +652,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the last requests
+         * @description Those of services of protocol `http` and `https` that have ended, the newest first, as the layer-7 plane keeps them in memory: each of its workers the last of each service, at most 256 that ended well, and beside them 256 that did not or were answered with 5xx; with many services fewer, but 8 at least. A restart of the plane forgets them.
+         */
+        get: operations["listRequests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/revisions": {
         parameters: {
             query?: never;
@@ -2762,6 +2782,30 @@ export interface components {
              */
             duration_ms: number;
         };
+        /** @description Those that took no longer than this, but longer than the next lower bound. */
+        LatencyBucket: {
+            /**
+             * Format: int64
+             * @description The bound, in microseconds; null for all that took longer than the highest.
+             * @example 250
+             */
+            up_to_us: number | null;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+        };
+        /** @description How often something took how long. */
+        LatencyStats: {
+            /** @description How many took so long; only where there are any. */
+            buckets: components["schemas"]["LatencyBucket"][];
+            /**
+             * Format: int64
+             * @description All of them together, in microseconds.
+             */
+            sum_us: number;
+        };
         /** @description A packet that leaves. */
         LeavingView: {
             /**
@@ -4518,6 +4562,10 @@ export interface components {
             endings: {
                 [key: string]: number;
             };
+            /** @description How long members took, from the end of a request's head to the end of their answer's. */
+            answer_times: components["schemas"]["LatencyStats"];
+            /** @description How long requests took, from the end of their head to the end of the answer; `WebSockets` are left out. */
+            request_times: components["schemas"]["LatencyStats"];
         };
         /** @description What the layer-7 plane counted since it was started. */
         ProxyStats: {
@@ -4636,6 +4684,81 @@ export interface components {
          * @enum {string}
          */
         ReplicationRole: "any" | "primary" | "replica";
+        /** @description A request that has ended. */
+        Request: {
+            /**
+             * Format: date-time
+             * @description When its head was there.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            began_at: string;
+            /** @description The virtual service that it came to. */
+            virtual_service_id: components["schemas"]["Identifier"];
+            /** @description Who asked. */
+            client: components["schemas"]["End"];
+            /**
+             * @description The version of HTTP.
+             * @example HTTP/1.1
+             */
+            version: string;
+            /**
+             * @description The method; null where the head could not be read, as are `host` and `path`.
+             * @example GET
+             */
+            method: string | null;
+            /**
+             * @description What stood in `Host`, or its beginning.
+             * @example shop.example
+             */
+            host: string | null;
+            /**
+             * @description The path, or its beginning. The query is not kept: there may be secrets in it.
+             * @example /cart
+             */
+            path: string | null;
+            policy_id: components["schemas"]["Identifier"] | null;
+            pool_id: components["schemas"]["Identifier"] | null;
+            member_id: components["schemas"]["Identifier"] | null;
+            /**
+             * Format: int32
+             * @description How often a member was asked: more than once where the first did not answer.
+             * @example 1
+             */
+            tries: number;
+            times: components["schemas"]["RequestTimes"];
+            /**
+             * Format: int32
+             * @description The status of the answer; null where none was begun.
+             * @example 200
+             */
+            status: number | null;
+            /**
+             * Format: int64
+             * @description Bytes from the client; over HTTP/2 those of the body.
+             * @example 120
+             */
+            bytes_in: number;
+            /**
+             * Format: int64
+             * @description Bytes to the client; likewise.
+             * @example 2048
+             */
+            bytes_out: number;
+            /**
+             * @description Why it did not end well, by the words of `endings` in the statistics; null where it did.
+             * @example member_timeout
+             */
+            ending: string | null;
+            /** @description What that means, and in brackets what the failure itself says. */
+            reason: string | null;
+        };
+        /** @description A part of the last requests. */
+        RequestList: {
+            /** @description The one that ended last is the first. */
+            items: components["schemas"]["Request"][];
+            /** @description The address of the next part; null at the end. */
+            next: string | null;
+        };
         /** @description A request to be explained. */
         RequestSettings: {
             /** @description The service, of protocol `http` or `https`, that it comes to. */
@@ -4707,6 +4830,33 @@ export interface components {
              * @default 60
              */
             drain_s?: number;
+        };
+        /** @description How long the parts of a request took, in microseconds. */
+        RequestTimes: {
+            /**
+             * Format: int64
+             * @description From the first byte of its head to the last; null where that cannot be seen, as over HTTP/2.
+             * @example 0
+             */
+            head_us: number | null;
+            /**
+             * Format: int64
+             * @description Making connections to members, with TLS; 0 where one was waiting.
+             * @example 300
+             */
+            connect_us: number;
+            /**
+             * Format: int64
+             * @description From the end of its head to the end of the member's answer's; null where no member answered.
+             * @example 1200
+             */
+            answer_us: number | null;
+            /**
+             * Format: int64
+             * @description From the end of its head to the end of the answer.
+             * @example 1500
+             */
+            total_us: number;
         };
         /** @description An answer that stands here. */
         Respond: {
@@ -9053,6 +9203,48 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listRequests: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /** @description Those to this virtual service. */
+                virtual_service_id?: components["schemas"]["Identifier"];
+                /** @description Those for this pool. */
+                pool_id?: components["schemas"]["Identifier"];
+                /** @description Those that this member was asked last. */
+                member_id?: components["schemas"]["Identifier"];
+                /** @description Those of this client: its address, or a network. */
+                client?: string;
+                /** @description Those answered with this status, as `502`, or this class, as `5xx`. */
+                status?: string;
+                /** @description Those that ended so. */
+                ending?: "bad_request" | "bad_proxy_header" | "tls_failed" | "head_too_large" | "body_too_large" | "too_many_connections" | "unauthorized" | "rejected" | "rate_limited" | "client_timeout" | "taken_back" | "client_gone" | "silent" | "service_gone" | "no_member" | "connect_failed" | "member_tls" | "member_timeout" | "member_closed" | "member_protocol" | "member_cut";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
