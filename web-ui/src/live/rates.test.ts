@@ -31,7 +31,9 @@ test('a plane that was started again is no negative rate', () => {
 
 test('what the layer-7 plane serves is counted in requests', () => {
   const id = { pool_id: 'pool', member_id: 'm0', connections: 1, requests_open: 0, failures: 0, ejection: null }
-  const service = { virtual_service_id: 'web', connections: 5, connections_open: 4, answers: {}, endings: {} }
+  const times = { buckets: [], sum_us: 0 }
+  const counted = { connections: 5, connections_open: 4, answers: {}, endings: {} }
+  const service = { virtual_service_id: 'web', ...counted, answer_times: times, request_times: times }
   const at = (requests: number): Stats => ({
     ...stats([0, 0]),
     l7: {
