@@ -54,8 +54,12 @@ pub(super) async fn make(edit: &mut Edit, steps: Vec<Step>) -> Result<(), StoreE
 }
 
 async fn attempt(edit: &mut Edit, step: &Step) -> Result<(), StoreError> {
-    let mark = edit.mark().await?;
     let Step { kind, parent, id, document, at: _ } = step;
+    if document.is_none() && edit.has_deleted(id) {
+        // It went with what it belonged to.
+        return Ok(());
+    }
+    let mark = edit.mark().await?;
     let done = match document {
         Some(document) => kind.put(edit, parent.as_deref(), id, document).await,
         None => kind.remove(edit, parent.as_deref(), id).await,

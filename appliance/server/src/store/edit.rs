@@ -41,6 +41,11 @@ impl Edit {
         &self.deltas
     }
 
+    /// Whether this one was deleted, and not created again.
+    pub(super) fn has_deleted(&self, id: &str) -> bool {
+        self.deltas.iter().rev().find(|delta| delta.id == id).is_some_and(|delta| delta.after.is_none())
+    }
+
     /// The number that the configuration has if this is accepted.
     pub(super) fn outcome(&self) -> Generation {
         let configured = self.deltas.iter().any(|delta| kinds::is_configuration(delta.resource));
