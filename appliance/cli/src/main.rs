@@ -3,6 +3,7 @@
 //! It ends with 0 if all is well, 1 if `diff` found a difference, 2 if it was called wrongly, 3 if the appliance refused what
 //! was asked, 4 if it does not let who asks, and 5 if it cannot be reached or failed.
 
+mod backup;
 mod client;
 mod show;
 mod sight;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use reqwest::Method;
+use reqwest::blocking::RequestBuilder;
 use serde_json::{Value, json};
 
 use client::{Client, Refused, download, reach, send};
@@ -127,6 +129,11 @@ enum Command {
         #[arg(short, long, default_value = "penstock-support.tar.gz")]
         file: PathBuf,
     },
+    /// Backups: everything in a file that a passphrase seals. The passphrase comes on standard input.
+    Backup {
+        #[command(subcommand)]
+        command: backup::Command,
+    },
     /// Prints what a shell needs to complete commands.
     Completion { shell: Shell },
 }
@@ -221,6 +228,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(u8::from(found["intact"] != true)));
         }
         Command::SupportBundle { file } => support_bundle(&client, &file)?,
+        Command::Backup { command } => backup::run(&client, command, output)?,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "penstock", &mut std::io::stdout());
             String::new()
@@ -263,19 +271,27 @@ fn read(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Written beside its place and moved there, so that half of one is never taken for a whole.
 fn support_bundle(client: &Client, file: &Path) -> anyhow::Result<String> {
+    save(client.request(Method::GET, "/system/support-bundle"), file)
+}
+
+/// Written beside its place and moved there, so that half of one is never taken for a whole.
+fn save(request: RequestBuilder, file: &Path) -> anyhow::Result<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut part = tempfile::NamedTempFile::new_in(folder)
         .with_context(|| format!("cannot write into {}", folder.display()))?;
-    download(client.request(Method::GET, "/system/support-bundle"), &mut part)?;
+    download(request, &mut part)?;
     part.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(format!("{}\n", file.display()))
 }
 
+/// What comes on standard input, without the end of its line.
+fn secret() -> anyhow::Result<String> {
+    Ok(read(Path::new("-"))?.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 fn login(client: &Client, username: &str, code: Option<&str>) -> anyhow::Result<String> {
-    let password = read(Path::new("-"))?;
-    let password = password.trim_end_matches(['\r', '\n']);
+    let password = secret()?;
     let body = json!({ "username": username, "password": password, "code": code });
     let session = send(client.request(Method::POST, "/sessions").json(&body))?.json()?;
     Ok(session["access_token"].as_str().unwrap_or_default().to_owned())

@@ -34,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) fingerprint: String,
     /// None once it is claimed.
     pub(crate) claim_code: Option<String>,
+    /// A token for restoring a backup and for resetting, while the database is damaged.
+    pub(crate) recovery_code: Option<String>,
     /// Its ports: what each is driven by.
     pub(crate) ports: Vec<String>,
 }
@@ -54,13 +56,17 @@ impl Appliance {
         let config = self.config()?;
         let address = address(&config)?;
         self.send(Method::GET, "/healthz", None, None)?;
-        let claim_code = fs::read_to_string(folder(&config, "run_dir", "/run/penstock").join("claim-code"));
+        let code = |name: &str| {
+            let code = fs::read_to_string(folder(&config, "run_dir", "/run/penstock").join(name));
+            code.ok().map(|code| code.trim().to_owned())
+        };
         let version = fs::read_to_string(VERSION).unwrap_or_default();
         Ok(Facts {
             version: version.trim().to_owned(),
             address,
             fingerprint: fingerprint(&certificate(&config)?)?,
-            claim_code: claim_code.ok().map(|code| code.trim().to_owned()),
+            claim_code: code("claim-code"),
+            recovery_code: code("recovery-code"),
             ports: ports(&config),
         })
     }
@@ -76,6 +82,11 @@ impl Appliance {
 
     pub(crate) fn sign_in(&self, username: &str, password: &str) -> anyhow::Result<Session<'_>> {
         self.session("/api/v1/sessions", &json!({ "username": username, "password": password }))
+    }
+
+    /// With a token that somebody has.
+    pub(crate) fn with_token(&self, token: &str) -> Session<'_> {
+        Session { appliance: self, token: token.to_owned() }
     }
 
     fn session(&self, path: &str, body: &Value) -> anyhow::Result<Session<'_>> {

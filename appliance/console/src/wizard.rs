@@ -46,13 +46,17 @@ pub(crate) fn run(appliance: &Appliance, terminal: &mut Terminal) -> anyhow::Res
 }
 
 fn screen(facts: &Facts) -> String {
-    let Facts { version, address, fingerprint, claim_code, ports } = facts;
+    let Facts { version, address, fingerprint, claim_code, recovery_code, ports } = facts;
     let mut text = format!("\n\n  Penstock {version}\n\n  API          https://{address}/api/v1/\n");
     // Writing to a String cannot fail.
     let _ = writeln!(text, "  Certificate  SHA-256 {fingerprint}");
-    let _ = match claim_code {
-        Some(code) => writeln!(text, "  Claim code   {code}"),
-        None => writeln!(text, "  It is claimed."),
+    let _ = match (recovery_code, claim_code) {
+        (Some(code), _) => writeln!(
+            text,
+            "  Its database is damaged: restore a backup, with this code as token, or forget everything.\n  Recovery code {code}"
+        ),
+        (None, Some(code)) => writeln!(text, "  Claim code   {code}"),
+        (None, None) => writeln!(text, "  It is claimed."),
     };
     for port in ports {
         let _ = writeln!(text, "  Port         {port}");
@@ -70,6 +74,9 @@ fn sign_in<'a>(
     facts: &Facts,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Session<'a>> {
+    if let Some(code) = &facts.recovery_code {
+        return Ok(appliance.with_token(code));
+    }
     let Some(code) = &facts.claim_code else {
         let username = terminal.ask("Administrator:")?;
         let password = terminal.ask_secret("Password:")?;
@@ -168,6 +175,7 @@ mod tests {
             address: "192.0.2.10:8443".parse().unwrap(),
             fingerprint: "AA:BB".to_owned(),
             claim_code: Some("7K3M".to_owned()),
+            recovery_code: None,
             ports: vec!["port1: ens9 by af_xdp".to_owned()],
         };
         let text = screen(&facts);
@@ -178,8 +186,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
-        let text = screen(&Facts { claim_code: None, ..facts });
+        let text = screen(&Facts { claim_code: None, ..facts.clone() });
         assert!(text.contains("  It is claimed.\n") && !text.contains("7K3M"), "{text}");
+        let text = screen(&Facts { recovery_code: Some("9QWX".to_owned()), ..facts });
+        assert!(text.contains("damaged") && text.contains("9QWX") && !text.contains("7K3M"), "{text}");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! It runs as an ordinary user. Traffic does not notice whether it runs: what it published, the planes keep.
 
 mod api;
+mod backup;
 mod config;
 mod courier;
+mod damaged;
 mod domain;
 mod events;
 mod observed;
@@ -21,6 +23,7 @@ mod unconfirmed;
 mod vault;
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,12 +37,13 @@ use tokio::sync::{Notify, watch};
 use tracing_subscriber::EnvFilter;
 
 use api::App;
+use backup::Shelf;
 use observed::Observed;
 use peer::{Peer, Unwatched};
 use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
 use stats::{History, Sampler};
-use store::Store;
+use store::{OpenError, Store};
 
 /// The management process of a Penstock appliance.
 #[derive(Parser)]
@@ -83,7 +87,7 @@ fn print_description() -> anyhow::Result<()> {
 
 /// Reads the database beside a penstockd that may run; says what was found, and fails if it is not well.
 fn verify_audit(config: &Path) -> anyhow::Result<()> {
-    let database = config::read(config)?.state_dir.join("penstock.db");
+    let database = config::read(config)?.database();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let found = runtime.block_on(async {
         let store = Store::open(&database, Arc::new(Notify::new())).await?;
@@ -112,9 +116,29 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let tls = tls::acceptor(&config.state_dir.join("tls"), listen.ip())?;
 
-    vault::open(&config.key_file())?;
+    let mut stop = std::pin::pin!(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    });
     let wake = Arc::new(Notify::new());
-    let store = Store::open(&config.state_dir.join("penstock.db"), Arc::clone(&wake)).await?;
+    let mut announcement = Some(address);
+    let store = loop {
+        match Store::open(&config.database(), Arc::clone(&wake)).await {
+            Err(OpenError::Damaged(reason)) => {
+                let waiting = damaged::prepare(&config, reason)?;
+                announce(announcement.take())?;
+                if !waiting.serve(&listener, tls.clone(), stop.as_mut()).await? {
+                    return Ok(());
+                }
+            }
+            opened => break opened?,
+        }
+    };
+    // Only now: a backup that was restored brings its own key.
+    vault::open(&config.key_file())?;
     let sign_in = Arc::new(SignIn::prepare(store.clone(), &config.state_dir, &config.run_dir).await?);
     let (events, writing) = events::queue(store.clone());
     let writing = tokio::spawn(writing);
@@ -143,6 +167,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         update_file: config.update_file().into(),
         updating: Arc::default(),
         state_dir: config.state_dir.as_path().into(),
+        shelf: Shelf::open(&config.state_dir).context("cannot use the folder of backups")?,
         health,
     };
     let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone(), noticed));
@@ -151,16 +176,8 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
     let renewing = tokio::spawn(sign_in.keep_keys_fresh());
 
-    // Who starts this process waits for this line.
-    writeln!(std::io::stdout(), "penstockd listening on https://{address}")?;
-    serve::serve(listener, tls, api::router(app), async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-    })
-    .await;
+    announce(announcement)?;
+    serve::serve(listener, tls, api::router(app), stop).await;
     suspecting.abort();
     reconciling.abort();
     unconfirmed.abort();
@@ -170,6 +187,13 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     writing.abort();
     store.close().await;
     Ok(())
+}
+
+/// Who starts this process waits for this line, and may have stopped reading after it.
+fn announce(address: Option<SocketAddr>) -> anyhow::Result<()> {
+    let Some(address) = address else { return Ok(()) };
+    writeln!(std::io::stdout(), "penstockd listening on https://{address}")
+        .context("cannot say where it listens")
 }
 
 fn log_to_stderr() {

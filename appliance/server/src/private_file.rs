@@ -12,8 +12,13 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    settle(&fresh, path)
+}
+
+/// Moves what is written to its place, and is done when that is on disk.
+pub(crate) fn settle(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    to.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 /// What is in `path`, if it is there.

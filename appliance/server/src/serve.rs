@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,11 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source(pub(crate) IpAddr);
+
+/// Another hand on the same socket, for who serves later.
+pub(crate) fn again(listener: &TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?))
+}
 
 /// Serves until `stop` is ready, then lets running requests finish.
 pub(crate) async fn serve(

@@ -25,7 +25,26 @@ const TOTP: &[u8] = b"penstock second factor 1";
 const PENDING: &[u8] = b"penstock pending secret 1";
 
 /// The key of this process, set once at start.
-static VAULT: OnceLock<[u8; 32]> = OnceLock::new();
+static VAULT: OnceLock<Key> = OnceLock::new();
+
+/// What secrets are sealed with. It has no `Debug`: it must not be logged.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Key([u8; Self::LENGTH]);
+
+impl Key {
+    /// So many bytes.
+    pub(crate) const LENGTH: usize = 32;
+
+    /// The key of these bytes.
+    pub(crate) fn new(bytes: [u8; Self::LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+}
 
 /// Why the key cannot be had.
 #[derive(Debug, Error)]
@@ -73,8 +92,17 @@ pub(crate) fn open(path: &Path) -> Result<(), VaultError> {
         key
     };
     // Set once, before anything is sealed.
-    let _ = VAULT.set(key);
+    let _ = VAULT.set(Key(key));
     Ok(())
+}
+
+/// The key of this process: a process that keeps nothing, as a test, needs no file for it.
+pub(crate) fn key() -> Result<&'static Key, VaultError> {
+    if let Some(key) = VAULT.get() {
+        return Ok(key);
+    }
+    let key = Key(random()?);
+    Ok(VAULT.get_or_init(|| key))
 }
 
 impl Sealed {
@@ -124,24 +152,31 @@ pub(crate) fn open_pending(sealed: &Sealed) -> Option<Value> {
     serde_json::from_slice(&open_for(PENDING, sealed)?).ok()
 }
 
+/// The private key that was sealed with `key`.
+pub(crate) fn open_key_with(key: &Key, sealed: &Sealed) -> Option<Vec<u8>> {
+    open_with(key, KEY, sealed)
+}
+
+/// The password that was sealed with `key`.
+pub(crate) fn open_password_with(key: &Key, sealed: &Sealed) -> Option<Vec<u8>> {
+    open_with(key, PASSWORD, sealed)
+}
+
 fn open_for(purpose: &[u8], sealed: &Sealed) -> Option<Vec<u8>> {
+    open_with(VAULT.get()?, purpose, sealed)
+}
+
+fn open_with(key: &Key, purpose: &[u8], sealed: &Sealed) -> Option<Vec<u8>> {
     let mut bytes = STANDARD.decode(&sealed.0).ok()?;
     let (nonce, secret) = bytes.split_at_mut_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-    let cipher = UnboundKey::new(&AES_256_GCM, VAULT.get()?).ok()?;
+    let cipher = UnboundKey::new(&AES_256_GCM, key.bytes()).ok()?;
     let opened = LessSafeKey::new(cipher).open_in_place(nonce, Aad::from(purpose), secret).ok()?;
     Some(opened.to_vec())
 }
 
 fn seal_for(purpose: &[u8], secret: &[u8]) -> Result<Sealed, VaultError> {
-    // A process that keeps nothing, as a test, needs no file.
-    let key = if let Some(key) = VAULT.get() {
-        key
-    } else {
-        let key = random()?;
-        VAULT.get_or_init(|| key)
-    };
-    let cipher = UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::Random)?;
+    let cipher = UnboundKey::new(&AES_256_GCM, key()?.bytes()).map_err(|_| VaultError::Random)?;
     let nonce: [u8; NONCE_LEN] = random()?;
     let mut sealed = secret.to_vec();
     LessSafeKey::new(cipher)
@@ -150,7 +185,7 @@ fn seal_for(purpose: &[u8], secret: &[u8]) -> Result<Sealed, VaultError> {
     Ok(Sealed(STANDARD.encode([&nonce, sealed.as_slice()].concat())))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], VaultError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VaultError::Random)?;
     Ok(bytes)

@@ -202,6 +202,11 @@ impl ApplianceConfig {
         self.run_dir.join("l4.sock")
     }
 
+    /// The database of what is wanted.
+    pub fn database(&self) -> PathBuf {
+        self.state_dir.join("penstock.db")
+    }
+
     /// The key that secrets are sealed with, beside the database and never in it.
     pub fn key_file(&self) -> PathBuf {
         self.state_dir.join("seal.key")

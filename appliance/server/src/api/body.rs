@@ -1,15 +1,18 @@
 //! Request bodies: a JSON object, or a clear word about what came instead.
 
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method, StatusCode};
 use hyper::body::Body as _;
 use serde_json::{Map, Value};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::App;
@@ -23,6 +26,8 @@ const BODY_MAX: usize = 256 << 10;
 const CONFIG_MAX: usize = 96 << 20;
 /// YAML (RFC 9512).
 pub(super) const YAML: &str = "application/yaml";
+/// A file, whatever is in it.
+pub(super) const BYTES: &str = "application/octet-stream";
 /// What is larger is read to its end and thrown away, or a client that is still sending never sees the answer; but not
 /// more than this.
 const DISCARDED_MAX: usize = 16 << 20;
@@ -33,10 +38,10 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct JsonBody(pub(crate) Map<String, Value>);
 
-impl FromRequest<App> for JsonBody {
+impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         check_media_type(request.method(), request.headers())?;
         from_json(&arrived(request, BODY_MAX).await?).map(Self)
     }
@@ -102,6 +107,47 @@ async fn read(mut body: Body, most: usize) -> Result<Vec<u8>, Problem> {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
     }
     Ok(bytes)
+}
+
+/// Writes the body, which is a file, into `path`: whole and on disk.
+pub(super) async fn into_file(body: &mut Body, path: &Path, most: usize) -> Result<(), Problem> {
+    let mut file = File::create(path).await.map_err(Problem::of_file)?;
+    let mut arrived = 0;
+    while let Some(data) = piece(body).await? {
+        arrived += data.len();
+        if arrived > most {
+            let detail = format!("the file is larger than {most} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
+        }
+        file.write_all(&data).await.map_err(Problem::of_file)?;
+    }
+    file.sync_all().await.map_err(Problem::of_file)
+}
+
+/// Reads what is left: a client that is still sending never sees the answer otherwise.
+pub(super) async fn discard(body: &mut Body) {
+    while let Ok(Some(_)) = piece(body).await {}
+}
+
+/// The next bytes of the body; none at its end.
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    let broken = || Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the file was not sent whole");
+    loop {
+        let frame = timeout(BODY_PATIENCE, poll_fn(|context| Pin::new(&mut *body).poll_frame(context)));
+        let Some(frame) = frame.await.map_err(|_| broken())? else { return Ok(None) };
+        if let Ok(data) = frame.map_err(|_| broken())?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+/// Refuses what is not sent as bytes.
+pub(super) fn check_is_file(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.get(CONTENT_TYPE).is_some_and(|given| given == BYTES) {
+        return Ok(());
+    }
+    let detail = format!("want Content-Type {BYTES}");
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
 }
 
 fn check_media_type(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {

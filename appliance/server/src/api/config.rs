@@ -63,7 +63,7 @@ pub(super) struct Configuration(
     serde_json::Map<String, serde_json::Value>,
 );
 
-fn view(Applied { generation, changes }: Applied, mode: Mode, kept: Vec<String>) -> Response {
+pub(super) fn view(Applied { generation, changes }: Applied, mode: Mode, kept: Vec<String>) -> Response {
     let view = AppliedView { dry_run: mode == Mode::DryRun, generation: generation.0, changes, kept };
     ([tag(generation)], Json(view)).into_response()
 }
@@ -85,7 +85,7 @@ fn flag(uri: &Uri, name: &str, default: bool) -> Result<bool, Problem> {
     }
 }
 
-fn mode(uri: &Uri) -> Result<Mode, Problem> {
+pub(super) fn mode(uri: &Uri) -> Result<Mode, Problem> {
     Ok(if flag(uri, "dry_run", false)? { Mode::DryRun } else { Mode::Apply })
 }
 
@@ -238,7 +238,7 @@ fn of_revision(id: &str, summary: &str, text: &str) -> Description {
         .fails(&[404, 409, 422])
 }
 
-fn undoing(described: Description) -> Description {
+pub(super) fn undoing(described: Description) -> Description {
     described.parameter(dry_run()).with(change_parameters).answer(
         StatusCode::OK,
         "This is what it changed.",

@@ -54,7 +54,7 @@ pub(super) async fn serve(request: Request) -> Result<Response, Problem> {
     }
 }
 
-fn of_the_api(path: &str) -> bool {
+pub(super) fn of_the_api(path: &str) -> bool {
     path == "/api" || path.starts_with("/api/")
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A `Problem` says what to fix. Why something failed inside is logged here, once, and never told.
 
+use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::backup::BackupError;
 use crate::domain::{FieldError, Permission};
 use crate::signin::Denied;
 use crate::store::{StorageFault, StoreError};
@@ -129,6 +131,27 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// A file of the appliance's own cannot be read or written.
+    #[expect(clippy::needless_pass_by_value, reason = "so it fits map_err")]
+    pub(crate) fn of_file(error: io::Error) -> Self {
+        let fault = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageFault::Full,
+            io::ErrorKind::ReadOnlyFilesystem => StorageFault::Unwritable,
+            _ => return Self::internal(&error),
+        };
+        tracing::error!(%error, "a request failed: {fault}");
+        Self::of_storage(fault)
+    }
+
+    fn of_storage(fault: StorageFault) -> Self {
+        let code = match fault {
+            StorageFault::Full => "storage_full",
+            StorageFault::Unwritable => "storage_unwritable",
+            StorageFault::Damaged => "storage_damaged",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, fault.to_string())
+    }
+
     fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -175,14 +198,30 @@ impl From<StoreError> for Problem {
             StoreError::AlreadyClaimed => Self::new(StatusCode::CONFLICT, "already_claimed", detail),
             StoreError::Storage { fault, source } => {
                 tracing::error!(error = %source, "a request failed: {fault}");
-                let code = match fault {
-                    StorageFault::Full => "storage_full",
-                    StorageFault::Unwritable => "storage_unwritable",
-                    StorageFault::Damaged => "storage_damaged",
-                };
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+                Self::of_storage(fault)
             }
             StoreError::Database(_) | StoreError::Row(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<BackupError> for Problem {
+    fn from(error: BackupError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BackupError::NotOne | BackupError::Altered => {
+                Self::invalid(vec![FieldError::new("", "invalid", detail)])
+            }
+            BackupError::Passphrase => Self::invalid(vec![FieldError::new("/passphrase", "wrong", detail)]),
+            BackupError::Newer => Self::new(StatusCode::CONFLICT, "newer", detail),
+            BackupError::Content(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
+                Self::invalid(vec![FieldError::new("", "invalid", detail)])
+            }
+            BackupError::Enough => Self::new(StatusCode::CONFLICT, "enough", detail),
+            BackupError::File(error) => Self::of_file(error),
+            BackupError::Store(error) => error.into(),
+            BackupError::Vault(_) => Self::internal(&error),
         }
     }
 }

@@ -6,12 +6,14 @@
 mod audit;
 mod auth;
 mod author;
+mod backups;
 mod body;
 mod certificates;
 mod check_now;
 mod config;
 mod connections;
 mod console;
+mod damaged;
 mod describe;
 mod docs;
 mod error;
@@ -55,6 +57,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
+use crate::backup::Shelf;
 use crate::courier::Ledger;
 use crate::domain::{Certificate, Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
@@ -66,6 +69,7 @@ use crate::store::Store;
 use describe::Description;
 use error::Problem;
 
+pub(crate) use damaged::{Damage, router as damaged_router};
 pub(crate) use openapi::json as description;
 
 /// Where everything begins.
@@ -87,6 +91,8 @@ pub(crate) struct App {
     pub(crate) updating: Arc<Mutex<()>>,
     /// Where the configuration is kept.
     pub(crate) state_dir: Arc<Path>,
+    /// Where backups are kept.
+    pub(crate) shelf: Shelf,
     pub(crate) health: Board,
     pub(crate) history: History,
 }
@@ -170,6 +176,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(tokens::routes());
     routes.extend(config::routes());
     routes.extend(revisions::routes());
+    routes.extend(backups::routes());
     routes.extend(events::routes());
     routes.extend(audit::routes());
     routes.extend(status::routes());

@@ -19,6 +19,7 @@ use utoipa::openapi::{ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuil
 use utoipa::{Number, PartialSchema, ToSchema};
 
 use super::auth::{Claim, Credentials, Refresh, Session};
+use super::backups::{BackupList, BackupOrder, Unsealing};
 use super::config::{AppliedView, Configuration};
 use super::connections::ConnectionList;
 use super::describe::{BEARER, COOKIE, PROBLEMS, problem_name};
@@ -39,6 +40,7 @@ use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
 use super::{Route, routes};
+use crate::backup::Backup;
 use crate::domain::schema::SettingsDocument;
 use crate::domain::{
     Certificate, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token, User, VirtualIp,
@@ -82,6 +84,7 @@ fn document() -> OpenApi {
             tag("monitors", "How members are watched."),
             tag("connections", "Who is connected, what was asked last, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
+            tag("backups", "Everything in a sealed file, and back again."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
             tag("status", "How the appliance is."),
@@ -150,6 +153,10 @@ fn schemas() -> Vec<Named> {
     resource::<Changeset>(&mut schemas);
     with_parts::<AppliedView>(&mut schemas);
     with_parts::<Configuration>(&mut schemas);
+    with_parts::<BackupOrder>(&mut schemas);
+    with_parts::<Unsealing>(&mut schemas);
+    with_parts::<BackupList>(&mut schemas);
+    with_parts::<Backup>(&mut schemas);
     resource::<User>(&mut schemas);
     resource::<Token>(&mut schemas);
     with_parts::<CreatedToken>(&mut schemas);

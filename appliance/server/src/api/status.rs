@@ -176,7 +176,7 @@ pub(super) struct Health {
     status: &'static str,
 }
 
-async fn healthy() -> Json<Health> {
+pub(super) async fn healthy() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 

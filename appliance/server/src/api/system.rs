@@ -1,39 +1,29 @@
 //! The appliance as a machine: its two slots, updates, and its power. penstock-host does it; here it is asked.
 
-use std::future::poll_fn;
-use std::path::Path;
-use std::pin::Pin;
-use std::time::Duration;
-
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use hyper::body::Body as _;
 use lb_model::contract::{HostAnswer, HostRequest, Installation, MachineRequest, MachineStatus, SlotStatus};
 use serde::Serialize;
 use serde_json::json;
-use tokio::fs::{self, File};
-use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::fs;
 use utoipa::ToSchema;
 use utoipa::openapi::path::HttpMethod;
 
+use super::body::{self, BYTES};
 use super::describe::Description;
 use super::error::Problem;
 use super::{Access, App, ROOT, Route};
 use crate::domain::{Author, Permission};
+use crate::peer::{Machine, Peer};
 use crate::store::Outcome;
 
 const TAG: &str = "system";
 const READ: Access = Access::Permitted(Permission::SystemRead);
 const WRITE: Access = Access::Permitted(Permission::SystemWrite);
-const UPDATE: &str = "application/octet-stream";
 /// Larger than a slot.
 const UPDATE_MAX: usize = 1 << 30;
-/// What a client is given between two pieces.
-const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The machine's slots, and what becomes of an update.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,8 +101,8 @@ impl From<Installation> for Update {
     }
 }
 
-async fn ask(app: &App, request: MachineRequest) -> Result<MachineStatus, Problem> {
-    match app.machine.ask(HostRequest::Machine(request), None).await {
+async fn ask(machine: &Peer<Machine>, request: MachineRequest) -> Result<MachineStatus, Problem> {
+    match machine.ask(HostRequest::Machine(request), None).await {
         Ok(HostAnswer::Machine(status)) => Ok(status),
         Ok(HostAnswer::Unable { reason }) => {
             Err(Problem::new(StatusCode::CONFLICT, "not_possible_now", reason))
@@ -128,7 +118,7 @@ pub(super) fn unavailable(detail: &str) -> Problem {
 }
 
 pub(super) async fn show(State(app): State<App>) -> Result<Json<System>, Problem> {
-    Ok(Json(ask(&app, MachineRequest::Describe).await?.into()))
+    Ok(Json(ask(&app.machine, MachineRequest::Describe).await?.into()))
 }
 
 /// Who ordered it is written down first: afterwards there may be nobody to do it.
@@ -146,7 +136,7 @@ async fn order(
         MachineRequest::FactoryReset => "system.factory_reset",
     };
     app.store.audit(author, action, Outcome::Succeeded, json!({})).await?;
-    Ok((StatusCode::ACCEPTED, Json(ask(app, request).await?.into())))
+    Ok((StatusCode::ACCEPTED, Json(ask(&app.machine, request).await?.into())))
 }
 
 async fn roll_back(State(app): State<App>, author: Author) -> Result<(StatusCode, Json<System>), Problem> {
@@ -161,6 +151,11 @@ async fn shut_down(State(app): State<App>, author: Author) -> Result<(StatusCode
     order(&app, &author, MachineRequest::ShutDown).await
 }
 
+/// The same where nobody can be asked who it is.
+pub(super) async fn reset(machine: &Peer<Machine>) -> Result<(StatusCode, Json<System>), Problem> {
+    Ok((StatusCode::ACCEPTED, Json(ask(machine, MachineRequest::FactoryReset).await?.into())))
+}
+
 async fn factory_reset(
     State(app): State<App>,
     author: Author,
@@ -173,34 +168,31 @@ async fn update(
     author: Author,
     request: Request,
 ) -> Result<(StatusCode, Json<System>), Problem> {
-    let is_update = request.headers().get(CONTENT_TYPE).is_some_and(|given| given == UPDATE);
-    let mut body = request.into_body();
-    let done = if is_update { take(&app, &author, &mut body).await } else { Err(not_an_update()) };
+    let is_file = body::check_is_file(request.headers());
+    let mut sent = request.into_body();
+    let done = match is_file {
+        Ok(()) => take(&app, &author, &mut sent).await,
+        Err(problem) => Err(problem),
+    };
     if done.is_err() {
-        // A client that is still sending never sees the answer otherwise.
-        while let Ok(Some(_)) = piece(&mut body).await {}
+        body::discard(&mut sent).await;
     }
     done
 }
 
-fn not_an_update() -> Problem {
-    let detail = format!("want Content-Type {UPDATE}");
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
-}
-
 /// Receives the update, unless there is a reason not to, and has it installed.
-async fn take(app: &App, author: &Author, body: &mut Body) -> Result<(StatusCode, Json<System>), Problem> {
+async fn take(app: &App, author: &Author, sent: &mut Body) -> Result<(StatusCode, Json<System>), Problem> {
     let Ok(_alone) = app.updating.try_lock() else {
         return Err(busy("another update is being received"));
     };
-    let machine = ask(app, MachineRequest::Describe).await?;
+    let machine = ask(&app.machine, MachineRequest::Describe).await?;
     if machine.slots.is_empty() {
         return Err(busy("this appliance was not started from its image: it has no slots"));
     }
     if machine.installation == Installation::Running {
         return Err(busy("another update is being installed"));
     }
-    if let Err(problem) = receive(body, &app.update_file).await {
+    if let Err(problem) = body::into_file(sent, &app.update_file, UPDATE_MAX).await {
         // What came is of no use; what is left of it is overwritten by the next.
         let _ = fs::remove_file(&*app.update_file).await;
         return Err(problem);
@@ -210,34 +202,6 @@ async fn take(app: &App, author: &Author, body: &mut Body) -> Result<(StatusCode
 
 fn busy(detail: &str) -> Problem {
     Problem::new(StatusCode::CONFLICT, "not_possible_now", detail)
-}
-
-/// Writes the body into `path`, whole and on disk.
-async fn receive(body: &mut Body, path: &Path) -> Result<(), Problem> {
-    let failed = |error: std::io::Error| Problem::internal(&error);
-    let mut file = File::create(path).await.map_err(failed)?;
-    let mut arrived = 0;
-    while let Some(data) = piece(body).await? {
-        arrived += data.len();
-        if arrived > UPDATE_MAX {
-            let detail = format!("an update is at most {UPDATE_MAX} bytes long");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
-        }
-        file.write_all(&data).await.map_err(failed)?;
-    }
-    file.sync_all().await.map_err(failed)
-}
-
-/// The next bytes of the body; none at its end.
-async fn piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
-    let broken = || Problem::new(StatusCode::BAD_REQUEST, "body_broken", "the update was not sent whole");
-    loop {
-        let frame = timeout(PIECE_PATIENCE, poll_fn(|context| Pin::new(&mut *body).poll_frame(context)));
-        let Some(frame) = frame.await.map_err(|_| broken())? else { return Ok(None) };
-        if let Ok(data) = frame.map_err(|_| broken())?.into_data() {
-            return Ok(Some(data));
-        }
-    }
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -253,7 +217,7 @@ pub(super) fn routes() -> Vec<Route> {
              run; `GET /system` shows when that is done. The next start is of the new release, with the \
              configuration of then. If it does not work, the appliance goes back by itself.",
         )
-        .body_bytes(UPDATE, UPDATE_MAX)
+        .body_bytes(BYTES, UPDATE_MAX)
         .answer(StatusCode::ACCEPTED, "It is being installed.", Some("System"), &[])
         .fails(&[409, 503]);
     let order = |id: &str, summary: &str, explanation: &str| {

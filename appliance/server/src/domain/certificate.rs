@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lb_model::CertificateId;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -132,6 +132,12 @@ impl Kind for Certificate {
         let chain = fields.required("chain", chain);
         let private_key = fields.nullable("private_key", |value| PrivateKey::read(&pem(value)?));
         Some(Self { chain: chain?, private_key: private_key? })
+    }
+
+    fn reveal(&self, key: &vault::Key) -> Map<String, Value> {
+        let opened = self.private_key.as_ref().and_then(|kept| vault::open_key_with(key, &kept.sealed));
+        let text = opened.and_then(|opened| String::from_utf8(opened).ok());
+        text.map(|text| ("private_key".to_owned(), Value::String(text))).into_iter().collect()
     }
 
     fn inherit(&mut self, before: &Self) {

@@ -69,6 +69,8 @@ pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
 pub(crate) use virtual_service::{RequestTimeouts, Tls, VirtualService};
 
+use crate::vault;
+
 /// A kind of resource: the struct that implements it holds the fields that only this kind has.
 pub(crate) trait Kind:
     Clone + Debug + PartialEq + Serialize + DeserializeOwned + ToSchema + Send + Sync + Unpin + 'static
@@ -99,6 +101,11 @@ pub(crate) trait Kind:
 
     /// Takes over from the one before what is never shown, where it was not written again.
     fn inherit(&mut self, _before: &Self) {}
+
+    /// What is never shown, as it was written, where it was sealed with `key`: for backups, whose every byte is sealed again.
+    fn reveal(&self, _key: &vault::Key) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// The name of one that was given none, by its own fields (`None` if these are wrong). No name: one must be given.
     fn default_name(_own: Option<&Self>) -> Option<String> {

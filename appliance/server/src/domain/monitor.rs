@@ -7,7 +7,7 @@ use std::str::FromStr;
 use lb_model::snapshot::L4Protocol;
 use lb_model::{L4Port, MonitorId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -237,7 +237,7 @@ impl Kind for Monitor {
             }
         }
         let password = fields.nullable("password", password);
-        let shows_it = matches!(check, Some(Check::Postgres(_) | Check::Mysql(_) | Check::Redis(_)) | None);
+        let shows_it = check.as_ref().is_none_or(Check::shows_password);
         if !shows_it && matches!(password, Some(Some(_))) {
             fields.fault("password", Fault::new("invalid", "this kind of monitor shows nobody a password"));
         }
@@ -256,9 +256,18 @@ impl Kind for Monitor {
         })
     }
 
+    fn reveal(&self, key: &vault::Key) -> Map<String, Value> {
+        // No password is said too: a monitor that has got one since loses it.
+        let opened = match &self.password {
+            None => self.check.shows_password().then(Vec::new),
+            Some(sealed) => vault::open_password_with(key, sealed),
+        };
+        let text = opened.and_then(|opened| String::from_utf8(opened).ok());
+        text.map(|text| ("password".to_owned(), Value::String(text))).into_iter().collect()
+    }
+
     fn inherit(&mut self, before: &Self) {
-        let shows_it = matches!(self.check, Check::Postgres(_) | Check::Mysql(_) | Check::Redis(_));
-        let kept = || before.password.clone().filter(|_| shows_it);
+        let kept = || before.password.clone().filter(|_| self.check.shows_password());
         self.password = self.password.take().or_else(kept).filter(|password| !password.is_none());
     }
 }
@@ -277,6 +286,11 @@ fn longer_than_interval(interval: u32) -> Fault {
 }
 
 impl Check {
+    /// Whether who is checked may want a password.
+    fn shows_password(&self) -> bool {
+        matches!(self, Self::Postgres(_) | Self::Mysql(_) | Self::Redis(_))
+    }
+
     /// What it speaks; nothing for a ping.
     pub(crate) fn protocol(&self) -> Option<L4Protocol> {
         match self {

@@ -1,4 +1,4 @@
-//! The one-time code that claims a new appliance.
+//! The one-time code that claims a new appliance, or restores one whose database is damaged.
 
 use std::fmt;
 
@@ -16,18 +16,18 @@ const SYMBOLS: usize = 20;
 const GROUP: usize = 4;
 
 /// A code as a person reads and types it. It has no `Debug`: it must not be logged.
-pub(super) struct ClaimCode(String);
+pub(crate) struct ClaimCode(String);
 
 impl ClaimCode {
     /// A new one.
-    pub(super) fn generate() -> Result<Self, Unspecified> {
+    pub(crate) fn generate() -> Result<Self, Unspecified> {
         let mut random = [0; SYMBOLS];
         rand::fill(&mut random)?;
         Ok(Self(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()))
     }
 
     /// What a person typed: case, hyphens and blanks do not matter, nor does `O` for `0`.
-    pub(super) fn typed(text: &str) -> Self {
+    pub(crate) fn typed(text: &str) -> Self {
         let symbol = |letter: char| match letter.to_ascii_uppercase() {
             'O' => '0',
             'I' | 'L' => '1',
@@ -37,12 +37,12 @@ impl ClaimCode {
     }
 
     /// What is stored. A code of 100 random bits needs no slow hash.
-    pub(super) fn hash(&self) -> String {
+    pub(crate) fn hash(&self) -> String {
         sha256(self.0.as_bytes())
     }
 
     /// Whether this is the code with this hash, in the same time whatever the answer.
-    pub(super) fn matches(&self, hash: &str) -> bool {
+    pub(crate) fn matches(&self, hash: &str) -> bool {
         verify_slices_are_equal(self.hash().as_bytes(), hash.as_bytes()).is_ok()
     }
 }

@@ -28,7 +28,7 @@ use crate::domain::revision::sha256;
 use crate::domain::{Author, FieldError, Permission, Role, Spec, Timestamp, User};
 use crate::private_file;
 use crate::store::{Account, NewSession, Outcome, Refreshed, Store, StoreError};
-use claim::ClaimCode;
+pub(crate) use claim::ClaimCode;
 use throttle::Throttle;
 
 pub(crate) use token::{Carrier, LIFETIME_S, Tokens};

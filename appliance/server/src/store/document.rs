@@ -15,6 +15,7 @@ use super::edit::Edit;
 use super::kinds::{self, AnyTable, Found};
 use super::{Store, StoreError, current_generation};
 use crate::domain::{Author, Change, Delta, FieldError};
+use crate::vault;
 
 /// What is made of an accepted document, or would be.
 #[derive(Debug)]
@@ -35,14 +36,28 @@ pub(crate) enum Mode {
 impl Store {
     /// The whole configuration and its number. Without `ids`, references are by name: to be read, and carried elsewhere.
     pub(crate) async fn document(&self, ids: bool) -> Result<(Generation, Map<String, Value>), StoreError> {
+        self.document_with(ids, None).await
+    }
+
+    /// The same; with the `key` that secrets were sealed with, these too.
+    pub(super) async fn document_with(
+        &self,
+        ids: bool,
+        key: Option<&vault::Key>,
+    ) -> Result<(Generation, Map<String, Value>), StoreError> {
         let mut transaction = self.readers.begin().await?;
         let generation = current_generation(&mut transaction).await?;
         let names = if ids { HashMap::new() } else { names(&mut transaction).await? };
         let mut document = Map::new();
         for kind in roots() {
             let mut items = Vec::new();
+            let mut secrets = match key {
+                Some(key) => kind.secrets(key, &mut transaction).await?,
+                None => HashMap::new(),
+            };
             for found in kind.all(None, &mut transaction).await? {
                 let mut item = item(kind, &found, ids, &names);
+                item.extend(secrets.remove(&found.id).unwrap_or_default());
                 for child in kinds::within(kind.word()) {
                     let children = child.all(Some(&found.id), &mut transaction).await?;
                     let children = children.iter().map(|found| item_of(child, found, ids, &names));

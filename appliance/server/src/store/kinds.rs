@@ -1,5 +1,6 @@
 //! Every kind of resource by its name, for what works on all of them alike: history, the whole configuration.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::pin::Pin;
 
@@ -13,6 +14,7 @@ use crate::domain::{
     Certificate, Changeset, Expected, FieldError, Member, Monitor, Policy, Pool, Record, Spec, Token, User,
     VirtualIp, VirtualService,
 };
+use crate::vault;
 
 /// What a function of a trait object answers later.
 pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -57,6 +59,12 @@ pub(super) trait AnyTable: Send + Sync {
     -> Later<'c, Vec<Found>>;
     /// What is written of this one, if it is there.
     fn one<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<Document>>;
+    /// What is never shown of each, which was sealed with `key`, by its identifier.
+    fn secrets<'c>(
+        &self,
+        key: &'c vault::Key,
+        connection: &'c mut SqliteConnection,
+    ) -> Later<'c, HashMap<String, Document>>;
     /// What this one belongs to.
     fn owner<'c>(&self, id: &'c str, connection: &'c mut SqliteConnection) -> Later<'c, Option<String>>;
     /// Creates the one with this identifier, or replaces what is written of it.
@@ -161,6 +169,24 @@ impl<K: Table> AnyTable for Any<K> {
         Box::pin(async move {
             let record = record_of::<K>(id, connection).await?;
             Ok(record.map(|record| record.spec.document()))
+        })
+    }
+
+    fn secrets<'c>(
+        &self,
+        key: &'c vault::Key,
+        connection: &'c mut SqliteConnection,
+    ) -> Later<'c, HashMap<String, Document>> {
+        Box::pin(async move {
+            let mut secrets = HashMap::new();
+            if K::WRITE_ONLY.is_empty() {
+                return Ok(secrets);
+            }
+            for row in select::<K>().push("TRUE").build().fetch_all(connection).await? {
+                let Record { id, spec, .. } = record::<K>(&row)?;
+                secrets.insert(id.to_string(), spec.own.reveal(key));
+            }
+            Ok(secrets)
         })
     }
 

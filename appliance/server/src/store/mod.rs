@@ -10,6 +10,7 @@ mod batch;
 mod certificates;
 mod changesets;
 mod columns;
+mod copy;
 mod desired;
 mod document;
 mod edit;
@@ -17,6 +18,7 @@ mod events;
 mod families;
 mod health;
 mod idempotency;
+mod integrity;
 mod kinds;
 mod list;
 mod log;
@@ -37,10 +39,12 @@ mod virtual_services;
 mod ways;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_model::Generation;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -49,6 +53,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
 use crate::domain::FieldError;
+use crate::private_file;
 
 pub(crate) use accounts::Account;
 pub(crate) use audit::{AuditEntry, Outcome, Verification};
@@ -64,6 +69,9 @@ pub(crate) use names::Names;
 pub(crate) use revisions::RevisionEntry;
 pub(crate) use sessions::{NewSession, Refreshed, SessionRow};
 pub(crate) use table::{Place, Table};
+
+/// What brings the tables up to date.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// How many connections read at once.
 const READERS: u32 = 4;
@@ -159,15 +167,26 @@ pub(crate) enum OpenError {
     Open(#[from] sqlx::Error),
     /// Its tables cannot be brought up to date.
     #[error("cannot bring the database up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] MigrateError),
     /// It is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// Its file cannot be read or made.
+    #[error("cannot use the database's file")]
+    File(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// Whether a later release wrote it.
+    pub(crate) fn is_newer(&self) -> bool {
+        matches!(self, Self::Migrate(MigrateError::VersionMissing(_)))
+    }
 }
 
 /// The database.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
+    path: Arc<Path>,
     writer: SqlitePool,
     readers: SqlitePool,
     changed: Arc<Notify>,
@@ -180,27 +199,21 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the database at `path`, made and brought up to date as needed; `changed` is notified after every change.
     pub(crate) async fn open(path: &Path, changed: Arc<Notify>) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What was acknowledged is on disk, also after a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&writer).await?;
-        if verdict != "ok" {
-            return Err(OpenError::Damaged(verdict));
+        if path.try_exists()? {
+            integrity::check(path).await?;
+        } else {
+            make(path).await?;
         }
-        sqlx::migrate!("../../migrations").run(&writer).await?;
+        let options = options(path);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.create_if_missing(false).pragma("query_only", "on"))
+            .connect_with(options.pragma("query_only", "on"))
             .await?;
         let last = events::last(&mut *readers.acquire().await?).await?;
         let (events, commits) = (Arc::new(watch::Sender::new(last)), Arc::default());
-        Ok(Self { writer, readers, changed, events, commits })
+        Ok(Self { path: path.into(), writer, readers, changed, events, commits })
     }
 
     /// Ends all connections; what was acknowledged is on disk already.
@@ -231,6 +244,34 @@ impl Store {
     pub(crate) fn commits(&self) -> watch::Receiver<()> {
         self.commits.subscribe()
     }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // What was acknowledged is on disk, also after a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+}
+
+/// Boxed: the compiler cannot see otherwise that this may run on any thread.
+fn migrate(pool: &SqlitePool) -> Pin<Box<dyn Future<Output = Result<(), MigrateError>> + Send + '_>> {
+    Box::pin(MIGRATIONS.run(pool))
+}
+
+/// Makes an empty one beside its place and moves it there: one that is there and empty was not left so by us.
+async fn make(path: &Path) -> Result<(), OpenError> {
+    let fresh = path.with_extension("new");
+    for left in ["new", "new-wal", "new-shm"] {
+        private_file::remove(&path.with_extension(left))?;
+    }
+    let options = options(&fresh).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+    migrate(&pool).await?;
+    pool.close().await;
+    Ok(private_file::settle(&fresh, path)?)
 }
 
 async fn current_generation(connection: &mut SqliteConnection) -> Result<Generation, StoreError> {
