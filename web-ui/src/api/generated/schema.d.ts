@@ -57,6 +57,102 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List backups */
+        get: operations["listBackups"];
+        put?: never;
+        /**
+         * Take a backup
+         * @description Of everything as it is at this moment, while all goes on: configuration with its secrets, accounts, history and audit log. Its file is sealed by the passphrase (Argon2id, AES-256-GCM) and says in two lines of text what it is. The appliance keeps at most 32.
+         */
+        post: operations["takeBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a backup
+         * @description A file that was downloaded before, of this appliance or another. What it says of itself is proved when it is opened.
+         */
+        post: operations["uploadBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read about a backup */
+        get: operations["readBackup"];
+        put?: never;
+        post?: never;
+        /** Delete a backup */
+        delete: operations["deleteBackup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Download a backup */
+        get: operations["downloadBackup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore the configuration of a backup
+         * @description Makes the configuration, with all its secrets, what it was then: one change, with a revision, that can be tried with `dry_run`, wait to be confirmed, and be rolled back. Accounts and history stay as they are. While the appliance's own database is damaged, and only then, the code that its console shows is a good token for the routes of backups, and all that is in the backup takes the place of what is damaged.
+         */
+        post: operations["restoreBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/certificates": {
         parameters: {
             query?: never;
@@ -1504,6 +1600,31 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What a backup says of itself. */
+        AboutBackup: {
+            /**
+             * Format: date-time
+             * @description When it was taken.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * @description The release that took it.
+             * @example 0.1.0
+             */
+            version: string;
+            /**
+             * Format: int64
+             * @description The number that the configuration had.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * @description Why it was taken.
+             * @example before the sale
+             */
+            comment: string;
+        };
         /**
          * @description What was done to a resource.
          * @enum {string}
@@ -1628,6 +1749,31 @@ export interface components {
             items: components["schemas"]["AuditEntry"][];
             /** @description The address of the next page; null on the last one. */
             next: string | null;
+        };
+        /** @description A backup that the appliance keeps. */
+        Backup: components["schemas"]["AboutBackup"] & {
+            /** @description What identifies it on this appliance. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * Format: int64
+             * @description How long its file is.
+             * @example 65536
+             */
+            size_bytes: number;
+        };
+        /** @description The backups that the appliance keeps. */
+        BackupList: {
+            /** @description The newest first. */
+            items: components["schemas"]["Backup"][];
+        };
+        /** @description What seals a backup. */
+        BackupOrder: {
+            /**
+             * Format: password
+             * @description 12 characters or more. Without it nobody opens the backup, not even this appliance: keep it elsewhere.
+             * @example weir and sluice
+             */
+            passphrase: string;
         };
         /**
          * @description What becomes of new connections when too few members of a pool can take them.
@@ -5705,6 +5851,15 @@ export interface components {
              */
             expect?: string | null;
         };
+        /** @description What opens a backup. */
+        Unsealing: {
+            /**
+             * Format: password
+             * @description What it was sealed with.
+             * @example weir and sluice
+             */
+            passphrase: string;
+        };
         /**
          * @description What new connections are told that nobody takes.
          * @example silence
@@ -6614,6 +6769,266 @@ export interface operations {
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description These are kept, the newest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    takeBackup: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passphrase": "weir and sluice"
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackupOrder"];
+            };
+        };
+        responses: {
+            /** @description It was taken. */
+            201: {
+                headers: {
+                    /** @description The address of the backup. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    uploadBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description It is kept. */
+            201: {
+                headers: {
+                    /** @description The address of the backup. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    readBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which backup. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is what it says of itself. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteBackup: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Which backup. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    downloadBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which backup. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is its file. */
+            200: {
+                headers: {
+                    /** @description How the file is to be called. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    restoreBackup: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change: everything is checked, and nothing is changed. */
+                dry_run?: boolean;
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which backup. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "passphrase": "weir and sluice"
+                 *     }
+                 */
+                "application/json": components["schemas"]["Unsealing"];
+            };
+        };
+        responses: {
+            /** @description This is what it changed. */
+            200: {
+                headers: {
+                    /** @description Changes with every accepted change of the configuration. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Applied"];
+                };
+            };
+            /** @description The database was damaged: the appliance begins with what was in the backup. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
