@@ -12,7 +12,7 @@ use lab::{Answer, Driver, Lab, LabOptions, Resets};
 
 /// Set for the process that is to be killed.
 const VICTIM: &str = "PENSTOCK_LAB_VICTIM";
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn network(offload: bool) -> Result<Lab> {
     Lab::network(&LabOptions::for_test(Driver::AfXdp, offload)?)

@@ -1,16 +1,11 @@
 //! Who may connect, and how many at a time.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use lab::network::VIRTUAL_IP;
 use lab::{Answer, Driver};
 use serde_json::{Value, json};
 
-use super::stage::{PATIENCE, Stage};
-
-/// Long enough for an answer, if there is to be one.
-const MOMENT: Duration = Duration::from_secs(1);
+use super::stage::{MOMENT, PATIENCE, Stage};
 
 impl Stage {
     fn change_service(&self, patch: &Value) -> Result<()> {
