@@ -343,3 +343,72 @@ fn what_is_nowhere_is_404_and_what_is_not_offered_405() {
     answer.is_problem(405, "method_not_allowed", []);
     assert!(answer.header("allow").contains("GET"), "{:?}", answer.headers);
 }
+
+#[test]
+fn services_have_no_port_in_common() {
+    let shop = Shop::open();
+    let own = |name: &str, first: u16, last: Option<u16>| {
+        with(service(name, &shop.virtual_ip.id, first, &json!(shop.pool.id)), "port_end", json!(last))
+    };
+    let range = shop.api.create(SERVICES, &own("range", 8000, Some(8999)));
+    assert_eq!((&range.body["port"], &range.body["port_end"]), (&json!(8000), &json!(8999)));
+    assert_eq!(shop.service.body["port_end"], Value::Null);
+    for (first, last, pointer) in [
+        (8000, None, "/port"),
+        (8999, None, "/port"),
+        (8500, Some(9500), "/port"),
+        (7000, Some(8000), "/port_end"),
+        (1, Some(65535), "/port_end"),
+    ] {
+        let refused = shop.refuses(
+            |api| api.post(SERVICES, &own("other", first, last)),
+            409,
+            "taken",
+            [(pointer, "taken")],
+        );
+        assert!(refused.body["errors"][0]["detail"].as_str().unwrap().contains("is on 192.0.2.10 port"));
+    }
+    let backwards = |api: &Api| api.post(SERVICES, &own("other", 9000, Some(8999)));
+    shop.refuses(backwards, 422, "validation_failed", [("/port_end", "out_of_range")]);
+    let proxied = |api: &Api| {
+        let service = with(own("other", 9000, Some(9001)), "protocol", json!("http"));
+        api.post(SERVICES, &service)
+    };
+    shop.refuses(proxied, 422, "validation_failed", [("/port_end", "unsupported")]);
+    shop.api.create(SERVICES, &own("beside", 9000, Some(65535)));
+    let grows = |api: &Api| api.patch(&range.path, "*", &json!({ "port_end": 9000 }));
+    shop.refuses(grows, 409, "taken", [("/port_end", "taken")]);
+    let smaller = shop.api.patch(&range.path, "*", &json!({ "port_end": 8499 }));
+    assert_eq!((smaller.status, &smaller.body["port_end"]), (200, &json!(8499)));
+    shop.api.create(SERVICES, &own("between", 8500, None));
+}
+
+#[test]
+fn of_several_ports_a_server_is_one_member() {
+    let shop = Shop::open();
+    let members = format!("{}/members", shop.pool.path);
+    let range =
+        with(service("range", &shop.virtual_ip.id, 8000, &json!(shop.pool.id)), "port_end", json!(8999));
+    let twice = json!({ "address": "198.51.100.1", "port": 8081 });
+    let second = shop.api.create(&members, &twice);
+    shop.refuses(
+        |api| api.post(SERVICES, &range),
+        422,
+        "validation_failed",
+        [("/default_pool_id", "invalid")],
+    );
+    shop.api.delete(&second.path, "*");
+    let created = shop.api.create(SERVICES, &range);
+    shop.refuses(|api| api.post(&members, &twice), 409, "taken", [("/address", "taken")]);
+    // What is left as it is must come by one of the ports.
+    let direct = json!({ "forwarding": "dr" });
+    assert_eq!(shop.api.patch(&created.path, "*", &direct).status, 200);
+    let checked_elsewhere = json!({ "address": "198.51.100.2", "port": 80 });
+    shop.refuses(
+        |api| api.post(&members, &checked_elsewhere),
+        422,
+        "validation_failed",
+        [("/port", "invalid")],
+    );
+    shop.api.create(&members, &json!({ "address": "198.51.100.2", "port": 8999 }));
+}

@@ -43,17 +43,28 @@
 
 struct endpoint {
 	__be32 address;
-	__be16 port;
-	__u8 protocol;
 	__u8 zero;
+	__u8 protocol;
+	__be16 port; // last, so that ports can be known by the first bits of their number
 };
 
 // IPv6 has keys and maps of its own: a longer key for all would slow IPv4.
 struct endpoint6 {
 	struct in6_addr address;
-	__be16 port;
-	__u8 protocol;
 	__u8 zero;
+	__u8 protocol;
+	__be16 port;
+};
+
+// Several ports of an address: those of `end` that have so many bits in common. Looked up with all of them.
+struct some_ports {
+	__u32 bits;
+	struct endpoint end;
+};
+
+struct some_ports6 {
+	__u32 bits;
+	struct endpoint6 end;
 };
 
 struct endpoint_set {
@@ -61,6 +72,14 @@ struct endpoint_set {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, MAX_ENDPOINTS);
 	__type(key, struct endpoint);
+	__type(value, __u8);
+};
+
+struct ports_set {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, struct some_ports);
 	__type(value, __u8);
 };
 
@@ -80,6 +99,14 @@ struct endpoint6_set {
 	__type(value, __u8);
 };
 
+struct ports6_set {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, struct some_ports6);
+	__type(value, __u8);
+};
+
 struct address6_set {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -90,11 +117,15 @@ struct address6_set {
 
 // Packets to one of these are ours.
 struct endpoint_set services SEC(".maps");
-// The addresses of `services`: fragments to them are ours whatever their port, which only the first one names.
+// And packets to one of these ports.
+struct ports_set service_ranges SEC(".maps");
+// The addresses of both: fragments to them are ours whatever their port, which only the first one names.
 struct address_set service_addrs SEC(".maps");
 // Packets from one of these are ours, unless they are for this host.
 struct endpoint_set members SEC(".maps");
-// The addresses of `members`: fragments from them are ours whatever their port, unless they are for this host.
+// And from one of these ports, likewise.
+struct ports_set member_ranges SEC(".maps");
+// The addresses of both: fragments from them are ours whatever their port, unless they are for this host.
 struct address_set member_addrs SEC(".maps");
 // The addresses of this host.
 struct address_set locals SEC(".maps");
@@ -103,8 +134,10 @@ struct address_set local_addrs SEC(".maps");
 
 // The same of IPv6.
 struct endpoint6_set services6 SEC(".maps");
+struct ports6_set service_ranges6 SEC(".maps");
 struct address6_set service_addrs6 SEC(".maps");
 struct endpoint6_set members6 SEC(".maps");
+struct ports6_set member_ranges6 SEC(".maps");
 struct address6_set member_addrs6 SEC(".maps");
 struct address6_set locals6 SEC(".maps");
 struct address6_set local_addrs6 SEC(".maps");
@@ -163,6 +196,13 @@ static __always_inline bool leads_to_clients(const __be32 *address)
 	return !holds(&locals, address) || holds(&local_addrs, address);
 }
 
+// Whether an end is one of a set, or has one of these ports.
+static __always_inline bool is_one_of(void *ends, void *ranges, const struct endpoint *end)
+{
+	struct some_ports ports = { .bits = sizeof(*end) * 8, .end = *end };
+	return holds(ends, end) || holds(ranges, &ports);
+}
+
 static __always_inline bool is_balanced(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
@@ -187,11 +227,11 @@ static __always_inline bool icmp_error_is_ours(const struct iphdr *ip, const voi
 		return false;
 
 	struct endpoint from = { .address = quoted->saddr, .port = ports->source, .protocol = quoted->protocol };
-	if (holds(&services, &from))
+	if (is_one_of(&services, &service_ranges, &from))
 		return true;
 
 	struct endpoint to = { .address = quoted->daddr, .port = ports->destination, .protocol = quoted->protocol };
-	return holds(&members, &to) && leads_to_clients(&ip->daddr);
+	return is_one_of(&members, &member_ranges, &to) && leads_to_clients(&ip->daddr);
 }
 
 static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end)
@@ -213,14 +253,14 @@ static __always_inline bool ipv4_is_ours(const struct iphdr *ip, const void *end
 		return false;
 
 	struct endpoint to = { .address = ip->daddr, .port = ports->destination, .protocol = ip->protocol };
-	if (holds(&services, &to))
+	if (is_one_of(&services, &service_ranges, &to))
 		return true;
 
 	struct endpoint from = { .address = ip->saddr, .port = ports->source, .protocol = ip->protocol };
-	if (holds(&members, &from))
+	if (is_one_of(&members, &member_ranges, &from))
 		return leads_to_clients(&ip->daddr);
 	// A member that is asked past the appliance answers so to one client alone that lives here: our own check.
-	return holds(&services, &from) && holds(&locals, &ip->daddr);
+	return is_one_of(&services, &service_ranges, &from) && holds(&locals, &ip->daddr);
 }
 
 // The first 8 bytes of an extension header: of a fragment's, all.
@@ -285,6 +325,12 @@ static __always_inline __u32 chain_of(struct xdp_md *ctx, const struct ipv6hdr *
 	return is_extension(ip->nexthdr, 0) ? follow(ctx, at, ip->nexthdr) : CHAIN(at, ip->nexthdr, WHOLE);
 }
 
+static __always_inline bool is_one_of6(void *ends, void *ranges, const struct endpoint6 *end)
+{
+	struct some_ports6 ports = { .bits = sizeof(*end) * 8, .end = *end };
+	return holds(ends, end) || holds(ranges, &ports);
+}
+
 static __always_inline bool leads_to_clients6(const struct in6_addr *address)
 {
 	return !holds(&locals6, address) || holds(&local_addrs6, address);
@@ -309,11 +355,11 @@ icmpv6_error_is_ours(struct xdp_md *ctx, const struct ipv6hdr *ip, const void *m
 
 	__u8 protocol = CHAIN_PROTOCOL(chain);
 	struct endpoint6 from = { .address = quoted->saddr, .port = ports->source, .protocol = protocol };
-	if (holds(&services6, &from))
+	if (is_one_of6(&services6, &service_ranges6, &from))
 		return true;
 
 	struct endpoint6 to = { .address = quoted->daddr, .port = ports->destination, .protocol = protocol };
-	return holds(&members6, &to) && leads_to_clients6(&ip->daddr);
+	return is_one_of6(&members6, &member_ranges6, &to) && leads_to_clients6(&ip->daddr);
 }
 
 static __always_inline bool ipv6_is_ours(struct xdp_md *ctx, const struct ipv6hdr *ip, const void *end)
@@ -345,13 +391,13 @@ static __always_inline bool ipv6_is_ours(struct xdp_md *ctx, const struct ipv6hd
 		return false;
 
 	struct endpoint6 to = { .address = ip->daddr, .port = ports->destination, .protocol = protocol };
-	if (holds(&services6, &to))
+	if (is_one_of6(&services6, &service_ranges6, &to))
 		return true;
 
 	struct endpoint6 from = { .address = ip->saddr, .port = ports->source, .protocol = protocol };
-	if (holds(&members6, &from))
+	if (is_one_of6(&members6, &member_ranges6, &from))
 		return leads_to_clients6(&ip->daddr);
-	return holds(&services6, &from) && holds(&locals6, &ip->daddr);
+	return is_one_of6(&services6, &service_ranges6, &from) && holds(&locals6, &ip->daddr);
 }
 
 // Tagged frames are the kernel's: their EtherType is that of the tag.

@@ -19,6 +19,7 @@ mod persistence;
 mod policies;
 mod proxy;
 mod records;
+mod ranges;
 mod relay;
 mod restarts;
 mod scheduling;

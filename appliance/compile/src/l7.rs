@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, ProxiedService};
 use lb_model::l7::{L7Certificate, L7Member, L7Pool, L7Service};
 use lb_model::policy::L7Policy;
-use lb_model::snapshot::{Endpoint, L4Protocol, Standing};
+use lb_model::snapshot::{L4Protocol, PortRange, Standing};
 use lb_model::{Health, L7Snapshot, PoolId};
 
 use crate::judge::{Rank, asked};
@@ -73,7 +73,8 @@ fn shown(want: &DesiredState, services: &[L7Service], pools: &[L7Pool]) -> Vec<L
 pub(crate) fn offers(snapshot: &L7Snapshot) -> impl Iterator<Item = Offer> {
     snapshot.services.iter().flat_map(|service| {
         service.addresses.iter().map(|address| {
-            (service.id, Endpoint { address: *address, port: service.port, protocol: L4Protocol::Tcp })
+            let (first, last) = (service.port, service.port);
+            (PortRange { address: *address, protocol: L4Protocol::Tcp, first, last }, service.id)
         })
     })
 }

@@ -13,7 +13,8 @@ use std::net::IpAddr;
 use lb_model::asking::{Persistence, PersistenceKind};
 use lb_model::desired::{DesiredState, Member, MemberState, Pool, VirtualIp, VirtualService};
 use lb_model::snapshot::{
-    Endpoint, Forwarding, L4Backend, L4Persistence, L4Probe, L4Protocol, L4Service, Scheduler, Standing,
+    Endpoint, Forwarding, L4Backend, L4Persistence, L4Probe, L4Protocol, L4Service, PortRange, Scheduler,
+    Standing,
 };
 use lb_model::{Health, HostPlan, L4Port, L4Snapshot, L7Snapshot, PoolId, VirtualIpId, VirtualServiceId};
 use thiserror::Error;
@@ -113,8 +114,14 @@ impl Served {
         };
         let pool = pools.get(&id).ok_or(CompileError::NoPool { service: service.id, pool: id })?;
         let backends = asked(pool, pools, seen).map(|(member, rank)| backend(member, rank));
+        let mut backends: Vec<_> = backends.collect();
+        if service.port_end.is_some() {
+            // By many ports a server is one member, whatever port it is checked on.
+            let mut addresses = HashSet::new();
+            backends.retain(|backend| addresses.insert(backend.address));
+        }
         let persistence = pool.persistence.as_ref().and_then(persistence);
-        Ok(Self { scheduler: pool.algorithm, persistence, backends: backends.collect() })
+        Ok(Self { scheduler: pool.algorithm, persistence, backends })
     }
 
     fn on(&self, address: IpAddr, service: &VirtualService) -> L4Service {
@@ -123,6 +130,7 @@ impl Served {
             virtual_ip_ids: _,
             protocol,
             port,
+            port_end,
             forwarding,
             tunnel,
             local_addresses,
@@ -136,6 +144,7 @@ impl Served {
             id: *id,
             address,
             port: *port,
+            port_end: *port_end,
             protocol: *protocol,
             forwarding: *forwarding,
             tunnel: *tunnel,
@@ -197,15 +206,16 @@ fn addresses(
     Ok(addresses)
 }
 
-/// A service, and one end of it that no other may have.
-type Offer = (VirtualServiceId, Endpoint);
+/// A service, and ports of it that no other may have.
+type Offer = (PortRange, VirtualServiceId);
 
 fn refuse_clashes(offers: impl Iterator<Item = Offer>) -> Result<(), CompileError> {
-    let mut taken = HashMap::new();
-    for (service, endpoint) in offers {
-        if let Some(other) = taken.insert(endpoint, service) {
-            let Endpoint { address, port, protocol } = endpoint;
-            let (first, second) = (other.min(service), other.max(service));
+    let mut taken: Vec<_> = offers.collect();
+    taken.sort_unstable();
+    for ((before, one), (next, other)) in taken.iter().zip(taken.iter().skip(1)) {
+        let PortRange { address, protocol, first: port, last: _ } = *next;
+        if (before.address, before.protocol) == (address, protocol) && before.last >= port {
+            let (first, second) = (*one.min(other), *one.max(other));
             return Err(CompileError::Clash { first, second, address, port, protocol });
         }
     }
@@ -213,7 +223,13 @@ fn refuse_clashes(offers: impl Iterator<Item = Offer>) -> Result<(), CompileErro
 }
 
 fn offer(service: &L4Service) -> Offer {
-    (service.id, offered_on(service))
+    (ports_of(service, service.address), service.id)
+}
+
+/// The ports of a service, as those of this address.
+fn ports_of(service: &L4Service, address: IpAddr) -> PortRange {
+    let L4Service { port, port_end, protocol, .. } = *service;
+    PortRange { address, protocol, first: port, last: port_end.unwrap_or(port) }
 }
 
 /// The addresses of services by NAT whose members are checked that way: to them what the checks' members answer comes back.
@@ -226,21 +242,35 @@ fn probed_by_nat<'a>(services: &'a [L4Service], probes: &'a [L4Probe]) -> impl I
 
 fn host_plan(want: &DesiredState, services: &[L4Service], probes: &[L4Probe]) -> HostPlan {
     let held = want.virtual_ips.iter().filter(|ip| ip.enabled).map(|ip| ip.address);
-    let translated = services.iter().filter(|service| service.forwarding.replies_return());
-    let backends = translated.flat_map(|service| {
-        service.backends.iter().map(|backend| Endpoint {
-            address: backend.address,
-            port: backend.port,
-            protocol: service.protocol,
-        })
-    });
+    let (single, several): (Vec<_>, Vec<_>) = services.iter().partition(|service| service.port_end.is_none());
+    let checked: HashSet<_> =
+        probes.iter().map(|probe| (probe.service, probe.address, probe.member)).collect();
+    // Of those that answer by several ports the one that they are checked on may be another.
+    let answers = |service: &L4Service, backend: &L4Backend| {
+        service.port_end.is_none() || checked.contains(&(service.id, service.address, backend.member))
+    };
+    let backends =
+        services.iter().filter(|service| service.forwarding.replies_return()).flat_map(|service| {
+            let backends = service.backends.iter().filter(move |backend| answers(service, backend));
+            backends.map(|backend| Endpoint {
+                address: backend.address,
+                port: backend.port,
+                protocol: service.protocol,
+            })
+        });
+    let member_ranges = several
+        .iter()
+        .filter(|service| service.forwarding.replies_return())
+        .flat_map(|service| service.backends.iter().map(|backend| ports_of(service, backend.address)));
     let local = || services.iter().flat_map(|service| &service.local_addresses).copied();
     HostPlan {
         generation: want.generation,
         addresses: sorted(held.chain(local())),
         local_addresses: sorted(local().chain(probed_by_nat(services, probes))),
-        services: sorted(services.iter().map(offered_on)),
+        services: sorted(single.iter().map(|service| offered_on(service))),
+        service_ranges: PortRange::merged(several.iter().map(|service| ports_of(service, service.address))),
         members: sorted(backends),
+        member_ranges: PortRange::merged(member_ranges),
     }
 }
 

@@ -41,6 +41,7 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
         virtual_ip_ids: on.iter().map(|ip| VirtualIpId(uuid(*ip))).collect(),
         protocol: L4Protocol::Tcp,
         port: port(listen),
+        port_end: None,
         forwarding: Forwarding::Nat,
         tunnel: None,
         local_addresses: vec![],

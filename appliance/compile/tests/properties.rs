@@ -76,6 +76,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 virtual_ip_ids: vec![ip.get(&virtual_ips).id],
                 protocol: L4Protocol::Tcp,
                 port: L4Port::new(port).unwrap(),
+                port_end: None,
                 forwarding: Forwarding::Nat,
                 tunnel: None,
                 local_addresses: vec![],

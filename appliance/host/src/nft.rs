@@ -3,12 +3,13 @@
 //! A packet socket takes its copy before nftables' ingress hook, so that what is dropped there is lost to the kernel alone.
 //! What is dropped is what `dataplane/xdp/steer.c` calls ours. Every change is one transaction of one table.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::process::{Command, Output, Stdio};
 
-use lb_model::snapshot::{Endpoint, L4Protocol};
+use lb_model::snapshot::{Endpoint, L4Protocol, PortRange};
 use thiserror::Error;
 use tracing::warn;
 
@@ -30,6 +31,9 @@ chain ours {
     ip daddr . ip protocol . th dport @services counter drop
     ip saddr . ip protocol . th sport @members fib daddr type != local counter drop
     ip saddr . ip protocol . th sport @members ip daddr @local_addrs counter drop
+    ip daddr . ip protocol . th dport @service_ranges counter drop
+    ip saddr . ip protocol . th sport @member_ranges fib daddr type != local counter drop
+    ip saddr . ip protocol . th sport @member_ranges ip daddr @local_addrs counter drop
 }
 chain ours6 {
     meta l4proto != { tcp, udp } return
@@ -42,14 +46,19 @@ chain ours6 {
     ip6 daddr . meta l4proto . th dport @services6 counter drop
     ip6 saddr . meta l4proto . th sport @members6 fib daddr type != local counter drop
     ip6 saddr . meta l4proto . th sport @members6 ip6 daddr @local_addrs6 counter drop
+    ip6 daddr . meta l4proto . th dport @service_ranges6 counter drop
+    ip6 saddr . meta l4proto . th sport @member_ranges6 fib daddr type != local counter drop
+    ip6 saddr . meta l4proto . th sport @member_ranges6 ip6 daddr @local_addrs6 counter drop
 }
 ";
 
 /// The sets of one family: what they are called, and whether an address is theirs.
 struct Sets {
     services: &'static str,
+    service_ranges: &'static str,
     service_addrs: &'static str,
     members: &'static str,
+    member_ranges: &'static str,
     member_addrs: &'static str,
     local_addrs: &'static str,
     address: &'static str,
@@ -59,8 +68,10 @@ struct Sets {
 const FAMILIES: [Sets; 2] = [
     Sets {
         services: "services",
+        service_ranges: "service_ranges",
         service_addrs: "service_addrs",
         members: "members",
+        member_ranges: "member_ranges",
         member_addrs: "member_addrs",
         local_addrs: "local_addrs",
         address: "ipv4_addr",
@@ -68,8 +79,10 @@ const FAMILIES: [Sets; 2] = [
     },
     Sets {
         services: "services6",
+        service_ranges: "service_ranges6",
         service_addrs: "service_addrs6",
         members: "members6",
+        member_ranges: "member_ranges6",
         member_addrs: "member_addrs6",
         local_addrs: "local_addrs6",
         address: "ipv6_addr",
@@ -80,6 +93,10 @@ const FAMILIES: [Sets; 2] = [
 impl Sets {
     fn endpoints<'a>(&self, all: impl IntoIterator<Item = &'a Endpoint>) -> String {
         list(all.into_iter().filter(|endpoint| (self.holds)(endpoint.address)).map(element))
+    }
+
+    fn ranges<'a>(&self, all: impl IntoIterator<Item = &'a PortRange>) -> String {
+        list(all.into_iter().filter(|range| (self.holds)(range.address)).map(range_element))
     }
 
     fn addresses<'a>(&self, all: impl IntoIterator<Item = &'a IpAddr>) -> String {
@@ -131,6 +148,8 @@ impl Nft {
         self.restore()?;
         run_unless_empty(&commands(&self.tables, tables, Verb::Add))?;
         self.tables.services.extend(&tables.services);
+        self.tables.service_ranges = both(&self.tables.service_ranges, &tables.service_ranges);
+        self.tables.member_ranges = both(&self.tables.member_ranges, &tables.member_ranges);
         self.tables.service_addrs.extend(&tables.service_addrs);
         self.tables.members.extend(&tables.members);
         self.tables.member_addrs.extend(&tables.member_addrs);
@@ -165,10 +184,15 @@ pub(crate) fn remove() -> Result<(), NftError> {
 }
 
 fn ruleset(interfaces: &[String], tables: &Tables) -> String {
-    let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
+    let Tables { services, service_ranges, service_addrs, local_addrs, .. } = tables;
+    let Tables { members, member_ranges, member_addrs, .. } = tables;
     let mut text = format!("add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
     for sets in &FAMILIES {
         let endpoint = format!("{} . inet_proto . inet_service", sets.address);
+        // Of several ports the elements are intervals, and so is nothing else: those are looked up in another way.
+        let intervals = format!("{endpoint}; flags interval");
+        text += &set(sets.service_ranges, &intervals, &sets.ranges(service_ranges));
+        text += &set(sets.member_ranges, &intervals, &sets.ranges(member_ranges));
         text += &set(sets.services, &endpoint, &sets.endpoints(services));
         text += &set(sets.service_addrs, sets.address, &sets.addresses(service_addrs));
         text += &set(sets.members, &endpoint, &sets.endpoints(members));
@@ -200,14 +224,34 @@ fn commands(have: &Tables, want: &Tables, verb: Verb) -> String {
     let members = verb.of(Change::between(&have.members, &want.members));
     let member_addrs = verb.of(Change::between(&have.member_addrs, &want.member_addrs));
     let local_addrs = verb.of(Change::between(&have.local_addrs, &want.local_addrs));
+    let service_ranges = ranges_change(&have.service_ranges, &want.service_ranges, verb);
+    let member_ranges = ranges_change(&have.member_ranges, &want.member_ranges, verb);
+    let range_commands = |set: &'static str, sets: &Sets, change: &Change<PortRange>| {
+        command(Verb::Delete, set, &sets.ranges(&change.remove))
+            + &command(Verb::Add, set, &sets.ranges(&change.add))
+    };
     let of_family = |sets: &Sets| {
-        command(verb, sets.services, &sets.endpoints(&services))
+        range_commands(sets.service_ranges, sets, &service_ranges)
+            + &range_commands(sets.member_ranges, sets, &member_ranges)
+            + &command(verb, sets.services, &sets.endpoints(&services))
             + &command(verb, sets.service_addrs, &sets.addresses(&service_addrs))
             + &command(verb, sets.members, &sets.endpoints(&members))
             + &command(verb, sets.member_addrs, &sets.addresses(&member_addrs))
             + &command(verb, sets.local_addrs, &sets.addresses(&local_addrs))
     };
     FAMILIES.iter().map(of_family).collect()
+}
+
+/// Ranges that lie one over the other cannot be in a set at a time: one that grows or shrinks is replaced.
+fn ranges_change(have: &BTreeSet<PortRange>, want: &BTreeSet<PortRange>, verb: Verb) -> Change<PortRange> {
+    match verb {
+        Verb::Add => Change::between(have, &both(have, want)),
+        Verb::Delete => Change::between(have, want),
+    }
+}
+
+fn both(have: &BTreeSet<PortRange>, want: &BTreeSet<PortRange>) -> BTreeSet<PortRange> {
+    PortRange::merged(have.union(want).copied()).into_iter().collect()
 }
 
 fn command(verb: Verb, set: &str, elements: &str) -> String {
@@ -227,11 +271,19 @@ fn list<T: Display>(elements: impl Iterator<Item = T>) -> String {
 
 fn element(endpoint: &Endpoint) -> String {
     let Endpoint { address, port, protocol } = endpoint;
-    let protocol = match protocol {
+    format!("{address} . {} . {port}", word(*protocol))
+}
+
+fn range_element(range: &PortRange) -> String {
+    let PortRange { address, protocol, first, last } = range;
+    format!("{address} . {} . {first}-{last}", word(*protocol))
+}
+
+fn word(protocol: L4Protocol) -> &'static str {
+    match protocol {
         L4Protocol::Tcp => "tcp",
         L4Protocol::Udp => "udp",
-    };
-    format!("{address} . {protocol} . {port}")
+    }
 }
 
 fn run_unless_empty(commands: &str) -> Result<(), NftError> {
@@ -264,7 +316,6 @@ fn nft(arguments: &[&str], input: &str) -> io::Result<Output> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
 
     use lb_model::L4Port;
@@ -301,6 +352,31 @@ mod tests {
         assert_eq!(
             commands(&new, &six, Verb::Add),
             "add element netdev penstock members6 { 2001:db8::1 . udp . 53 }\n"
+        );
+    }
+
+    #[test]
+    fn a_range_that_changes_is_replaced_at_once() {
+        let ranges = |first: u16, last: u16| {
+            let [first, last] = [first, last].map(|port| L4Port::new(port).unwrap());
+            let address = Ipv4Addr::new(10, 0, 0, 1).into();
+            let range = PortRange { address, protocol: L4Protocol::Tcp, first, last };
+            Tables { service_ranges: [range].into(), ..Tables::default() }
+        };
+        let (old, new) = (ranges(8000, 8999), ranges(8500, 9499));
+        assert_eq!(
+            commands(&old, &new, Verb::Add),
+            "delete element netdev penstock service_ranges { 10.0.0.1 . tcp . 8000-8999 }\n\
+             add element netdev penstock service_ranges { 10.0.0.1 . tcp . 8000-9499 }\n"
+        );
+        assert_eq!(
+            commands(&ranges(8000, 9499), &new, Verb::Delete),
+            "delete element netdev penstock service_ranges { 10.0.0.1 . tcp . 8000-9499 }\n\
+             add element netdev penstock service_ranges { 10.0.0.1 . tcp . 8500-9499 }\n"
+        );
+        assert!(
+            ruleset(&[], &old)
+                .contains("flags interval\n    size 262144\n    elements = { 10.0.0.1 . tcp . 8000-8999 }")
         );
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lb_model::addr::{AddressError, check_host_address};
-use lb_model::snapshot::Endpoint;
+use lb_model::snapshot::{Endpoint, PortRange};
 use lb_model::{Generation, HostPlan, L4Port};
 use thiserror::Error;
 
@@ -37,10 +37,14 @@ pub(crate) struct Plan {
 pub(crate) struct Tables {
     /// Packets to one of these are ours.
     pub(crate) services: BTreeSet<Endpoint>,
+    /// Packets to one of these, too. No two have a port in common.
+    pub(crate) service_ranges: BTreeSet<PortRange>,
     /// The addresses of the services: fragments to them are ours.
     pub(crate) service_addrs: BTreeSet<IpAddr>,
     /// Packets from one of these, not addressed to this host, are ours.
     pub(crate) members: BTreeSet<Endpoint>,
+    /// Packets from one of these, likewise.
+    pub(crate) member_ranges: BTreeSet<PortRange>,
     /// The addresses of the members: fragments from them are ours.
     pub(crate) member_addrs: BTreeSet<IpAddr>,
     /// Of this host's addresses those that members see in the place of the clients: what members send to them is ours too.
@@ -66,17 +70,33 @@ impl TryFrom<HostPlan> for Plan {
     type Error = PlanError;
 
     fn try_from(plan: HostPlan) -> Result<Self, PlanError> {
-        let HostPlan { generation, addresses, services, members, local_addresses } = plan;
+        let HostPlan { generation, addresses, services, members, .. } = plan;
+        let HostPlan { service_ranges, member_ranges, local_addresses, .. } = plan;
         let addresses: BTreeSet<_> = addresses.into_iter().map(host_address).collect::<Result<_, _>>()?;
         let services = endpoints("services", services)?;
         let members = endpoints("members", members)?;
-        if let Some(service) = services.iter().find(|service| !addresses.contains(&service.address)) {
-            return Err(PlanError::NotHeld { address: service.address, port: service.port });
+        let service_ranges = ranges("ports of services", service_ranges)?;
+        let member_ranges = ranges("ports of members", member_ranges)?;
+        let offered = || {
+            let ranges = service_ranges.iter().map(|range| (range.address, range.first));
+            services.iter().map(|service| (service.address, service.port)).chain(ranges)
+        };
+        if let Some((address, port)) = offered().find(|(address, _)| !addresses.contains(address)) {
+            return Err(PlanError::NotHeld { address, port });
         }
-        let service_addrs = services.iter().map(|service| service.address).collect();
+        let service_addrs = offered().map(|(address, _)| address).collect();
         let local_addrs = local_addresses.into_iter().map(host_address).collect::<Result<_, _>>()?;
-        let member_addrs = members.iter().map(|member| member.address).collect();
-        let tables = Tables { services, service_addrs, members, member_addrs, local_addrs };
+        let answering = member_ranges.iter().map(|range| range.address);
+        let member_addrs = members.iter().map(|member| member.address).chain(answering).collect();
+        let tables = Tables {
+            services,
+            service_ranges,
+            service_addrs,
+            members,
+            member_ranges,
+            member_addrs,
+            local_addrs,
+        };
         Ok(Self { generation, addresses, tables })
     }
 }
@@ -90,6 +110,29 @@ fn endpoints(what: &'static str, endpoints: Vec<Endpoint>) -> Result<BTreeSet<En
         return Err(PlanError::TooMany { what, count: set.len() });
     }
     Ok(set)
+}
+
+fn ranges(what: &'static str, ranges: Vec<PortRange>) -> Result<BTreeSet<PortRange>, PlanError> {
+    for range in &ranges {
+        host_address(range.address)?;
+    }
+    let set: BTreeSet<_> = PortRange::merged(ranges).into_iter().collect();
+    let count = set.iter().map(|range| blocks(*range).count()).sum();
+    if count > MAX_ENDPOINTS {
+        return Err(PlanError::TooMany { what, count });
+    }
+    Ok(set)
+}
+
+/// A range in pieces that are known by the first bits of a port's number: a port, and how many.
+pub(crate) fn blocks(range: PortRange) -> impl Iterator<Item = (u16, u32)> {
+    let (first, end) = (u32::from(range.first.get()), u32::from(range.last.get()) + 1);
+    let size = move |at: u32| 1 << at.trailing_zeros().min((end.saturating_sub(at)).max(1).ilog2());
+    let starts = std::iter::successors(Some(first), move |at| Some(at + size(*at)));
+    starts.take_while(move |at| *at < end).filter_map(move |at| {
+        let bits = u16::BITS - u32::ilog2(size(at));
+        Some((u16::try_from(at).ok()?, bits))
+    })
 }
 
 fn host_address(address: IpAddr) -> Result<IpAddr, PlanError> {
@@ -115,8 +158,43 @@ mod tests {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             services: services.iter().map(|text| at(text)).collect(),
             members: members.iter().map(|text| at(text)).collect(),
-            local_addresses: Vec::new(),
+            ..HostPlan::default()
         })
+    }
+
+    fn range(first: u16, last: u16) -> PortRange {
+        let [first, last] = [first, last].map(|port| L4Port::new(port).unwrap());
+        PortRange { address: [10, 0, 0, 1].into(), protocol: L4Protocol::Tcp, first, last }
+    }
+
+    #[test]
+    fn a_range_is_cut_into_blocks_that_hold_each_of_its_ports_once() {
+        for (first, last) in [(1, 65535), (8000, 8999), (80, 80), (65535, 65535), (1, 2), (32768, 65535)] {
+            let mut ports = Vec::new();
+            for (port, bits) in blocks(range(first, last)) {
+                assert!(bits <= 16 && u32::from(port).is_multiple_of(1 << (16 - bits)), "{port}/{bits}");
+                ports.extend((0..1u32 << (16 - bits)).map(|more| u32::from(port) + more));
+            }
+            assert_eq!(ports, (u32::from(first)..=u32::from(last)).collect::<Vec<_>>());
+            assert!(blocks(range(first, last)).count() <= 30);
+        }
+    }
+
+    #[test]
+    fn ranges_are_of_addresses_that_are_held_too() {
+        let ranges = |held: &str| {
+            Plan::try_from(HostPlan {
+                addresses: vec![held.parse().unwrap()],
+                service_ranges: vec![range(8000, 8999), range(9000, 9999)],
+                member_ranges: vec![PortRange { address: [10, 1, 0, 1].into(), ..range(8000, 9999) }],
+                ..HostPlan::default()
+            })
+        };
+        let tables = ranges("10.0.0.1").unwrap().tables;
+        assert_eq!(tables.service_ranges, [range(8000, 9999)].into());
+        assert_eq!(tables.service_addrs.len(), 1);
+        assert_eq!(tables.member_addrs, [[10, 1, 0, 1].into()].into());
+        assert!(ranges("10.0.0.2").unwrap_err().to_string().contains("10.0.0.1 port 8000"));
     }
 
     #[test]

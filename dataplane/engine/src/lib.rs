@@ -25,6 +25,7 @@ mod persistence;
 mod pick;
 pub mod pipeline;
 mod prefixes;
+mod ranges;
 mod rewrite;
 mod schedule;
 mod state;

@@ -417,8 +417,10 @@ impl Engine {
     /// What becomes of an error about a packet of no flow.
     fn unknown(&self, scene: &Scene, packet: &Packet, wide: Option<WideAddresses>) -> Verdict {
         let Ends { source, destination } = packet.ends(wide.as_ref());
-        let client = if scene.tables.service(destination).is_some() { source } else { destination };
-        self.elsewhere(client).unwrap_or(Verdict::Drop(DropReason::NoFlow))
+        if scene.tables.service(destination).is_some() {
+            return self.elsewhere(source).unwrap_or(Verdict::Drop(DropReason::NoFlow));
+        }
+        self.elsewhere(destination).unwrap_or_else(|| scene.no_reply(source, destination))
     }
 
     /// Begins a flow, if the packet may and is ours.
@@ -441,7 +443,7 @@ impl Engine {
             if !is_reply && !tables.is_answered_by(source) {
                 return Err(strangers);
             }
-            return Err(self.elsewhere(destination).unwrap_or(Verdict::Drop(DropReason::NoFlow)));
+            return Err(self.elsewhere(destination).unwrap_or_else(|| scene.no_reply(source, destination)));
         };
         if let Some(handoff) = self.elsewhere(source) {
             return Err(handoff);
@@ -488,8 +490,9 @@ impl Engine {
         self.picker.admit(tables, service, ends.source.address)?;
         let chosen = self.picker.pick(tables, service, &self.loads, &ends, now)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
-        let (offered, member) = (ends.destination, backend.endpoint);
-        let local = self.local_end(tables, service, backend, ends.source)?;
+        let offered = ends.destination;
+        let member = backend.end(offered);
+        let local = self.local_end(tables, service, (backend.mode, member), ends.source)?;
         let reply = Ends { source: member, destination: local };
         let (from_member, wide_reply) = reply.key(self.flows.secret()).ok_or(DropReason::NoMember)?;
         Ok(NewFlow {
@@ -508,16 +511,16 @@ impl Engine {
         &mut self,
         tables: &Tables,
         service: u32,
-        backend: &Backend,
+        (mode, member): (Mode, Endpoint),
         client: Endpoint,
     ) -> Result<Endpoint, DropReason> {
-        if !backend.mode.masks() {
+        if !mode.masks() {
             return Ok(client);
         }
         let Self { local_ports, flows, .. } = self;
         let addresses = tables.local_addresses(service);
         let is_free = |local| {
-            let reply = Ends { source: backend.endpoint, destination: local };
+            let reply = Ends { source: member, destination: local };
             let key = reply.key(flows.secret());
             key.is_some_and(|(key, wide)| flows.find(key, wide.as_ref()) == Found::NOTHING)
         };
@@ -552,6 +555,15 @@ impl<'tables> Scene<'tables> {
     #[inline]
     fn is_to_us(&self, first: u64) -> bool {
         first & MAC_MASK == self.mac_word
+    }
+
+    /// What becomes of a packet of no flow, sent from where members answer.
+    fn no_reply(&self, source: Endpoint, destination: Endpoint) -> Verdict {
+        // A member that answers by many ports may have sent it of its own accord.
+        if self.tables.is_one_of_many(source) && !self.tables.masks(destination.address) {
+            return self.strangers;
+        }
+        Verdict::Drop(DropReason::NoFlow)
     }
 
     fn at(tables: &'tables Tables, now: u32, port: PortIndex) -> Option<Self> {

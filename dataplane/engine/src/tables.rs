@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use lb_mem::NOBODY;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, Scheduler, Share, Unserved,
-    Weight,
+    Admission, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, PortRange, Scheduler,
+    Share, Unserved, Weight,
 };
 use lb_model::{MemberId, Tunnel, VirtualServiceId};
 use thiserror::Error;
@@ -21,6 +21,7 @@ use crate::TICKS_PER_SECOND;
 use crate::admission::Gate;
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::persistence::{Keeping, known_by};
+use crate::ranges::Ranges;
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
@@ -64,13 +65,25 @@ pub struct Tables {
 pub struct Backend {
     /// How long its flows may be silent.
     pub(crate) patience: Patience,
-    pub(crate) endpoint: Endpoint,
+    endpoint: Endpoint,
     /// How packets reach it.
     pub(crate) mode: Mode,
     /// The slot of its service.
     pub(crate) service: u32,
     /// Where `limits` has its member's, or [`NOBODY`].
     limit: u32,
+}
+
+/// The port of a member that gets packets on the port that clients sent them to. Nobody's own: port 0 is not used.
+const AS_ASKED: u16 = 0;
+
+impl Backend {
+    /// Where packets go that clients sent to `offered`.
+    #[inline]
+    pub(crate) fn end(&self, offered: Endpoint) -> Endpoint {
+        let port = if self.endpoint.port == AS_ASKED { offered.port } else { self.endpoint.port };
+        Endpoint { port, ..self.endpoint }
+    }
 }
 
 /// A backend that is reached by a tunnel.
@@ -177,15 +190,22 @@ pub enum TablesError {
 }
 
 impl Tables {
-    /// The slot of the service that offers an endpoint.
+    /// The slot of the service that offers an endpoint: of those of one port, or else of those of several.
     #[inline]
     pub(crate) fn service(&self, endpoint: Endpoint) -> Option<u32> {
-        self.configured.by_endpoint.get(&endpoint).copied()
+        let Configured { by_endpoint, ranges, .. } = &*self.configured;
+        by_endpoint.get(&endpoint).or_else(|| ranges.find(endpoint)).copied()
     }
 
     /// The slot of a member within a service, if it still serves it.
-    pub(crate) fn backend_slot(&self, service: Endpoint, member: Endpoint) -> Option<u32> {
-        self.configured.by_backend.get(&(service, member)).copied()
+    pub(crate) fn backend_slot(&self, offered: Endpoint, member: Endpoint) -> Option<u32> {
+        let by_backend = &self.configured.by_backend;
+        let service = self.service(offered)?;
+        let as_asked = || {
+            let key = (service, Endpoint { port: AS_ASKED, ..member });
+            by_backend.get(&key).filter(|_| member.port == offered.port)
+        };
+        by_backend.get(&(service, member)).or_else(as_asked).copied()
     }
 
     /// The backend in a slot.
@@ -260,7 +280,14 @@ impl Tables {
 
     /// Whether replies of members come from there.
     pub(crate) fn is_member(&self, endpoint: Endpoint) -> bool {
-        self.configured.members.contains(&endpoint)
+        self.configured.members.contains(&endpoint) || self.is_one_of_many(endpoint)
+    }
+
+    /// Whether replies of members come from there only because they come from any port of many: of what a member sends by these, not
+    /// all is a reply.
+    pub(crate) fn is_one_of_many(&self, endpoint: Endpoint) -> bool {
+        let Configured { members, member_ranges, .. } = &*self.configured;
+        member_ranges.find(endpoint).is_some() && !members.contains(&endpoint)
     }
 
     /// Whether members answer checks from there, as if they were asked by a client.
@@ -316,8 +343,8 @@ impl Tables {
 /// Builds tables, each from the one before.
 #[derive(Debug, Default)]
 pub struct Planner {
-    services: Slots<(VirtualServiceId, Endpoint)>,
-    backends: Slots<(VirtualServiceId, MemberId, Endpoint, Endpoint, Mode)>,
+    services: Slots<(VirtualServiceId, Offer)>,
+    backends: Slots<(VirtualServiceId, MemberId, Offer, Endpoint, Mode)>,
     next_hops: Slots<Awaited>,
     epoch: u32,
     backends_since: u32,
@@ -348,8 +375,13 @@ struct Configured {
     /// Those of all services.
     masks: FastSet<IpAddr>,
     by_endpoint: FastMap<Endpoint, u32>,
-    by_backend: FastMap<(Endpoint, Endpoint), u32>,
+    /// The services of several ports.
+    ranges: Ranges<u32>,
+    /// By slot of the service and the member's end.
+    by_backend: FastMap<(u32, Endpoint), u32>,
     members: FastSet<Endpoint>,
+    /// Members that serve on several.
+    member_ranges: Ranges<()>,
     service_addresses: FastSet<IpAddr>,
     member_addresses: FastSet<IpAddr>,
     /// Addresses that packets are sent to.
@@ -385,6 +417,7 @@ impl Planner {
         }
         let offered: HashMap<_, _> =
             snapshot.services.iter().map(|service| ((service.id, service.address), service)).collect();
+        next.member_ranges = member_ranges(snapshot);
         for probe in &snapshot.probes {
             let Some(service) = offered.get(&(probe.service, probe.address)) else { continue };
             let Some(backend) = service.backends.iter().find(|backend| backend.member == probe.member) else {
@@ -407,19 +440,18 @@ impl Planner {
     /// Takes a service of the last publication again, whose backends are the same and stand otherwise. Flows keep
     /// theirs: nothing that they remember has changed.
     pub fn restate(&mut self, service: &L4Service) {
-        let offered = endpoint(service.address, service.port.get(), service.protocol.number());
-        let Some(slot) = self.configured.by_endpoint.get(&offered).copied() else { return };
+        let Some(slot) = self.services.by_key.get(&(service.id, Offer::of(service))).copied() else { return };
         let mut placed = Vec::with_capacity(service.backends.len());
         for backend in &service.backends {
-            let member = endpoint(backend.address, backend.port.get(), offered.protocol);
-            placed.push(self.configured.by_backend.get(&(offered, member)).copied().unwrap_or(NOBODY));
+            let key = (slot, member_end(service, backend));
+            placed.push(self.configured.by_backend.get(&key).copied().unwrap_or(NOBODY));
         }
         let schedule = self.schedule(slot, service, &placed);
         put(Arc::make_mut(&mut self.schedules), slot, schedule, Arc::default);
     }
 
     fn place_service(&mut self, next: &mut Configured, service: &L4Service) -> (u32, Arc<Schedule>) {
-        let offered = endpoint(service.address, service.port.get(), service.protocol.number());
+        let offered = Offer::of(service);
         let slot = self.services.keep((service.id, offered));
         let patience = Patience::from(service.timeouts);
         let mut placed = Vec::with_capacity(service.backends.len());
@@ -432,8 +464,11 @@ impl Planner {
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
         next.masks.extend(&service.local_addresses);
         put(&mut next.unserved, slot, service.unserved, Unserved::default);
-        next.by_endpoint.insert(offered, slot);
-        next.service_addresses.insert(offered.address);
+        match service.port_end {
+            None => drop(next.by_endpoint.insert(offered.first, slot)),
+            Some(_) => next.ranges.insert(offered, slot),
+        }
+        next.service_addresses.insert(service.address);
         (slot, self.schedule(slot, service, &placed))
     }
 
@@ -447,13 +482,16 @@ impl Planner {
     ) -> (u32, Arc<Schedule>) {
         let protocol = service.protocol.number();
         let at = endpoint(probe.at.address, probe.at.port.get(), protocol);
-        let slot = self.services.keep((service.id, at));
+        let offer = Offer { first: at, last: probe.at.port.get() };
+        let slot = self.services.keep((service.id, offer));
         let returns = service.forwarding.replies_return();
         let member = endpoint(backend.address, backend.port.get(), protocol);
-        let offered = endpoint(service.address, service.port.get(), protocol);
+        // Of several ports the one is checked that its member has.
+        let port = if service.port_end.is_some() { backend.port } else { service.port };
+        let offered = endpoint(service.address, port.get(), protocol);
         let asked = if returns { member } else { offered };
         let mode = Mode::of_probe(service.forwarding);
-        let placed = self.backends.keep((service.id, backend.member, at, asked, mode));
+        let placed = self.backends.keep((service.id, backend.member, offer, asked, mode));
         let patience = Patience::from(service.timeouts);
         put(
             &mut next.backends,
@@ -461,7 +499,7 @@ impl Planner {
             Backend { patience, endpoint: asked, mode, service: slot, limit: NOBODY },
             Backend::nobody,
         );
-        next.by_backend.insert((at, asked), placed);
+        next.by_backend.insert((slot, asked), placed);
         next.by_endpoint.insert(at, slot);
         next.probed.insert(placed, backend.address);
         put(&mut next.service_ids, slot, Some(service.id), || None);
@@ -512,11 +550,11 @@ impl Planner {
         &mut self,
         next: &mut Configured,
         (service, service_slot): (&L4Service, u32),
-        offered: Endpoint,
+        offered: Offer,
         backend: &L4Backend,
         patience: Patience,
     ) -> u32 {
-        let member = endpoint(backend.address, backend.port.get(), offered.protocol);
+        let member = member_end(service, backend);
         let mode = Mode::from(service.forwarding);
         let slot = self.backends.keep((service.id, backend.member, offered, member, mode));
         let limit = backend
@@ -525,7 +563,7 @@ impl Planner {
         let entry = Backend { patience, endpoint: member, mode, service: service_slot, limit };
         put(&mut next.backends, slot, entry, Backend::nobody);
         put(&mut next.parties, slot, Some((service.id, backend.member)), || None);
-        next.by_backend.insert((offered, member), slot);
+        next.by_backend.insert((service_slot, member), slot);
         if let Some(seconds) = backend.drain_timeout_s {
             next.drains.push((slot, seconds.saturating_mul(TICKS_PER_SECOND)));
         }
@@ -535,7 +573,9 @@ impl Planner {
         }
         next.targets.insert(member.address);
         if service.forwarding.replies_return() {
-            next.members.insert(member);
+            if member.port != AS_ASKED {
+                next.members.insert(member);
+            }
             next.member_addresses.insert(member.address);
         }
         slot
@@ -663,7 +703,7 @@ impl Backend {
     fn nobody() -> Self {
         Self {
             patience: Patience::default(),
-            endpoint: Endpoint { address: NOWHERE, port: 0, protocol: 0 },
+            endpoint: Endpoint { address: NOWHERE, port: AS_ASKED, protocol: 0 },
             mode: Mode::default(),
             service: NOBODY,
             limit: NOBODY,
@@ -726,12 +766,9 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
     if backends > MAX_BACKENDS {
         return Err(TablesError::TooManyBackends(backends));
     }
-    let mut offered = HashSet::with_capacity(snapshot.services.len());
+    check_ports(snapshot)?;
     for service in &snapshot.services {
-        let (address, port) = (service.address, service.port.get());
-        if !offered.insert(endpoint(address, port, service.protocol.number())) {
-            return Err(TablesError::Conflict { address, port });
-        }
+        let address = service.address;
         if service.forwarding == Forwarding::FullNat && service.local_addresses.is_empty() {
             return Err(TablesError::NoLocalAddress(service.id));
         }
@@ -748,10 +785,28 @@ fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
             return Err(TablesError::Families { service: address, member: *local });
         }
     }
-    check_probes(snapshot, offered)
+    check_probes(snapshot)
 }
 
-fn check_probes(snapshot: &L4Snapshot, mut taken: HashSet<Endpoint>) -> Result<(), TablesError> {
+/// That no packet is for two services.
+fn check_ports(snapshot: &L4Snapshot) -> Result<(), TablesError> {
+    let span = |service: &L4Service| {
+        let last = service.port_end.unwrap_or(service.port);
+        (service.address, service.protocol, service.port, last)
+    };
+    let mut spans: Vec<_> = snapshot.services.iter().map(span).collect();
+    spans.sort_unstable();
+    for (before, next) in spans.iter().zip(spans.iter().skip(1)) {
+        let (address, protocol, port, _) = *next;
+        if (before.0, before.1) == (address, protocol) && before.3 >= port {
+            return Err(TablesError::Conflict { address, port: port.get() });
+        }
+    }
+    Ok(())
+}
+
+fn check_probes(snapshot: &L4Snapshot) -> Result<(), TablesError> {
+    let mut taken: HashSet<_> = snapshot.services.iter().map(|service| Offer::of(service).first).collect();
     let backends = snapshot.services.iter().flat_map(|service| {
         service.backends.iter().map(|backend| (service.id, service.address, backend.member))
     });
@@ -769,6 +824,47 @@ fn check_probes(snapshot: &L4Snapshot, mut taken: HashSet<Endpoint>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Where a service is offered: on one port, or from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Offer {
+    pub(crate) first: Endpoint,
+    /// As a number.
+    pub(crate) last: u16,
+}
+
+impl Offer {
+    fn of(service: &L4Service) -> Self {
+        let first = endpoint(service.address, service.port.get(), service.protocol.number());
+        Self { first, last: service.port_end.unwrap_or(service.port).get() }
+    }
+}
+
+/// Where a backend of a service is known to be.
+fn member_end(service: &L4Service, backend: &L4Backend) -> Endpoint {
+    let port = if service.port_end.is_some() { AS_ASKED } else { backend.port.get() };
+    endpoint(backend.address, port, service.protocol.number())
+}
+
+/// From where members answer who get packets on the ports that clients sent them to.
+fn member_ranges(snapshot: &L4Snapshot) -> Ranges<()> {
+    let services = snapshot.services.iter().filter(|service| service.forwarding.replies_return());
+    let ranges = services.filter_map(|service| service.port_end.map(|last| (service, last)));
+    let members = ranges.flat_map(|(service, last)| {
+        let L4Service { port, protocol, .. } = *service;
+        service.backends.iter().map(move |backend| PortRange {
+            address: backend.address,
+            protocol,
+            first: port,
+            last,
+        })
+    });
+    let offer = |range: PortRange| Offer {
+        first: endpoint(range.address, range.first.get(), range.protocol.number()),
+        last: range.last.get(),
+    };
+    Ranges::new(PortRange::merged(members).into_iter().map(|range| (offer(range), ())))
 }
 
 fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Endpoint {
@@ -824,7 +920,7 @@ impl<K: Copy + Eq + Hash> Slots<K> {
     }
 }
 
-type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
+pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
 type FastSet<K> = HashSet<K, BuildHasherDefault<FastHasher>>;
 
 /// A multiplicative hash for keys that come from the operator: nobody else chooses what is stored.

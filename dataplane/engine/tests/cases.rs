@@ -85,6 +85,7 @@ impl Wanted<'_> {
         if self.has("full-nat") {
             service.local_addresses = vec![if self.has("ipv6") { LOCAL_6.into() } else { LOCAL.into() }];
         }
+        service.port_end = self.number("last").map(|port| L4Port::new(port).unwrap());
         if self.has("reset") {
             service.unserved = Unserved::Reset;
         }

@@ -50,6 +50,8 @@ pub struct VirtualService {
     pub protocol: L4Protocol,
     /// The port clients connect to.
     pub port: L4Port,
+    /// The last one of several, of which that is the first.
+    pub port_end: Option<L4Port>,
     /// How packets reach the members.
     pub forwarding: Forwarding,
     /// What they are wrapped in; for [`Forwarding::Tunnel`].

@@ -299,6 +299,10 @@ pub struct L4Service {
     pub address: IpAddr,
     /// The port.
     pub port: L4Port,
+    /// The last one of several ports, of which `port` is the first; backends get what is for them on the port that clients sent it
+    /// to.
+    #[serde(default)]
+    pub port_end: Option<L4Port>,
     /// The transport protocol.
     pub protocol: L4Protocol,
     /// How packets reach the backends.
@@ -335,7 +339,7 @@ pub struct L4Backend {
     pub member: MemberId,
     /// Its address.
     pub address: IpAddr,
-    /// The port it serves on.
+    /// The port it serves on; for a service of several ports, where it is checked.
     pub port: L4Port,
     /// Whether it is given new connections; one that is not keeps those it has.
     pub takes_new: bool,
@@ -415,6 +419,12 @@ pub struct HostPlan {
     pub services: Vec<Endpoint>,
     /// Packets from one of these, not addressed to this host, are the layer-4 plane's: replies of members under NAT.
     pub members: Vec<Endpoint>,
+    /// Packets to one of these as well. No two have a port in common.
+    #[serde(default)]
+    pub service_ranges: Vec<PortRange>,
+    /// And packets from one of these, likewise.
+    #[serde(default)]
+    pub member_ranges: Vec<PortRange>,
     /// Of the addresses those that members see in the place of the clients: packets to them from a member are the layer-4 plane's.
     #[serde(default)]
     pub local_addresses: Vec<IpAddr>,
@@ -430,4 +440,62 @@ pub struct Endpoint {
     pub port: L4Port,
     /// The transport protocol.
     pub protocol: L4Protocol,
+}
+
+/// Several ports of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortRange {
+    /// The address.
+    pub address: IpAddr,
+    /// The transport protocol.
+    pub protocol: L4Protocol,
+    /// The first port …
+    pub first: L4Port,
+    /// … and the last.
+    pub last: L4Port,
+}
+
+impl PortRange {
+    /// The same ports, in order, and each of them once.
+    pub fn merged(ranges: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut all: Vec<Self> = ranges.into_iter().collect();
+        all.sort_unstable();
+        all.dedup_by(|next, before| {
+            let touches = (next.address, next.protocol) == (before.address, before.protocol)
+                && u32::from(next.first.get()) <= u32::from(before.last.get()) + 1;
+            if touches {
+                before.last = before.last.max(next.last);
+            }
+            touches
+        });
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(last_byte: u8, protocol: L4Protocol, first: u16, last: u16) -> PortRange {
+        let port = |number| L4Port::new(number).unwrap();
+        PortRange { address: [10, 0, 0, last_byte].into(), protocol, first: port(first), last: port(last) }
+    }
+
+    #[test]
+    fn ranges_that_meet_become_one() {
+        use L4Protocol::{Tcp, Udp};
+        let merged = PortRange::merged([
+            range(1, Tcp, 30, 39),
+            range(1, Tcp, 10, 19),
+            range(1, Tcp, 15, 29),
+            range(1, Tcp, 50, 65535),
+            range(1, Tcp, 60, 70),
+            range(1, Udp, 10, 19),
+            range(2, Tcp, 20, 20),
+        ]);
+        let expected =
+            [range(1, Tcp, 10, 39), range(1, Tcp, 50, 65535), range(1, Udp, 10, 19), range(2, Tcp, 20, 20)];
+        assert_eq!(merged, expected);
+    }
 }

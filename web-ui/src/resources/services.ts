@@ -284,6 +284,16 @@ const where = (field: Field, has: (values: Values) => boolean): Field => ({
 /** What only the layer-4 plane heeds. */
 export const ACCESS: readonly Field[] = [
   {
+    path: 'port_end',
+    kind: 'number',
+    label: 'field.portEnd',
+    help: 'help.portEnd',
+    min: 1,
+    max: 65535,
+    optional: true,
+    advanced: true,
+  },
+  {
     path: 'allowed_cidrs',
     kind: 'tags',
     label: 'field.allowedCidrs',

@@ -15,6 +15,10 @@ export function modeOf(service: Carried): string {
   return isProxied(service) ? protocol : `${protocol} · ${service.forwarding.toUpperCase().replace('_', ' ')}`
 }
 
+/** Its port, or the first and the last of several. */
+export const portsOf = ({ port, port_end }: Pick<VirtualService, 'port' | 'port_end'>) =>
+  port_end === null || port_end === undefined ? `${port}` : `${port}–${port_end}`
+
 /** Who gives its members their work: see `Sample.members`. */
 export const giverOf = (service: VirtualService) =>
   isProxied(service) ? (service.default_pool_id ?? service.id) : service.id

@@ -5,29 +5,34 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aya::Pod;
-use aya::maps::{HashMap, Map, MapData, MapError};
-use lb_model::snapshot::Endpoint;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError};
+use lb_model::snapshot::{Endpoint, L4Protocol, PortRange};
 
 use super::SteeringError;
-use crate::plan::{Change, Tables};
+use crate::plan::{Change, Tables, blocks};
 
 /// The layout of the maps in `steer.c`. A program with another one gets maps of its own, beside these.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 
 /// What directories of maps are called, but for the layout.
 pub(super) const MAPS_PREFIX: &str = "maps-v";
 
 /// Maps that all ports look in, as `steer.c` calls them.
-pub(super) const SHARED: [&str; 12] = [
+pub(super) const SHARED: [&str; 16] = [
     "services",
+    "service_ranges",
     "service_addrs",
     "members",
+    "member_ranges",
     "member_addrs",
     "locals",
     "local_addrs",
     "services6",
+    "service_ranges6",
     "service_addrs6",
     "members6",
+    "member_ranges6",
     "member_addrs6",
     "locals6",
     "local_addrs6",
@@ -40,7 +45,7 @@ pub(super) const OWN: [&str; 2] = ["xsks_map", "counters"];
 pub(super) trait Family {
     /// Where its maps are.
     const NAMES: Names;
-    /// `struct endpoint`: address, port, protocol, zero.
+    /// `struct endpoint`: address, zero, protocol, port.
     type Endpoint: Pod + Ord;
     /// An address.
     type Address: Pod + Ord;
@@ -48,14 +53,16 @@ pub(super) trait Family {
     /// The key of an address, if it is of this family.
     fn address(address: IpAddr) -> Option<Self::Address>;
     /// The key of an endpoint, if its address is.
-    fn endpoint(endpoint: &Endpoint) -> Option<Self::Endpoint>;
+    fn endpoint(address: IpAddr, protocol: L4Protocol, port: u16) -> Option<Self::Endpoint>;
 }
 
 /// What `steer.c` calls the maps of a family.
 pub(super) struct Names {
     services: &'static str,
+    service_ranges: &'static str,
     service_addrs: &'static str,
     members: &'static str,
+    member_ranges: &'static str,
     member_addrs: &'static str,
     pub(super) locals: &'static str,
     local_addrs: &'static str,
@@ -67,8 +74,10 @@ pub(super) struct V4;
 impl Family for V4 {
     const NAMES: Names = Names {
         services: "services",
+        service_ranges: "service_ranges",
         service_addrs: "service_addrs",
         members: "members",
+        member_ranges: "member_ranges",
         member_addrs: "member_addrs",
         locals: "locals",
         local_addrs: "local_addrs",
@@ -83,8 +92,8 @@ impl Family for V4 {
         }
     }
 
-    fn endpoint(endpoint: &Endpoint) -> Option<[u8; 8]> {
-        Self::address(endpoint.address).map(|address| endpoint_key(&address, endpoint))
+    fn endpoint(address: IpAddr, protocol: L4Protocol, port: u16) -> Option<[u8; 8]> {
+        Self::address(address).map(|address| endpoint_key(&address, protocol, port))
     }
 }
 
@@ -94,8 +103,10 @@ pub(super) struct V6;
 impl Family for V6 {
     const NAMES: Names = Names {
         services: "services6",
+        service_ranges: "service_ranges6",
         service_addrs: "service_addrs6",
         members: "members6",
+        member_ranges: "member_ranges6",
         member_addrs: "member_addrs6",
         locals: "locals6",
         local_addrs: "local_addrs6",
@@ -110,15 +121,15 @@ impl Family for V6 {
         }
     }
 
-    fn endpoint(endpoint: &Endpoint) -> Option<[u8; 20]> {
-        Self::address(endpoint.address).map(|address| endpoint_key(&address, endpoint))
+    fn endpoint(address: IpAddr, protocol: L4Protocol, port: u16) -> Option<[u8; 20]> {
+        Self::address(address).map(|address| endpoint_key(&address, protocol, port))
     }
 }
 
-fn endpoint_key<const N: usize>(address: &[u8], endpoint: &Endpoint) -> [u8; N] {
-    let [high, low] = endpoint.port.get().to_be_bytes();
+fn endpoint_key<const N: usize>(address: &[u8], protocol: L4Protocol, port: u16) -> [u8; N] {
+    let [high, low] = port.to_be_bytes();
     let mut key = [0; N];
-    let rest = [high, low, endpoint.protocol.number()];
+    let rest = [0, protocol.number(), high, low];
     key.iter_mut().zip(address.iter().chain(&rest)).for_each(|(place, byte)| *place = *byte);
     key
 }
@@ -165,6 +176,41 @@ impl<K: Pod + Ord> PinnedSet<K> {
     }
 }
 
+/// A pinned map of ports, each of which is known by its first bits.
+#[derive(Debug)]
+struct PinnedPorts<K: Pod> {
+    name: &'static str,
+    map: LpmTrie<MapData, K, u8>,
+}
+
+impl<K: Pod + Ord> PinnedPorts<K> {
+    fn open(directory: &Path, name: &'static str) -> Result<Self, SteeringError> {
+        let open = || LpmTrie::try_from(Map::from_map_data(MapData::from_pin(directory.join(name))?)?);
+        let map = open().map_err(|source| failed(name, source))?;
+        Ok(Self { name, map })
+    }
+
+    fn grow(&mut self, want: &BTreeSet<(u32, K)>) -> Result<(), SteeringError> {
+        for (bits, key) in self.change_to(want)?.add {
+            self.map.insert(&Key::new(bits, key), 1, 0).map_err(|source| failed(self.name, source))?;
+        }
+        Ok(())
+    }
+
+    fn shrink(&mut self, want: &BTreeSet<(u32, K)>) -> Result<(), SteeringError> {
+        for (bits, key) in self.change_to(want)?.remove {
+            self.map.remove(&Key::new(bits, key)).map_err(|source| failed(self.name, source))?;
+        }
+        Ok(())
+    }
+
+    fn change_to(&self, want: &BTreeSet<(u32, K)>) -> Result<Change<(u32, K)>, SteeringError> {
+        let keys = self.map.keys().map(|key| key.map(|key| (key.prefix_len(), key.data())));
+        let have = keys.collect::<Result<_, _>>().map_err(|source| failed(self.name, source))?;
+        Ok(Change::between(&have, want))
+    }
+}
+
 fn failed(map: &'static str, source: MapError) -> SteeringError {
     SteeringError::Map { map, source: Box::new(source) }
 }
@@ -196,8 +242,10 @@ impl SharedMaps {
 #[derive(Debug)]
 struct FamilyMaps<F: Family> {
     services: PinnedSet<F::Endpoint>,
+    service_ranges: PinnedPorts<F::Endpoint>,
     service_addrs: PinnedSet<F::Address>,
     members: PinnedSet<F::Endpoint>,
+    member_ranges: PinnedPorts<F::Endpoint>,
     member_addrs: PinnedSet<F::Address>,
     local_addrs: PinnedSet<F::Address>,
 }
@@ -206,28 +254,36 @@ impl<F: Family> FamilyMaps<F> {
     fn open(directory: &Path) -> Result<Self, SteeringError> {
         Ok(Self {
             services: PinnedSet::open(directory, F::NAMES.services)?,
+            service_ranges: PinnedPorts::open(directory, F::NAMES.service_ranges)?,
             service_addrs: PinnedSet::open(directory, F::NAMES.service_addrs)?,
             members: PinnedSet::open(directory, F::NAMES.members)?,
+            member_ranges: PinnedPorts::open(directory, F::NAMES.member_ranges)?,
             member_addrs: PinnedSet::open(directory, F::NAMES.member_addrs)?,
             local_addrs: PinnedSet::open(directory, F::NAMES.local_addrs)?,
         })
     }
 
     fn grow(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
+        let Tables { services, service_ranges, service_addrs, local_addrs, .. } = tables;
+        let Tables { members, member_ranges, member_addrs, .. } = tables;
         self.local_addrs.grow(&address_keys::<F>(local_addrs))?;
         self.service_addrs.grow(&address_keys::<F>(service_addrs))?;
+        self.service_ranges.grow(&port_keys::<F>(service_ranges))?;
         self.services.grow(&endpoint_keys::<F>(services))?;
         self.member_addrs.grow(&address_keys::<F>(member_addrs))?;
+        self.member_ranges.grow(&port_keys::<F>(member_ranges))?;
         self.members.grow(&endpoint_keys::<F>(members))
     }
 
     fn shrink(&mut self, tables: &Tables) -> Result<(), SteeringError> {
-        let Tables { services, service_addrs, members, member_addrs, local_addrs } = tables;
+        let Tables { services, service_ranges, service_addrs, local_addrs, .. } = tables;
+        let Tables { members, member_ranges, member_addrs, .. } = tables;
         self.members.shrink(&endpoint_keys::<F>(members))?;
+        self.member_ranges.shrink(&port_keys::<F>(member_ranges))?;
         self.member_addrs.shrink(&address_keys::<F>(member_addrs))?;
         self.local_addrs.shrink(&address_keys::<F>(local_addrs))?;
         self.services.shrink(&endpoint_keys::<F>(services))?;
+        self.service_ranges.shrink(&port_keys::<F>(service_ranges))?;
         self.service_addrs.shrink(&address_keys::<F>(service_addrs))
     }
 }
@@ -237,5 +293,18 @@ pub(super) fn address_keys<F: Family>(addresses: &BTreeSet<IpAddr>) -> BTreeSet<
 }
 
 fn endpoint_keys<F: Family>(endpoints: &BTreeSet<Endpoint>) -> BTreeSet<F::Endpoint> {
-    endpoints.iter().filter_map(F::endpoint).collect()
+    let key = |end: &Endpoint| F::endpoint(end.address, end.protocol, end.port.get());
+    endpoints.iter().filter_map(key).collect()
+}
+
+/// All bits of an address and protocol, and the first ones of ports.
+fn port_keys<F: Family>(ranges: &BTreeSet<PortRange>) -> BTreeSet<(u32, F::Endpoint)> {
+    let whole = u32::try_from(size_of::<F::Endpoint>()).unwrap_or(0) * u8::BITS;
+    let keys = |range: &PortRange| {
+        let PortRange { address, protocol, .. } = *range;
+        blocks(*range).filter_map(move |(port, bits)| {
+            Some((whole - u16::BITS + bits, F::endpoint(address, protocol, port)?))
+        })
+    };
+    ranges.iter().flat_map(keys).collect()
 }

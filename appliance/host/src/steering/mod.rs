@@ -5,8 +5,9 @@
 //!
 //! ```text
 //! front0-link                 the program's attachment to the interface front0
-//! maps-v4/services, service_addrs, members, member_addrs, locals, local_addrs     shared by all ports; those of IPv6 end in 6
-//! maps-v4/front0-xsks_map, front0-counters             of that port
+//! maps-v5/services, service_ranges, service_addrs, members, member_ranges, member_addrs, locals, local_addrs
+//!                             shared by all ports; those of IPv6 end in 6
+//! maps-v5/front0-xsks_map, front0-counters             of that port
 //! ```
 //!
 //! A started process finds its pins again and changes nothing that is in order. penstock-l4 is not asked and knows none of

@@ -10,7 +10,7 @@ use std::thread;
 use aya::maps::{MapData, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions};
 use lb_model::L4Port;
-use lb_model::snapshot::{Endpoint, L4Protocol};
+use lb_model::snapshot::{Endpoint, L4Protocol, PortRange};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::maps::{Family, PinnedSet, V4, V6, address_keys};
@@ -74,12 +74,19 @@ fn endpoint(host: &str, port: u16) -> Endpoint {
     Endpoint { address: address(host), port: L4Port::new(port).unwrap(), protocol: L4Protocol::Tcp }
 }
 
-/// A service on port 80, a member on port 8080.
+fn range(host: &str, first: u16, last: u16) -> PortRange {
+    let [first, last] = [first, last].map(|port| L4Port::new(port).unwrap());
+    PortRange { address: address(host), protocol: L4Protocol::Tcp, first, last }
+}
+
+/// Services on port 80 and on a thousand ports, a member on port 8080 and on a hundred.
 fn tables() -> Tables {
     Tables {
         services: [endpoint(SERVICE, 80), endpoint(SERVICE_6, 80)].into(),
+        service_ranges: [range(SERVICE, 8000, 8999), range(SERVICE_6, 8000, 8999)].into(),
         service_addrs: [address(SERVICE), address(SERVICE_6)].into(),
         members: [endpoint(MEMBER, 8080), endpoint(MEMBER_6, 8080)].into(),
+        member_ranges: [range(MEMBER, 8100, 8199), range(MEMBER_6, 8100, 8199)].into(),
         member_addrs: [address(MEMBER), address(MEMBER_6)].into(),
         local_addrs: [address(LOCAL), address(LOCAL_6)].into(),
     }
@@ -189,6 +196,13 @@ fn each_packet_has_its_verdict() {
         ("what a member answers a check past us", segment((SERVICE, 80), (HERE, 40_000)), OURS),
         ("from a service's other port", segment((SERVICE, 81), (HERE, 40_000)), PASS),
         ("from a service to another host", segment((SERVICE, 80), (CLIENT, 40_000)), PASS),
+        ("to the port before a range", segment((CLIENT, 40_000), (SERVICE, 7999)), PASS),
+        ("to the first port of a range", segment((CLIENT, 40_000), (SERVICE, 8000)), OURS),
+        ("to the last port of a range", segment((CLIENT, 40_000), (SERVICE, 8999)), OURS),
+        ("to the port after a range", segment((CLIENT, 40_000), (SERVICE, 9000)), PASS),
+        ("from a member's range", segment((MEMBER, 8150), (CLIENT, 40_000)), OURS),
+        ("from there to this host", segment((MEMBER, 8150), (HERE, 40_000)), PASS),
+        ("from beside it", segment((MEMBER, 8200), (CLIENT, 40_000)), PASS),
     ];
     let mut loaded = loaded();
     for (what, frame, verdict) in cases {
@@ -312,6 +326,13 @@ fn each_packet_of_ipv6_has_its_verdict() {
         ("from a member to a service", segment6((MEMBER_6, 8080), (SERVICE_6, 80)), OURS),
         ("what a member answers a check past us", segment6((SERVICE_6, 80), (HERE_6, 40_000)), OURS),
         ("from a service to another host", segment6((SERVICE_6, 80), (CLIENT_6, 40_000)), PASS),
+        ("to the port before a range", segment6((CLIENT_6, 40_000), (SERVICE_6, 7999)), PASS),
+        ("to the first port of a range", segment6((CLIENT_6, 40_000), (SERVICE_6, 8000)), OURS),
+        ("to the last port of a range", segment6((CLIENT_6, 40_000), (SERVICE_6, 8999)), OURS),
+        ("to the port after a range", segment6((CLIENT_6, 40_000), (SERVICE_6, 9000)), PASS),
+        ("from a member's range", segment6((MEMBER_6, 8150), (CLIENT_6, 40_000)), OURS),
+        ("from there to this host", segment6((MEMBER_6, 8150), (HERE_6, 40_000)), PASS),
+        ("from beside it", segment6((MEMBER_6, 8200), (CLIENT_6, 40_000)), PASS),
     ];
     let mut loaded = loaded();
     for (what, frame, verdict) in cases {
@@ -384,11 +405,18 @@ fn what_leaves_the_plan_is_the_kernels_again() {
     let mut loaded = loaded();
     let bytes = segment((CLIENT, 40_000), (SERVICE, 80)).bytes();
     let other = segment((CLIENT, 40_000), (SERVICE, 443)).bytes();
-    let plan = Tables { services: [endpoint(SERVICE, 443)].into(), ..tables() };
+    let of_range = [8000, 8499, 8500, 9499].map(|port| segment((CLIENT, 40_000), (SERVICE, port)).bytes());
+    let plan = Tables {
+        services: [endpoint(SERVICE, 443)].into(),
+        service_ranges: [range(SERVICE, 8500, 9499)].into(),
+        ..tables()
+    };
     loaded.steering.grow(&plan).unwrap();
     assert_eq!((loaded.verdict(&bytes), loaded.verdict(&other)), (OURS, OURS));
+    assert_eq!(of_range.each_ref().map(|bytes| loaded.verdict(bytes)), [OURS; 4]);
     loaded.steering.shrink(&plan).unwrap();
     assert_eq!((loaded.verdict(&bytes), loaded.verdict(&other)), (PASS, OURS));
+    assert_eq!(of_range.each_ref().map(|bytes| loaded.verdict(bytes)), [PASS, PASS, OURS, OURS]);
 }
 
 /// A network namespace with an interface `front0`; `work` runs inside.

@@ -125,7 +125,7 @@ impl Appliance {
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
             services: services.iter().map(|text| endpoint(text)).collect(),
             members: members.iter().map(|text| endpoint(text)).collect(),
-            local_addresses: Vec::new(),
+            ..HostPlan::default()
         };
         self.call(&HostRequest::Apply { generation }, Some(&plan))
     }

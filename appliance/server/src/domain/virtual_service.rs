@@ -85,7 +85,7 @@ impl Nature {
 /// A protocol and port on one or more virtual IPs, served by a pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct VirtualService {
-    /// The virtual IPs it is offered on. No other service has the same protocol and port on one of them.
+    /// The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them.
     #[schema(value_type = Vec<super::schema::Identifier>, min_items = 1, max_items = 64)]
     pub(crate) virtual_ip_ids: Vec<VirtualIpId>,
     /// What clients speak.
@@ -94,6 +94,11 @@ pub(crate) struct VirtualService {
     /// The port clients connect to.
     #[schema(value_type = u16, minimum = 1, maximum = 65535, example = 80)]
     pub(crate) port: L4Port,
+    /// The last one of several ports, of which `port` is the first: 1 to 65535 are all. Members get what is for them on the port that clients
+    /// sent it to; the port of a member is where it is checked, and with forwarding `dr` and `tunnel` one of these. With null, there is one
+    /// port. Not with forwarding `proxy`.
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 65535)]
+    pub(crate) port_end: Option<L4Port>,
     /// How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`.
     #[schema(value_type = super::schema::Forwarding, required = false)]
     pub(crate) forwarding: ServiceForwarding,
@@ -375,6 +380,12 @@ impl Kind for VirtualService {
         let port = fields.required("port", fields::port);
         let forwarding = read_forwarding(protocol, fields);
         let nature = Nature::of(protocol, forwarding);
+        let port_end = fields.nullable("port_end", of_packets(nature, fields::port));
+        if let (Some(first), Some(Some(last))) = (port, port_end)
+            && last < first
+        {
+            fields.fault("port_end", Fault::new("out_of_range", format!("want a port from {first} on")));
+        }
         let tunnel = tunnel::read_for(forwarding, fields);
         let local_addresses = read_local_addresses(forwarding, fields);
         let default_pool_id = fields.nullable("default_pool_id", fields::id);
@@ -400,6 +411,7 @@ impl Kind for VirtualService {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,
             port: port?,
+            port_end: port_end?,
             forwarding: forwarding?,
             tunnel: tunnel?,
             local_addresses: local_addresses?,

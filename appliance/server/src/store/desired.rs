@@ -76,8 +76,9 @@ enum Offered {
 
 fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Offered, StoreError> {
     let Spec { meta, own } = record.spec;
-    let VirtualService { virtual_ip_ids, protocol, port, forwarding, default_pool_id, timeouts, .. } = own;
+    let VirtualService { virtual_ip_ids, protocol, port, port_end, forwarding, default_pool_id, .. } = own;
     let VirtualService {
+        timeouts,
         connection_limit,
         allowed_cidrs,
         denied_cidrs,
@@ -96,6 +97,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 virtual_ip_ids,
                 protocol,
                 port,
+                port_end,
                 forwarding,
                 tunnel: tunnel.map(|Tunnel(tunnel)| tunnel),
                 local_addresses,

@@ -114,22 +114,55 @@ impl Table for Member {
         if let Some(holder) = holder {
             faults.taken("/port", format!("member `{holder}` of this pool has this address and port"));
         }
-        let fixed: Option<(String, u16)> = sqlx::query_as(
-            "SELECT s.name, s.port FROM virtual_services s JOIN pools p ON p.id = s.default_pool_id
-             WHERE ? IN (p.id, p.backup_pool_id) AND s.forwarding IN ('dr', 'tunnel') AND s.port <> ?
+        self.check_address(place, faults, connection).await?;
+        let fixed: Option<(String, u16, Option<u16>)> = sqlx::query_as(
+            "SELECT s.name, s.port, s.port_end FROM virtual_services s JOIN pools p ON p.id = s.default_pool_id
+             WHERE ? IN (p.id, p.backup_pool_id) AND s.forwarding IN ('dr', 'tunnel')
+                 AND ? NOT BETWEEN s.port AND coalesce(s.port_end, s.port)
              ORDER BY s.name LIMIT 1",
         )
         .bind(Text(place.parent))
         .bind(self.port.get())
         .fetch_optional(&mut *connection)
         .await?;
-        if let Some((service, port)) = fixed {
-            let detail =
-                format!("virtual service `{service}` leaves packets as they are: want its port, {port}");
+        if let Some((service, port, port_end)) = fixed {
+            let its = match port_end {
+                Some(port_end) => format!("one of its ports, {port} to {port_end}"),
+                None => format!("its port, {port}"),
+            };
+            let detail = format!("virtual service `{service}` leaves packets as they are: want {its}");
             faults.unfit("/port", detail);
         }
         if let Some(detail) = families::of_member(place.parent, self.address, connection).await? {
             faults.unfit("/address", detail);
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    /// Of a service of several ports a server is one member, whatever port it is checked on.
+    async fn check_address(
+        &self,
+        place: &Place<Self>,
+        faults: &mut Faults,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        let doubled: Option<(String, String)> = sqlx::query_as(
+            "SELECT m.name, s.name FROM members m JOIN virtual_services s ON s.default_pool_id = m.pool_id
+             WHERE m.pool_id = ? AND m.address = ? AND m.id <> ? AND s.port_end IS NOT NULL
+             ORDER BY m.id, s.name LIMIT 1",
+        )
+        .bind(Text(place.parent))
+        .bind(Text(self.address))
+        .bind(Text(place.id))
+        .fetch_optional(connection)
+        .await?;
+        if let Some((member, service)) = doubled {
+            let detail = format!(
+                "member `{member}` has it, and of virtual service `{service}`, which has several ports, both would be one"
+            );
+            faults.taken("/address", detail);
         }
         Ok(())
     }

@@ -240,7 +240,8 @@ impl Pool {
         }
         let elsewhere: Option<(String, u16, String, u16)> = sqlx::query_as(
             "SELECT m.name, m.port, s.name, s.port FROM members m, virtual_services s
-             WHERE m.pool_id = ? AND s.default_pool_id = ? AND s.forwarding IN ('dr', 'tunnel') AND m.port <> s.port
+             WHERE m.pool_id = ? AND s.default_pool_id = ? AND s.forwarding IN ('dr', 'tunnel')
+                 AND m.port NOT BETWEEN s.port AND coalesce(s.port_end, s.port)
              ORDER BY m.id LIMIT 1",
         )
         .bind(Text(id))

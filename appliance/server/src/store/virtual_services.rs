@@ -26,6 +26,7 @@ pub(crate) struct VirtualServiceRow {
     protocol: Word<ServiceProtocol>,
     #[sqlx(try_from = "u16")]
     port: L4Port,
+    port_end: Option<u16>,
     forwarding: Word<ServiceForwarding>,
     #[sqlx(json(nullable))]
     tunnel: Option<Tunnel>,
@@ -57,11 +58,11 @@ impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression";
+        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression, port_end";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
-        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression,
+        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -101,6 +102,7 @@ impl Table for VirtualService {
             virtual_ip_ids,
             protocol: Word(protocol),
             port,
+            port_end,
             forwarding: Word(forwarding),
             tunnel,
             local_addresses,
@@ -122,6 +124,7 @@ impl Table for VirtualService {
             virtual_ip_ids,
             protocol,
             port,
+            port_end: port_end.and_then(|port| L4Port::new(port).ok()),
             forwarding,
             tunnel,
             local_addresses,
@@ -148,6 +151,7 @@ impl Table for VirtualService {
             virtual_ip_ids: _,
             protocol,
             port,
+            port_end,
             forwarding,
             tunnel,
             local_addresses,
@@ -172,6 +176,7 @@ impl Table for VirtualService {
         values.push_bind(Json(local_addresses.clone())).push_bind(Word(unserved));
         values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
         values.push_bind(limits.map(Json)).push_bind(compression.clone().map(Json));
+        values.push_bind(port_end.map(L4Port::get));
     }
 
     async fn check(
@@ -183,9 +188,12 @@ impl Table for VirtualService {
         for (index, id) in self.virtual_ip_ids.iter().enumerate() {
             if !exists("virtual_ips", Text(id), connection).await? {
                 faults.missing(format!("/virtual_ip_ids/{index}"), format!("there is no virtual IP {id}"));
-            } else if let Some((service, address)) = self.clash(*id, place.id, connection).await? {
-                let port = self.port;
-                faults.taken("/port", format!("virtual service `{service}` is on {address} port {port}"));
+            } else if let Some(clash) = self.clash(*id, place.id, connection).await? {
+                let Clash { service, address, port, port_end } = clash;
+                let its = if port_end == port { format!("{port}") } else { format!("{port} to {port_end}") };
+                // Where the first port is free, it is the last one that goes too far.
+                let pointer = if port > self.port.get() { "/port_end" } else { "/port" };
+                faults.taken(pointer, format!("virtual service `{service}` is on {address} port {its}"));
             }
         }
         for (index, address) in self.local_addresses.iter().enumerate() {
@@ -248,14 +256,15 @@ impl Table for VirtualService {
             .await?;
         for (position, virtual_ip) in (0i64..).zip(&self.virtual_ip_ids) {
             sqlx::query(
-                "INSERT INTO virtual_service_ips (virtual_service_id, virtual_ip_id, position, protocol, port)
-                 VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO virtual_service_ips (virtual_service_id, virtual_ip_id, position, protocol, port, port_end)
+                 VALUES (?, ?, ?, ?, ?, ?)",
             )
             .bind(Text(id))
             .bind(Text(virtual_ip))
             .bind(position)
             .bind(Word(self.protocol.transport()))
             .bind(self.port.get())
+            .bind(self.last_port().get())
             .execute(&mut *connection)
             .await?;
         }
@@ -295,22 +304,32 @@ impl VirtualService {
         Ok(())
     }
 
-    /// Members that get packets with the service's port must serve on it.
+    fn last_port(&self) -> L4Port {
+        self.port_end.unwrap_or(self.port)
+    }
+
+    /// Members that get packets with the service's port must serve on it. By several ports a server is one member.
     async fn check_ports(
         &self,
         pool: PoolId,
         faults: &mut Faults,
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
+        if self.port_end.is_some()
+            && let Some(detail) = doubled(pool, connection).await?
+        {
+            faults.unfit("/default_pool_id", detail);
+        }
         if !self.forwarding.keeps_port() {
             return Ok(());
         }
         let elsewhere: Option<(String, u16)> = sqlx::query_as(
             "SELECT m.name, m.port FROM members m JOIN pools p ON p.id = ?
-             WHERE m.pool_id IN (p.id, p.backup_pool_id) AND m.port <> ? ORDER BY m.id LIMIT 1",
+             WHERE m.pool_id IN (p.id, p.backup_pool_id) AND m.port NOT BETWEEN ? AND ? ORDER BY m.id LIMIT 1",
         )
         .bind(Text(pool))
         .bind(self.port.get())
+        .bind(self.last_port().get())
         .fetch_optional(connection)
         .await?;
         if let Some((member, port)) = elsewhere {
@@ -369,27 +388,55 @@ impl VirtualService {
         Ok(())
     }
 
-    /// Another service that takes the same packets on `virtual_ip`: its name, and the address.
+    /// Another service that takes the same packets on `virtual_ip`.
     async fn clash(
         &self,
         virtual_ip: VirtualIpId,
         this: VirtualServiceId,
         connection: &mut SqliteConnection,
-    ) -> Result<Option<(String, String)>, StoreError> {
+    ) -> Result<Option<Clash>, StoreError> {
         let other = sqlx::query_as(
-            "SELECT s.name, v.address FROM virtual_service_ips i
+            "SELECT s.name AS service, v.address, i.port, i.port_end FROM virtual_service_ips i
              JOIN virtual_services s ON s.id = i.virtual_service_id
              JOIN virtual_ips v ON v.id = i.virtual_ip_id
-             WHERE i.virtual_ip_id = ? AND i.protocol = ? AND i.port = ? AND s.id <> ?",
+             WHERE i.virtual_ip_id = ? AND i.protocol = ? AND i.port <= ? AND i.port_end >= ? AND s.id <> ?
+             ORDER BY i.port LIMIT 1",
         )
         .bind(Text(virtual_ip))
         .bind(Word(self.protocol.transport()))
+        .bind(self.last_port().get())
         .bind(self.port.get())
         .bind(Text(this))
         .fetch_optional(connection)
         .await?;
         Ok(other)
     }
+}
+
+/// A service that has a port already.
+#[derive(FromRow)]
+struct Clash {
+    service: String,
+    address: String,
+    port: u16,
+    port_end: u16,
+}
+
+/// Two members of a pool with one address, told: of a service of several ports they would be one.
+async fn doubled(pool: PoolId, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+    let pair: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT a.name, b.name, a.address FROM members a JOIN members b
+             ON b.pool_id = a.pool_id AND b.address = a.address AND b.id > a.id
+         WHERE a.pool_id = ? ORDER BY a.id LIMIT 1",
+    )
+    .bind(Text(pool))
+    .fetch_optional(connection)
+    .await?;
+    Ok(pair.map(|(one, other, address)| {
+        format!(
+            "its members `{one}` and `{other}` are both {address}: of a service of several ports they are one"
+        )
+    }))
 }
 
 /// The name of the service's first policy.

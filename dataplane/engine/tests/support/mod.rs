@@ -445,6 +445,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         id: VirtualServiceId(Uuid::from_u128(80)),
         address: VIP.into(),
         port: L4Port::new(80).unwrap(),
+        port_end: None,
         protocol: L4Protocol::Tcp,
         forwarding: Forwarding::Nat,
         tunnel: None,

@@ -319,6 +319,7 @@ fn service(setup: Setup, number: u16) -> Option<L4Service> {
         id: VirtualServiceId(uuid::Uuid::from_u128(own.into())),
         address: setup.address(VIP),
         port,
+        port_end: None,
         protocol: L4Protocol::Tcp,
         forwarding: setup.way.forwarding(),
         tunnel,

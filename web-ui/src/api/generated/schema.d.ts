@@ -6244,7 +6244,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description The virtual IPs it is offered on. No other service has the same protocol and port on one of them. */
+            /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids?: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
             protocol?: components["schemas"]["Protocol"];
@@ -6254,6 +6254,13 @@ export interface components {
              * @example 80
              */
             port?: number;
+            /**
+             * Format: int32
+             * @description The last one of several ports, of which `port` is the first: 1 to 65535 are all. Members get what is for them on the port that clients
+             *     sent it to; the port of a member is where it is checked, and with forwarding `dr` and `tunnel` one of these. With null, there is one
+             *     port. Not with forwarding `proxy`.
+             */
+            port_end?: number | null;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
@@ -6328,7 +6335,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
-            /** @description The virtual IPs it is offered on. No other service has the same protocol and port on one of them. */
+            /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
             protocol: components["schemas"]["Protocol"];
@@ -6338,6 +6345,13 @@ export interface components {
              * @example 80
              */
             port: number;
+            /**
+             * Format: int32
+             * @description The last one of several ports, of which `port` is the first: 1 to 65535 are all. Members get what is for them on the port that clients
+             *     sent it to; the port of a member is where it is checked, and with forwarding `dr` and `tunnel` one of these. With null, there is one
+             *     port. Not with forwarding `proxy`.
+             */
+            port_end?: number | null;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding?: components["schemas"]["Forwarding"];
             tunnel?: components["schemas"]["ServiceTunnel"] | null;
@@ -6453,7 +6467,7 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
-            /** @description The virtual IPs it is offered on. No other service has the same protocol and port on one of them. */
+            /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
             protocol: components["schemas"]["Protocol"];
@@ -6463,6 +6477,13 @@ export interface components {
              * @example 80
              */
             port: number;
+            /**
+             * Format: int32
+             * @description The last one of several ports, of which `port` is the first: 1 to 65535 are all. Members get what is for them on the port that clients
+             *     sent it to; the port of a member is where it is checked, and with forwarding `dr` and `tunnel` one of these. With null, there is one
+             *     port. Not with forwarding `proxy`.
+             */
+            port_end: number | null;
             /** @description How what clients send reaches the members; `nat` unless the protocol is `http`, `https` or `tls`, which are always `proxy`. */
             forwarding: components["schemas"]["Forwarding"];
             tunnel: components["schemas"]["ServiceTunnel"] | null;

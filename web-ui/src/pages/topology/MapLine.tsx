@@ -9,7 +9,7 @@ import { useOne } from '../../api/useOne.ts'
 import { said } from '../../i18n/index.ts'
 import { addRates, given, memberKey, NO_RATES } from '../../live/rates.ts'
 import { bits, useRecent } from '../../live/traffic.ts'
-import { isProxied, modeOf } from '../../services/modes.ts'
+import { isProxied, modeOf, portsOf } from '../../services/modes.ts'
 import { memberFacts, poolFacts, serves, severity } from '../../status/facts.ts'
 import { useReason } from '../../status/useReason.ts'
 import { bitRate, perSecond } from '../../ui/format.ts'
@@ -90,7 +90,7 @@ function Service({ line: { row } }: { line: Line }) {
         </b>
       </span>
       <span className="map-line cut">
-        {modeOf(service)} :{service.port} · {perSecond(given(now ?? NO_RATES))} · {bitRate(bits(now))}
+        {modeOf(service)} :{portsOf(service)} · {perSecond(given(now ?? NO_RATES))} · {bitRate(bits(now))}
       </span>
     </Link>
   )

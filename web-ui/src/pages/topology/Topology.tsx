@@ -8,6 +8,7 @@ import { useEffect, useMemo, useRef } from 'react'
 import { useTranslation } from 'react-i18next'
 import { firstOf } from '../../api/queries.ts'
 import { policies } from '../../api/resources.ts'
+import { portsOf } from '../../services/modes.ts'
 import { useServiceRows } from '../../services/useServiceRows.ts'
 import { needsAttention } from '../../status/facts.ts'
 import { Empty } from '../../ui/Empty.tsx'
@@ -34,7 +35,7 @@ export function Topology() {
   const lines = useMemo(() => {
     const words = q.trim().toLowerCase()
     const found = list.rows?.filter(({ service, addresses, facts }) => {
-      const text = [service.name, ...service.tags, ...addresses.map((one) => `${one}:${service.port}`)].join(' ')
+      const text = [service.name, ...service.tags, ...addresses.map((one) => `${one}:${portsOf(service)}`)].join(' ')
       return (!troubled || needsAttention(facts)) && (!list.complete || text.toLowerCase().includes(words))
     })
     return found && linesOf(found, rules?.items ?? [])

@@ -8,6 +8,7 @@ import { isProblem } from '../../api/problem.ts'
 import { oneOf, servicesQuery, statusQuery } from '../../api/queries.ts'
 import { virtualIps } from '../../api/resources.ts'
 import { virtualIpFields } from '../../resources/services.ts'
+import { portsOf } from '../../services/modes.ts'
 import { otherFacts, serviceFacts } from '../../status/facts.ts'
 import { About } from '../../ui/About.tsx'
 import { DetailDrawer, Pairs } from '../../ui/DetailDrawer.tsx'
@@ -76,7 +77,7 @@ export function VirtualIpDetail() {
                     <bdi>{service.name}</bdi>
                   </Link>
                   <span className="mono dim">
-                    {service.protocol} {service.port}
+                    {service.protocol} {portsOf(service)}
                   </span>
                 </li>
               ))}

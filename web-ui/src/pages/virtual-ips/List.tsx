@@ -9,6 +9,7 @@ import { virtualIps } from '../../api/resources.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { useList } from '../../api/useList.ts'
 import { virtualIpFields } from '../../resources/services.ts'
+import { portsOf } from '../../services/modes.ts'
 import { EnabledState, Names } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
 import { Name } from '../../ui/list/Name.tsx'
@@ -95,7 +96,7 @@ function useColumns(): Column<VirtualIp>[] {
         value: (virtualIp) => offered(virtualIp).length,
         cell: (virtualIp) => {
           const all = offered(virtualIp)
-          return <Names names={all.map(({ name }) => name)} after={all[0] && `:${all[0].port}`} />
+          return <Names names={all.map(({ name }) => name)} after={all[0] && `:${portsOf(all[0])}`} />
         },
       },
     ]

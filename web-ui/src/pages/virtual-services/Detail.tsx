@@ -11,7 +11,7 @@ import { useSummed } from '../../live/history.ts'
 import { bits, useRecent } from '../../live/traffic.ts'
 import { MemberTable } from '../../members/MemberTable.tsx'
 import { useServiceFields } from '../../resources/services.ts'
-import { giverOf, isProxied, layerOf, modeOf } from '../../services/modes.ts'
+import { giverOf, isProxied, layerOf, modeOf, portsOf } from '../../services/modes.ts'
 import { serviceFacts } from '../../status/facts.ts'
 import { About } from '../../ui/About.tsx'
 import { DetailDrawer, Pairs } from '../../ui/DetailDrawer.tsx'
@@ -89,7 +89,7 @@ function Live({ serviceId }: { serviceId: string }) {
       pairs={[
         [
           t('field.address'),
-          <span key="address" className="mono">{`${addresses?.join(', ') ?? ''}:${service.port}`}</span>,
+          <span key="address" className="mono">{`${addresses?.join(', ') ?? ''}:${portsOf(service)}`}</span>,
         ],
         [t('services.mode'), `${layerOf(service)} · ${modeOf(service)}`],
         [t('services.connections'), count(now?.connections ?? 0)],

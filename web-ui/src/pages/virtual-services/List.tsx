@@ -9,7 +9,7 @@ import { useOne } from '../../api/useOne.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { bits, courseOf, useRecent } from '../../live/traffic.ts'
 import { MemberBar } from '../../members/MemberBar.tsx'
-import { layerOf, modeOf } from '../../services/modes.ts'
+import { layerOf, modeOf, portsOf } from '../../services/modes.ts'
 import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
 import { severity } from '../../status/facts.ts'
 import { later } from '../../ui/later.tsx'
@@ -60,9 +60,12 @@ export function ServiceList() {
         idOf={({ service }) => service.id}
         nameOf={({ service }) => service.name}
         textOf={({ service, addresses }) =>
-          [service.name, service.description, ...addresses.map((a) => `${a}:${service.port}`), ...service.tags].join(
-            ' ',
-          )
+          [
+            service.name,
+            service.description,
+            ...addresses.map((a) => `${a}:${portsOf(service)}`),
+            ...service.tags,
+          ].join(' ')
         }
         toneOf={({ facts }) => healthTone(facts.health)}
         order={({ facts }) => severity(facts)}
@@ -155,11 +158,11 @@ function useColumns(): Column<ServiceRow>[] {
       {
         id: 'address',
         title: t('field.address'),
-        value: ({ service, addresses }) => `${addresses.join(' ')}:${service.port}`,
+        value: ({ service, addresses }) => `${addresses.join(' ')}:${portsOf(service)}`,
         cell: ({ service, addresses }) => (
           <span className="mono">
             {addresses[0] ?? <Address id={service.virtual_ip_ids[0] ?? ''} />}
-            <span className="dim">:{service.port}</span>
+            <span className="dim">:{portsOf(service)}</span>
             {service.virtual_ip_ids.length > 1 && <span className="dim"> +{service.virtual_ip_ids.length - 1}</span>}
           </span>
         ),

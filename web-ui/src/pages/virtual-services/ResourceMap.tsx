@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next'
 import type { Member, Pool, VirtualService } from '../../api/client.ts'
 import { virtualIpsQuery } from '../../api/queries.ts'
 import { said } from '../../i18n/index.ts'
+import { portsOf } from '../../services/modes.ts'
 import { memberFacts, poolFacts, serves, serviceFacts, severity } from '../../status/facts.ts'
 import { Glyph, healthTone } from '../../ui/Status.tsx'
 
@@ -59,7 +60,7 @@ export function ResourceMap({ service, pool, members }: Props) {
               <bdi>{service.name}</bdi>
             </b>
             <span className="map-line">
-              <Glyph tone={tone} size={12} /> {service.protocol.toUpperCase()} {service.port}
+              <Glyph tone={tone} size={12} /> {service.protocol.toUpperCase()} {portsOf(service)}
             </span>
           </div>
         </div>
