@@ -412,3 +412,39 @@ fn of_several_ports_a_server_is_one_member() {
     );
     shop.api.create(&members, &json!({ "address": "198.51.100.2", "port": 8999 }));
 }
+
+#[test]
+fn rates_are_whole_numbers_and_at_least_one() {
+    let shop = Shop::open();
+    let limited = |limit: Value| json!({ "rate_limit": limit });
+    let wrong = json!({ "connections_per_s": 0, "source_prefix": 33, "bits_per_s": 1 });
+    let faults = [
+        ("/rate_limit/bits_per_s", "unknown_field"),
+        ("/rate_limit/connections_per_s", "out_of_range"),
+        ("/rate_limit/source_prefix", "out_of_range"),
+    ];
+    let patch = |api: &Api, limit: &Value| api.patch(&shop.service.path, "*", &limited(limit.clone()));
+    shop.refuses(|api| patch(api, &wrong), 422, "validation_failed", faults);
+    let none = [("/rate_limit/connections_per_s", "required")];
+    shop.refuses(|api| patch(api, &json!({ "source_prefix": 24 })), 422, "validation_failed", none);
+    let proxied =
+        with(service("pages", &shop.virtual_ip.id, 8080, &json!(shop.pool.id)), "protocol", json!("http"));
+    let proxied = with(proxied, "rate_limit", json!({ "packets_per_s": 1 }));
+    shop.refuses(
+        |api| api.post(SERVICES, &proxied),
+        422,
+        "validation_failed",
+        [("/rate_limit", "unsupported")],
+    );
+
+    let right = patch(&shop.api, &json!({ "source_connections_per_s": 100, "kbits_per_s": 400_000_000 }));
+    let all = json!({
+        "connections_per_s": null, "source_connections_per_s": 100, "source_packets_per_s": null,
+        "source_prefix": 32, "source_prefix_v6": 64, "packets_per_s": null, "kbits_per_s": 400_000_000,
+    });
+    assert_eq!((right.status, &right.body["rate_limit"]), (200, &all));
+    assert_eq!(
+        shop.api.patch(&shop.service.path, "*", &limited(Value::Null)).body["rate_limit"],
+        Value::Null
+    );
+}

@@ -1,6 +1,9 @@
 //! Who may connect, and how many at a time.
 
-use anyhow::{Context as _, Result};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
 use lab::network::VIRTUAL_IP;
 use lab::{Answer, Driver};
 use serde_json::{Value, json};
@@ -42,4 +45,34 @@ fn networks_and_limits_decide_who_is_served() -> Result<()> {
     stage.finish(download)?;
     assert!(matches!(far.get(&url, PATIENCE)?, Answer::Body(_)));
     stage.leave()
+}
+
+#[test]
+fn rates_decide_how_fast_clients_are_served() -> Result<()> {
+    let stage = Stage::set(Driver::AfXdp, true)?;
+    let one = |key: &str| json!({ "rate_limit": { key: 1 } });
+    stage.change_service(&one("connections_per_s"))?;
+    let connect = || {
+        let to = SocketAddr::from((VIRTUAL_IP, 80));
+        // Those that are refused ask again until they are served.
+        stage.lab.client().enter(|| Ok(TcpStream::connect_timeout(&to, PATIENCE).map(drop)))
+    };
+    let all = thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(connect)).collect();
+        asked.into_iter().map(|one| one.join().is_ok_and(|one| matches!(one, Ok(Ok(()))))).collect::<Vec<_>>()
+    });
+    ensure!(all.iter().any(|served| *served), "nobody is served");
+    stage.await_drops("connection_rate")?;
+
+    stage.change_service(&one("source_packets_per_s"))?;
+    // A connection takes more packets than one.
+    stage.lab.client().get(&format!("http://{VIRTUAL_IP}/"), MOMENT)?;
+    stage.await_drops("source_packet_rate")?;
+
+    let enough = json!({ "connections_per_s": 1000, "packets_per_s": 1_000_000, "kbits_per_s": 100_000_000 });
+    stage.change_service(&json!({ "rate_limit": null }))?;
+    stage.change_service(&json!({ "rate_limit": enough }))?;
+    let download = stage.download()?;
+    stage.finish(download)?;
+    stage.balanced()
 }

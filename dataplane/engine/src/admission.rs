@@ -7,6 +7,7 @@ use lb_model::explain::NetworkRule;
 use lb_model::snapshot::Admission;
 
 use crate::prefixes::PrefixMap;
+use crate::rates::Metered;
 
 /// What a service asks of its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +18,13 @@ pub(crate) struct Gate {
     networks: PrefixMap<bool>,
     /// Whether an address of no network may.
     others: bool,
+    metered: Option<Metered>,
 }
 
 impl Gate {
     /// Of what the operator wants; `limit` is the number of its limit.
-    pub(crate) fn new(admission: &Admission, limit: u32) -> Self {
-        let Admission { connection_limit: _, allowed_cidrs, denied_cidrs } = admission;
+    pub(crate) fn new(admission: &Admission, limit: u32, metered: Option<Metered>) -> Self {
+        let Admission { connection_limit: _, allowed_cidrs, denied_cidrs, rates: _ } = admission;
         let mut networks = PrefixMap::default();
         let mut enter = |prefixes: &[Prefix], may: bool| {
             for prefix in prefixes {
@@ -32,7 +34,7 @@ impl Gate {
         // One that is in both lists may not.
         enter(allowed_cidrs, true);
         enter(denied_cidrs, false);
-        Self { limit, networks, others: allowed_cidrs.is_empty() }
+        Self { limit, networks, others: allowed_cidrs.is_empty(), metered }
     }
 
     /// Whether a client may: the longest network that holds its address says so.
@@ -46,6 +48,11 @@ impl Gate {
             Some((network, allowed)) => NetworkRule { network: Some(network), allowed: *allowed },
             None => NetworkRule { network: None, allowed: self.others },
         }
+    }
+
+    /// How fast.
+    pub(crate) fn metered(&self) -> Option<&Metered> {
+        self.metered.as_ref()
     }
 
     /// Whether any network is named.
@@ -64,8 +71,9 @@ mod tests {
             connection_limit: None,
             allowed_cidrs: networks(allowed),
             denied_cidrs: networks(denied),
+            rates: None,
         };
-        Gate::new(&admission, 0)
+        Gate::new(&admission, 0, None)
     }
 
     fn admits(gate: &Gate, address: &str) -> bool {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use lb_model::counters::{Accounting, BackendCounters, DropReason};
 
 use crate::persistence::Marks;
-use crate::tables::BACKEND_SLOTS;
+use crate::tables::{BACKEND_SLOTS, Tables};
 
 /// A number that one thread raises and others read.
 #[derive(Debug, Default)]
@@ -92,6 +92,8 @@ pub struct WorkerCounters {
     pub backends: Box<[BackendCell]>,
     /// Which members clients keep, once a service is there whose clients do: no count, but read by the others as these are.
     pub(crate) marks: OnceLock<Marks>,
+    /// For how many of them there is room, and by what they are placed: known when the worker's engine is there.
+    pub(crate) marks_for: OnceLock<(u32, u64)>,
 }
 
 impl Default for WorkerCounters {
@@ -117,6 +119,16 @@ impl WorkerCounters {
             drops: std::array::from_fn(|_| Counter::default()),
             backends: (0..slots).map(|_| BackendCell::default()).collect(),
             marks: OnceLock::new(),
+            marks_for: OnceLock::new(),
+        }
+    }
+
+    /// Makes what the worker needs for tables and is too large to be made between two bursts: for whoever publishes them, before.
+    pub fn prepare(&self, tables: &Tables) {
+        if tables.any_keeping()
+            && let Some((room, secret)) = self.marks_for.get()
+        {
+            self.marks.get_or_init(|| Marks::new(*room, *secret));
         }
     }
 

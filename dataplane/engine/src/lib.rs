@@ -26,6 +26,7 @@ mod pick;
 pub mod pipeline;
 mod prefixes;
 mod ranges;
+mod rates;
 mod rewrite;
 mod schedule;
 mod state;

@@ -27,8 +27,8 @@ use crate::fragments::Fragments;
 use crate::loads::{self, Loads};
 use crate::local_ports::LocalPorts;
 use crate::network::{NextHop, Strangers};
-use crate::persistence::Marks;
 use crate::pick::Picker;
+use crate::rates::{Asking, Metered, Rates};
 use crate::rewrite::{Mode, Onward, OnwardV6, deltas, sum_segment};
 use crate::state;
 use crate::tables::{Backend, Endpoint, Tables, digest};
@@ -94,6 +94,7 @@ pub struct Engine {
     flows: FlowTable,
     loads: Loads,
     picker: Picker,
+    rates: Rates,
     local_ports: LocalPorts,
     drains: Drains,
     fragments: Fragments,
@@ -180,12 +181,15 @@ impl Engine {
     ///
     /// # Panics
     /// Without counters of its own.
-    pub fn new(flows: FlowTable, workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
+    pub fn new(mut flows: FlowTable, workers: Box<[Arc<WorkerCounters>]>, worker: u16) -> Self {
         let counters = Arc::clone(&workers[usize::from(worker)]);
         let count = u16::try_from(workers.len()).unwrap_or(u16::MAX);
-        let seed = flows.secret()[0];
+        let [seed, secret] = flows.secret();
+        // Of a worker's counters there is one engine.
+        let _ = counters.marks_for.set((flows.capacity() / 4, secret));
         Self {
             flows,
+            rates: Rates::new(count, secret),
             loads: Loads::new(Arc::clone(&counters)),
             local_ports: LocalPorts::new(worker, count, seed),
             drains: Drains::default(),
@@ -203,10 +207,8 @@ impl Engine {
         self.picker.grow(tables.schedules.len());
         self.loads.adopt(&tables.schedules);
         self.drains.adopt(tables.drains());
-        if tables.any_keeping() {
-            let (room, secret) = (self.flows.capacity() / 4, self.flows.secret()[1]);
-            self.counters.marks.get_or_init(|| Marks::new(room, secret));
-        }
+        self.rates.adopt(tables.all_metered());
+        self.counters.prepare(tables);
     }
 
     /// Looks at the next `count` entries of the flow table and forgets those that were silent for too long, and those whose
@@ -379,6 +381,11 @@ impl Engine {
         let mut flow = self.flows.flow(found).ok_or(Verdict::Drop(DropReason::NoFlow))?;
         let backend =
             backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let metered = policing(tables, backend);
+        if let Some(metered) = metered {
+            let asking = Asking::of(packet, &flow, from, scene.now);
+            self.rates.police(metered, asking).map_err(Verdict::Drop)?;
+        }
         if !begins {
             let counted = loads::counts(flow.conn);
             if state::is_unopened(flow.conn, from, packet.flags)
@@ -391,6 +398,7 @@ impl Engine {
                 self.loads.end(flow.conn.backend);
             }
         }
+        state::police(flow.conn, metered.is_some());
         if packet.flags & SYN != 0 && packet.key.transport() == TCP {
             room::clamp_segments(scene, burst.frame(index), packet, &mut flow, from);
         }
@@ -469,6 +477,9 @@ impl Engine {
         let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
         let (chosen, _) = flow.backend;
         self.loads.begin(chosen);
+        if let Some(metered) = tables.metered(service) {
+            self.rates.begun(metered, packet.ends(wide.as_ref()).source.address, now);
+        }
         if let Some(cell) = self.counters.backends.get(chosen as usize) {
             cell.connections.add(1);
         }
@@ -488,6 +499,10 @@ impl Engine {
     ) -> Result<NewFlow, DropReason> {
         let ends = packet.ends(wide.as_ref());
         self.picker.admit(tables, service, ends.source.address)?;
+        if let Some(metered) = tables.metered(service) {
+            let client = Some(ends.source.address);
+            self.rates.admits(metered, Asking { client, bits: packet.bytes() * 8, now })?;
+        }
         let chosen = self.picker.pick(tables, service, &self.loads, &ends, now)?;
         let backend = tables.backend(chosen).ok_or(DropReason::NoMember)?;
         let offered = ends.destination;
@@ -534,6 +549,19 @@ impl Engine {
         }
         let owner = owner(client, self.workers);
         (owner != self.worker).then_some(Verdict::Handoff(owner))
+    }
+}
+
+/// The rates of a backend's service, if each packet is looked at.
+fn policing<'tables>(tables: &'tables Tables, backend: &Backend) -> Option<&'tables Metered> {
+    tables.metered(backend.service).filter(|metered| metered.polices())
+}
+
+impl Asking {
+    /// A packet of a flow, from one of its ends.
+    fn of(packet: &Packet, flow: &Flow<'_>, from: Direction, now: u32) -> Self {
+        let client = (from == Direction::FromClient).then(|| flow.ends(from).source.address);
+        Self { client, bits: packet.bytes() * 8, now }
     }
 }
 

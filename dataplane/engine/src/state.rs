@@ -22,6 +22,8 @@ pub(crate) const ESTABLISHED: u8 = 2;
 pub(crate) const CLOSING: u8 = 3;
 /// One side ended it.
 pub(crate) const RESET: u8 = 4;
+/// Established too, by way of a service that looks at each packet: none of them just passes.
+pub(crate) const POLICED: u8 = 5;
 
 const SYN_ANSWERED: u8 = 0x01;
 const FIN_OF_CLIENT: u8 = 0x02;
@@ -98,6 +100,15 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Pa
     if conn.state == OPENING && answered && from == Direction::FromClient && flags & (SYN | ACK) == ACK {
         enter(conn, ESTABLISHED, patience.established);
     }
+}
+
+/// Whether a flow that is established just passes, or is looked at packet by packet.
+pub(crate) fn police(conn: &mut Conn, policed: bool) {
+    conn.state = match conn.state {
+        ESTABLISHED | POLICED if policed => POLICED,
+        POLICED => ESTABLISHED,
+        other => other,
+    };
 }
 
 fn enter(conn: &mut Conn, state: u8, timeout: u32) {

@@ -22,6 +22,7 @@ use crate::admission::Gate;
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::persistence::{Keeping, known_by};
 use crate::ranges::Ranges;
+use crate::rates::Metered;
 use crate::rewrite::Mode;
 use crate::schedule::{Schedule, Taker, mix, table_size};
 use crate::state::Patience;
@@ -273,6 +274,16 @@ impl Tables {
         self.configured.gates.get(service as usize)?.as_deref()
     }
 
+    /// What a service's rates are, if it has any.
+    pub(crate) fn metered(&self, service: u32) -> Option<&Metered> {
+        self.gate(service)?.metered()
+    }
+
+    /// Those of all services.
+    pub(crate) fn all_metered(&self) -> &[Metered] {
+        &self.configured.metered
+    }
+
     /// The limit of a service, if it has one.
     pub(crate) fn service_limit(&self, gate: &Gate) -> Option<&Limit> {
         self.configured.limits.get(gate.limit as usize)
@@ -346,6 +357,7 @@ pub struct Planner {
     services: Slots<(VirtualServiceId, Offer)>,
     backends: Slots<(VirtualServiceId, MemberId, Offer, Endpoint, Mode)>,
     next_hops: Slots<Awaited>,
+    meters: Slots<VirtualServiceId>,
     epoch: u32,
     backends_since: u32,
     last_routes: RouteTable,
@@ -367,6 +379,9 @@ struct Configured {
     limit_of: FastMap<Limited, u32>,
     /// By slot of the service; none where everybody may and no limit is set.
     gates: Vec<Option<Arc<Gate>>>,
+    metered: Vec<Metered>,
+    /// Services of which each packet is looked at.
+    policed: FastSet<VirtualServiceId>,
     /// By slot of the service.
     unserved: Vec<Unserved>,
     drains: Vec<(u32, u32)>,
@@ -411,6 +426,7 @@ impl Planner {
         let mut schedules = Vec::new();
         self.services.begin();
         self.backends.begin();
+        self.meters.begin();
         for service in &snapshot.services {
             let (slot, schedule) = self.place_service(&mut next, service);
             put(&mut schedules, slot, schedule, Arc::default);
@@ -427,6 +443,11 @@ impl Planner {
             put(&mut schedules, slot, schedule, Arc::default);
         }
         self.services.end();
+        self.meters.end();
+        if !next.policed.is_subset(&self.configured.policed) {
+            // Flows that just pass must notice that they may not any more.
+            self.next_epoch();
+        }
         let unmasked = self.configured.masks.iter().any(|address| !next.masks.contains(address));
         if self.backends.end() | unmasked {
             // Flows of a backend or a local address that is gone must notice.
@@ -458,7 +479,13 @@ impl Planner {
         for backend in &service.backends {
             placed.push(self.place_backend(next, (service, slot), offered, backend, patience));
         }
-        let gate = next.gate(service, &placed);
+        let rates = service.admission.rates;
+        let metered = rates.map(|rates| Metered::new(rates, service.id, self.meters.keep(service.id)));
+        if metered.is_some_and(|metered| metered.polices()) {
+            next.policed.insert(service.id);
+        }
+        next.metered.extend(metered);
+        let gate = next.gate(service, &placed, metered);
         put(&mut next.service_ids, slot, Some(service.id), || None);
         put(&mut next.gates, slot, gate, || None);
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
@@ -691,11 +718,11 @@ impl Configured {
     }
 
     /// What a service with these backends asks of its clients.
-    fn gate(&mut self, service: &L4Service, backends: &[u32]) -> Option<Arc<Gate>> {
+    fn gate(&mut self, service: &L4Service, backends: &[u32], metered: Option<Metered>) -> Option<Arc<Gate>> {
         let admission = &service.admission;
         let limit = admission.connection_limit;
         let limit = limit.map_or(NOBODY, |most| self.limit(Limited::Service(service.id), most, backends));
-        (*admission != Admission::default()).then(|| Arc::new(Gate::new(admission, limit)))
+        (*admission != Admission::default()).then(|| Arc::new(Gate::new(admission, limit, metered)))
     }
 }
 

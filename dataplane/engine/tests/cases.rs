@@ -17,7 +17,7 @@ use lb_engine::{PortIndex, TICKS_PER_SECOND, Verdict};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
-use lb_model::snapshot::{Forwarding, L4Persistence, L4Snapshot, Unserved};
+use lb_model::snapshot::{Forwarding, L4Persistence, L4Rates, L4Snapshot, Unserved};
 use lb_model::{L4Port, Prefix, Tunnel, Vni};
 use support::v6::*;
 use support::*;
@@ -62,6 +62,21 @@ impl Wanted<'_> {
         })
     }
 
+    fn rates(&self) -> Option<L4Rates> {
+        let rate = |key| self.number(key).and_then(NonZeroU32::new);
+        let usual = L4Rates::default();
+        let rates = L4Rates {
+            connections_per_s: rate("flow-rate"),
+            source_connections_per_s: rate("source-flow-rate"),
+            source_packets_per_s: rate("source-packet-rate"),
+            source_prefix: self.number("source-prefix").unwrap_or(usual.source_prefix),
+            source_prefix_v6: self.number("source-prefix").unwrap_or(usual.source_prefix_v6),
+            packets_per_s: rate("packet-rate"),
+            kbits_per_s: rate("kbit-rate"),
+        };
+        Some(rates).filter(|rates| *rates != usual)
+    }
+
     fn snapshot(&self) -> L4Snapshot {
         let keeps_port = self.has("dr") || self.tunnel().is_some();
         let port = if keeps_port { 80 } else { 8080 };
@@ -94,6 +109,7 @@ impl Wanted<'_> {
                 Some(L4Persistence { prefix: 32, prefix_v6: 128, timeout_s: 600, shared: false });
         }
         service.admission.connection_limit = self.number("service-limit").and_then(NonZeroU32::new);
+        service.admission.rates = self.rates();
         service.admission.denied_cidrs.extend(self.number::<Prefix>("deny"));
         service.admission.allowed_cidrs.extend(self.number::<Prefix>("allow"));
         for backend in &mut service.backends {
@@ -237,6 +253,7 @@ impl Given {
                 assert_eq!(verdict, Verdict::Reply(port));
                 self.compare(rest, 64, &out);
             }
+            _ if rest == "*" => assert_eq!(verdict, Verdict::Send(port_named(word))),
             _ if rest == "as it came" => {
                 assert_eq!(verdict, Verdict::Send(port_named(word)));
                 assert_eq!(out.0[12..], came.0[12..]);

@@ -17,7 +17,7 @@ use lb_engine::{Explained, FlowPage, Sample, TICKS_PER_SECOND, Verdict};
 use lb_model::counters::{Accounting, DropReason};
 use lb_model::explain::{Choice, NetworkRule, PacketEnds};
 use lb_model::flow::{FlowFilter, FlowKey, FlowState, SeenFlow};
-use lb_model::snapshot::{L4Protocol, Scheduler};
+use lb_model::snapshot::{L4Protocol, L4Rates, Scheduler};
 use lb_model::{MemberId, VirtualServiceId};
 use support::v6::*;
 use support::*;
@@ -257,4 +257,29 @@ fn who_owns_a_client_is_asked() {
     };
     let owners: BTreeSet<u16> = (1..=20).map(owner_of).collect();
     assert_eq!(owners, [0, 1].into());
+}
+
+#[test]
+fn what_is_over_a_rate_is_explained_and_takes_nothing() {
+    let mut snapshot = two_members();
+    let rates = |of: u32| NonZeroU32::new(of);
+    let limits = L4Rates { connections_per_s: rates(1), packets_per_s: rates(10), ..L4Rates::default() };
+    snapshot.services[0].admission.rates = Some(limits);
+    let mut lb = Lb::new(&snapshot);
+    for _ in 0..3 {
+        assert_eq!(explain(&mut lb, &from_client(1, SYN, b"")).verdict, Verdict::Send(BACK));
+    }
+    assert_eq!(lb.send(from_client(1, SYN, b"")).0, Verdict::Send(BACK));
+    let told = explain(&mut lb, &from_client(2, SYN, b""));
+    assert_eq!(told.reason, Some(DropReason::ConnectionRate));
+    for _ in 0..3 {
+        assert_eq!(explain(&mut lb, &from_client(1, ACK, b"x")).verdict, Verdict::Send(BACK));
+    }
+    assert_eq!(lb.send(from_client(1, ACK, b"x")).0, Verdict::Send(BACK));
+    let told = explain(&mut lb, &from_client(1, ACK, b"x"));
+    assert_eq!(
+        (told.verdict, told.reason),
+        (Verdict::Drop(DropReason::PacketRate), Some(DropReason::PacketRate))
+    );
+    assert!(told.service.is_some() && told.flow.is_some());
 }

@@ -282,6 +282,9 @@ impl Control {
         if let Some(mirror) = self.mirror.get() {
             mirror.want(state.planner.wanted(&state.network));
         }
+        for worker in &self.shared.workers {
+            worker.counters.prepare(&tables);
+        }
         self.shared.publish(tables)
     }
 

@@ -50,6 +50,16 @@ drop_reasons! {
     Denied => "denied",
     /// The service has as many connections as it may.
     ServiceFull => "service_full",
+    /// The service has as many new connections a second as it may.
+    ConnectionRate => "connection_rate",
+    /// The source begins as many connections a second as it may.
+    SourceRate => "source_rate",
+    /// The source sends as many packets a second as it may.
+    SourcePacketRate => "source_packet_rate",
+    /// As many packets a second pass for the service as may.
+    PacketRate => "packet_rate",
+    /// As many bits a second pass for the service as may.
+    BitRate => "bit_rate",
     /// Every member that takes new connections has as many as it may.
     MembersFull => "members_full",
     /// The member of this flow was removed or disabled.

@@ -244,6 +244,50 @@ pub struct Admission {
     pub allowed_cidrs: Vec<Prefix>,
     /// Networks whose clients may not. The longest network that holds a client decides.
     pub denied_cidrs: Vec<Prefix>,
+    /// How fast.
+    #[serde(default)]
+    pub rates: Option<L4Rates>,
+}
+
+/// How fast flows may begin and packets may pass. What is over a rate is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct L4Rates {
+    /// New connections, over all addresses of the service.
+    pub connections_per_s: Option<NonZeroU32>,
+    /// Those of one source.
+    pub source_connections_per_s: Option<NonZeroU32>,
+    /// Packets that one source sends.
+    pub source_packets_per_s: Option<NonZeroU32>,
+    /// How many leading bits of an IPv4 address make a source.
+    pub source_prefix: u8,
+    /// How many of an IPv6 address.
+    pub source_prefix_v6: u8,
+    /// Packets, of clients and members together.
+    pub packets_per_s: Option<NonZeroU32>,
+    /// Thousands of bits, likewise, as IP packets.
+    pub kbits_per_s: Option<NonZeroU32>,
+}
+
+impl L4Rates {
+    /// One IPv4 address.
+    pub const SOURCE_PREFIX: u8 = 32;
+    /// One IPv6 network as a household or a host has: within it addresses cost nothing.
+    pub const SOURCE_PREFIX_V6: u8 = 64;
+}
+
+impl Default for L4Rates {
+    fn default() -> Self {
+        Self {
+            connections_per_s: None,
+            source_connections_per_s: None,
+            source_packets_per_s: None,
+            source_prefix: Self::SOURCE_PREFIX,
+            source_prefix_v6: Self::SOURCE_PREFIX_V6,
+            packets_per_s: None,
+            kbits_per_s: None,
+        }
+    }
 }
 
 /// By what a client of the layer-4 plane keeps its member.

@@ -281,6 +281,50 @@ const where = (field: Field, has: (values: Values) => boolean): Field => ({
   when: (values) => has(values) && (field.when?.(values) ?? true),
 })
 
+const limitsSources = (values: Values) =>
+  ['connections', 'packets'].some((what) => typeof values[`rate_limit.source_${what}_per_s`] === 'number')
+
+/** How fast clients may come. */
+const RATES: readonly Field[] = (
+  [
+    ['connections_per_s', 'field.flowRate', 'help.flowRate', '1/s'],
+    ['source_connections_per_s', 'field.sourceFlowRate', 'help.sourceRate', '1/s'],
+    ['source_packets_per_s', 'field.sourcePacketRate', 'help.sourceRate', '1/s'],
+    ['packets_per_s', 'field.packetRate', 'help.packetRate', '1/s'],
+    ['kbits_per_s', 'field.bitRate', 'help.packetRate', 'kbit/s'],
+  ] as const
+)
+  .map(([key, label, help, unit]): Field => ({
+    path: `rate_limit.${key}`,
+    kind: 'number',
+    label,
+    help,
+    min: 1,
+    max: 400_000_000,
+    unit,
+    optional: true,
+    whole: true,
+    advanced: true,
+  }))
+  .concat(
+    (
+      [
+        ['source_prefix', 'field.sourcePrefix', 32, 32],
+        ['source_prefix_v6', 'field.sourcePrefix6', 128, 64],
+      ] as const
+    ).map(([key, label, max, usual]): Field => ({
+      path: `rate_limit.${key}`,
+      kind: 'number',
+      label,
+      min: 1,
+      max,
+      usual,
+      optional: true,
+      advanced: true,
+      when: limitsSources,
+    })),
+  )
+
 /** What only the layer-4 plane heeds. */
 export const ACCESS: readonly Field[] = [
   {
@@ -309,6 +353,7 @@ export const ACCESS: readonly Field[] = [
     placeholder: '203.0.113.0/24',
     advanced: true,
   },
+  ...RATES,
 ]
 
 /** What those are told whom nobody serves. */

@@ -20,6 +20,7 @@ mod monitor;
 mod permission;
 mod policy;
 mod pool;
+mod rates;
 pub(crate) mod revision;
 pub(crate) mod schema;
 mod secrets;
@@ -58,6 +59,7 @@ pub(crate) use monitor::{
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use policy::Policy;
 pub(crate) use pool::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool};
+pub(crate) use rates::RateLimit;
 pub(crate) use revision::{Expected, Revision};
 #[cfg(test)]
 pub(crate) use secrets::SECRETS;

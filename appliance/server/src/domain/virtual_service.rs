@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::Kind;
 use super::edge::{self, Limits};
 use super::fields::{self, Fault, Fields};
+use super::rates::RateLimit;
 use super::tunnel::{self, Tunnel};
 
 /// The protocols that are balanced.
@@ -126,6 +127,8 @@ pub(crate) struct VirtualService {
     /// one that is in both is denied. Not with forwarding `proxy`.
     #[schema(value_type = Vec<super::schema::Cidr>, max_items = 4096, default = json!([]))]
     pub(crate) denied_cidrs: Vec<Prefix>,
+    /// How fast clients may come; null: as fast as they like. Not with forwarding `proxy`, whose rates are in its policies.
+    pub(crate) rate_limit: Option<RateLimit>,
     /// What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
     /// `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
     #[schema(value_type = super::schema::Unserved, default = "silence")]
@@ -400,6 +403,12 @@ impl Kind for VirtualService {
         let network = of_packets(nature, fields::network);
         let allowed_cidrs = fields.optional_list("allowed_cidrs", NETWORKS_MAX, &network);
         let denied_cidrs = fields.optional_list("denied_cidrs", NETWORKS_MAX, &network);
+        let rate_limit = match nature {
+            Some(Nature::Proxied) => fields.nullable("rate_limit", |_| {
+                Err(Fault::new("unsupported", "not for services that are proxied"))
+            }),
+            _ => fields.nullable_object("rate_limit", RateLimit::read),
+        };
         let unserved = match nature {
             // What every service has by default is no reason to refuse one that is proxied.
             Some(Nature::Proxied) => {
@@ -425,6 +434,7 @@ impl Kind for VirtualService {
             connection_limit: connection_limit?,
             allowed_cidrs: allowed_cidrs?,
             denied_cidrs: denied_cidrs?,
+            rate_limit: rate_limit?,
             unserved: unserved?,
         })
     }

@@ -17,8 +17,8 @@ use super::columns::{Text, Word};
 use super::table::{record, select};
 use super::{Store, StoreError, Table, current_generation};
 use crate::domain::{
-    BelowMinHealthy, Certificate, MemberTls, Policy, Pool, Record, RequestTimeouts, Spec, Tls, Tunnel,
-    VirtualIp, VirtualService,
+    BelowMinHealthy, Certificate, MemberTls, Policy, Pool, RateLimit, Record, RequestTimeouts, Spec, Tls,
+    Tunnel, VirtualIp, VirtualService,
 };
 
 impl Store {
@@ -82,6 +82,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
         connection_limit,
         allowed_cidrs,
         denied_cidrs,
+        rate_limit,
         tls,
         tunnel,
         local_addresses,
@@ -103,7 +104,12 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                 local_addresses,
                 default_pool_id,
                 timeouts,
-                admission: Admission { connection_limit, allowed_cidrs, denied_cidrs },
+                admission: Admission {
+                    connection_limit,
+                    allowed_cidrs,
+                    denied_cidrs,
+                    rates: rate_limit.map(RateLimit::rates),
+                },
                 unserved,
                 enabled,
             }))

@@ -17,7 +17,7 @@ use super::list::{Filter, FilterKind};
 use super::policies::has_requests;
 use super::table::{Faults, Place, Table, Values, record, select};
 use super::ways;
-use crate::domain::{Limits, Policy, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
+use crate::domain::{Limits, Policy, RateLimit, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -52,17 +52,20 @@ pub(crate) struct VirtualServiceRow {
     limits: Option<Limits>,
     #[sqlx(json(nullable))]
     compression: Option<L7Compression>,
+    #[sqlx(json(nullable))]
+    rate_limit: Option<RateLimit>,
 }
 
 impl Table for VirtualService {
     const TABLE: &'static str = "virtual_services";
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
-        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression, port_end";
+        tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression, port_end, \
+        rate_limit";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
-        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end,
+        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end, t.rate_limit,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -119,6 +122,7 @@ impl Table for VirtualService {
             request_timeouts,
             limits,
             compression,
+            rate_limit,
         } = row;
         Self {
             virtual_ip_ids,
@@ -143,6 +147,7 @@ impl Table for VirtualService {
             request_timeouts,
             limits,
             compression,
+            rate_limit,
         }
     }
 
@@ -166,6 +171,7 @@ impl Table for VirtualService {
             request_timeouts,
             limits,
             compression,
+            rate_limit,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
@@ -176,7 +182,7 @@ impl Table for VirtualService {
         values.push_bind(Json(local_addresses.clone())).push_bind(Word(unserved));
         values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
         values.push_bind(limits.map(Json)).push_bind(compression.clone().map(Json));
-        values.push_bind(port_end.map(L4Port::get));
+        values.push_bind(port_end.map(L4Port::get)).push_bind(rate_limit.map(Json));
     }
 
     async fn check(

@@ -15,7 +15,7 @@ use lb_model::{MacAddr, MemberId, VirtualServiceId};
 use super::sight::{endpoint, see, socket};
 use super::{
     Burst, Engine, Packet, Scene, Stage, backend_of, ipv6, is_superseded, next_hop, pass, pass_error,
-    refuses, room,
+    policing, refuses, room,
 };
 use crate::counters::WorkerCounters;
 use crate::ends::Ends;
@@ -23,6 +23,7 @@ use crate::errors::sum_at;
 use crate::flow::{Found, Key, Trial, WideAddresses};
 use crate::loads::Loads;
 use crate::network::{raw, words};
+use crate::rates::Asking;
 use crate::rewrite::{Mode, store, sum_segment};
 use crate::state;
 use crate::tables::Tables;
@@ -241,11 +242,16 @@ impl Engine {
         };
         let packet = Packet { found, ..packet };
         let mut flow = trial.flow().ok_or(Verdict::Drop(DropReason::NoFlow))?;
-        backend_of(tables, &mut loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let backend = backend_of(tables, &mut loads, &mut flow);
+        let backend = backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
         if let Some((service, member)) = tables.parties(flow.conn.backend) {
             (told.service, told.member) = (Some(service), Some(member));
         }
         let from = found.direction();
+        if let Some(metered) = policing(tables, backend).filter(|_| packet.stage != Stage::Error) {
+            let asking = Asking::of(&packet, &flow, from, scene.now);
+            self.rates.passes(metered, asking).map_err(Verdict::Drop)?;
+        }
         let passed = if packet.stage == Stage::Error {
             pass_error(scene, sample, 0, &packet, &mut flow)
         } else {

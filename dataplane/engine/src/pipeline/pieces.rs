@@ -2,9 +2,10 @@
 
 use lb_model::counters::DropReason;
 
-use super::{Burst, Engine, Packet, Scene, Stage, backend_of, ipv6, pass};
+use super::{Burst, Engine, Packet, Scene, Stage, backend_of, ipv6, pass, policing};
 use crate::flow::{Found, Key, WideAddresses, wide_key};
 use crate::fragments::{Fate, Whole};
+use crate::rates::Asking;
 use crate::verdict::{PortIndex, Verdict};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::Ipv6;
@@ -170,7 +171,12 @@ impl Engine {
         let Some(mut flow) = self.flows.flow(found) else {
             return Err(Verdict::Drop(DropReason::NoFlow));
         };
-        backend_of(scene.tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let backend = backend_of(scene.tables, &mut self.loads, &mut flow);
+        let backend = backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        if let Some(metered) = policing(scene.tables, backend) {
+            let asking = Asking::of(packet, &flow, found.direction(), scene.now);
+            self.rates.police(metered, asking).map_err(Verdict::Drop)?;
+        }
         pass(&self.counters, scene, burst, index, &Packet { found, ..*packet }, &mut flow)
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn see(tables: &Tables, now: u32, worker: u16, flow: &Flow<'_>) -> Op
         member: parties.map(|(_, member)| member),
         state: match flow.conn.state {
             state::OPENING => FlowState::Opening,
-            state::ESTABLISHED => FlowState::Established,
+            state::ESTABLISHED | state::POLICED => FlowState::Established,
             state::CLOSING => FlowState::Closing,
             _ => FlowState::Reset,
         },

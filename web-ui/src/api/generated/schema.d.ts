@@ -5242,6 +5242,52 @@ export interface components {
              */
             connections_per_source?: number | null;
         };
+        /** @description What is over one of these rates is dropped, silently. Each worker of the data plane has an equal share of each. */
+        ServiceRateLimit: {
+            /**
+             * Format: int32
+             * @description New connections a second; a second's worth may come at once. Null: any number.
+             * @example 10000
+             */
+            connections_per_s?: number | null;
+            /**
+             * Format: int32
+             * @description Those of one source.
+             * @example 100
+             */
+            source_connections_per_s?: number | null;
+            /**
+             * Format: int32
+             * @description Packets a second that one source sends; a fifth of a second's worth may come at once.
+             * @example 1000
+             */
+            source_packets_per_s?: number | null;
+            /**
+             * Format: int32
+             * @description How many leading bits of an IPv4 address make a source.
+             * @default 32
+             */
+            source_prefix?: number;
+            /**
+             * Format: int32
+             * @description How many of an IPv6 address.
+             * @default 64
+             */
+            source_prefix_v6?: number;
+            /**
+             * Format: int32
+             * @description Packets a second that pass, both ways together; with forwarding `dr` and `tunnel` only clients' are seen. A fifth of a second's
+             *     worth may come at once.
+             * @example 100000
+             */
+            packets_per_s?: number | null;
+            /**
+             * Format: int32
+             * @description Thousands of bits a second, likewise, counted as IP packets.
+             * @example 1000000
+             */
+            kbits_per_s?: number | null;
+        };
         /** @description How a service ends TLS. */
         ServiceTls: {
             /** @description The certificates to show: by the name that the client asks for, and the first one where no name fits. */
@@ -6291,6 +6337,7 @@ export interface components {
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
+            rate_limit?: components["schemas"]["ServiceRateLimit"] | null;
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
@@ -6382,6 +6429,7 @@ export interface components {
              * @default []
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
+            rate_limit?: components["schemas"]["ServiceRateLimit"] | null;
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
@@ -6514,6 +6562,7 @@ export interface components {
              * @default []
              */
             denied_cidrs: components["schemas"]["Cidr"][];
+            rate_limit: components["schemas"]["ServiceRateLimit"] | null;
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.

@@ -16,7 +16,16 @@ import { Names } from '../../ui/list/cells.tsx'
 type Policy = Schemas['PolicyView']
 
 /** Reasons of the data plane that come of what is set here. */
-const REASONS = ['denied', 'service_full', 'members_full'] as const
+const REASONS = [
+  'denied',
+  'service_full',
+  'members_full',
+  'connection_rate',
+  'source_rate',
+  'source_packet_rate',
+  'packet_rate',
+  'bit_rate',
+] as const
 /** The same of the layer-7 plane. */
 const LIMITED = 'rate_limited'
 
@@ -31,6 +40,7 @@ const isRuled = ({ row: { service }, limits }: Ruled) =>
   service.allowed_cidrs.length > 0 ||
   service.denied_cidrs.length > 0 ||
   service.connection_limit !== null ||
+  (service.rate_limit ?? null) !== null ||
   limits.length > 0
 
 const limitedOf = (stats: Stats | undefined, id: string) => {
