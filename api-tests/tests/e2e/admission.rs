@@ -50,8 +50,7 @@ fn networks_and_limits_decide_who_is_served() -> Result<()> {
 #[test]
 fn rates_decide_how_fast_clients_are_served() -> Result<()> {
     let stage = Stage::set(Driver::AfXdp, true)?;
-    let one = |key: &str| json!({ "rate_limit": { key: 1 } });
-    stage.change_service(&one("connections_per_s"))?;
+    stage.change_service(&json!({ "rate_limit": { "connections_per_s": 1 } }))?;
     let connect = || {
         let to = SocketAddr::from((VIRTUAL_IP, 80));
         // Those that are refused ask again until they are served.
@@ -64,7 +63,8 @@ fn rates_decide_how_fast_clients_are_served() -> Result<()> {
     ensure!(all.iter().any(|served| *served), "nobody is served");
     stage.await_drops("connection_rate")?;
 
-    stage.change_service(&one("source_packets_per_s"))?;
+    let of_source = json!({ "connections_per_s": null, "source_packets_per_s": 1 });
+    stage.change_service(&json!({ "rate_limit": of_source }))?;
     // A connection takes more packets than one.
     stage.lab.client().get(&format!("http://{VIRTUAL_IP}/"), MOMENT)?;
     stage.await_drops("source_packet_rate")?;
