@@ -10,7 +10,7 @@ use lab::{Answer, Api, Checksum, Download, Driver, Lab, LabOptions, Resets};
 use serde_json::{Value, json};
 
 /// For what should take milliseconds, and takes seconds on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Long enough for an answer, if there is to be one.
 pub(crate) const MOMENT: Duration = Duration::from_secs(1);
 /// Slow enough for something to happen during a download of 200 MiB.
