@@ -241,4 +241,8 @@ fn how_members_are_asked_is_checked_as_well() {
     refused(json!({ "retries": { "codes": [200] } }), [("/retries/codes/0", "out_of_range")]);
     refused(json!({ "outlier": { "max_percent": 100 } }), [("/outlier/max_percent", "out_of_range")]);
     assert_eq!(set(json!({ "outlier": {} })).body["outlier"]["consecutive"], 5);
+    refused(json!({ "queue": { "length": 0 } }), [("/queue/length", "out_of_range")]);
+    refused(json!({ "queue": { "timeout_s": 601 } }), [("/queue/timeout_s", "out_of_range")]);
+    assert_eq!(set(json!({ "queue": {} })).body["queue"], json!({ "length": 100, "timeout_s": 5 }));
+    assert_eq!(set(json!({ "queue": null })).body["queue"], json!(null));
 }

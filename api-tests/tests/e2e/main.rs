@@ -18,6 +18,7 @@ mod owned;
 mod persistence;
 mod policies;
 mod proxy;
+mod queue;
 mod ranges;
 mod records;
 mod relay;

@@ -24,7 +24,7 @@ impl Peer {
     }
 
     /// What it says next.
-    fn line(&mut self) -> Result<String> {
+    pub(super) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         let output = self.0.stdout.as_mut().context("the peer has no output")?;
         // One byte after the other: what follows is for whoever asks next.

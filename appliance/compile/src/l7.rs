@@ -87,6 +87,7 @@ fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) ->
         persistence: of.persistence.clone(),
         retries: of.retries.clone(),
         outlier: of.outlier,
+        queue: of.queue,
         members,
         manner: of.manner.clone(),
     }

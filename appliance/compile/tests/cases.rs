@@ -77,6 +77,7 @@ fn pool(number: usize, members: Vec<Member>) -> Pool {
         persistence: None,
         retries: Retries::default(),
         outlier: None,
+        queue: None,
         manner: Manner::default(),
         probed: false,
     }

@@ -48,6 +48,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         persistence: None,
         retries: Retries::default(),
         outlier: None,
+        queue: None,
         manner: Manner::default(),
         probed: false,
     })

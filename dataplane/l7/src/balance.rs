@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use lb_model::snapshot::{Scheduler, Share};
 
 use crate::persistence::Kept;
-use crate::service::Member;
+use crate::service::{Member, OpenRequest};
 
 /// Members of a pool that take new requests, and how one of them is chosen.
 #[derive(Debug)]
@@ -56,17 +56,17 @@ pub(crate) struct Ends {
 
 /// Whom to pass over.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed<'t> {
+struct Passed<'t> {
     /// Those that were tried for this request.
-    pub(crate) tried: &'t [Arc<Member>],
+    tried: &'t [Arc<Member>],
     /// Those that are left out for a while, as long as there are others.
-    pub(crate) suspects: bool,
+    suspects: bool,
     asking: Asking,
 }
 
 /// Whether somebody is to be served, or only wants to know who would be next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asking {
+enum Asking {
     /// The next one gets another turn.
     Turn,
     /// Nothing is changed by it.
@@ -97,49 +97,69 @@ impl Balancer {
         }
     }
 
-    /// The member that is asked first.
-    pub(crate) fn first<'p>(&'p self, ends: Ends, kept: Kept<'p>, asking: Asking) -> Option<&'p Arc<Member>> {
-        self.pick_rather(ends, kept, Passed { tried: &[], suspects: true, asking })
+    /// Whether anybody takes new requests, with room or without.
+    pub(crate) fn has_takers(&self) -> bool {
+        self.tiers.iter().any(|tier| !tier.takers.is_empty())
     }
 
-    /// A member that has room and was not tried for this request yet: the one that the client keeps, if it is such. Rather a suspect
-    /// than nobody.
-    pub(crate) fn pick<'p>(
-        &'p self,
-        ends: Ends,
-        kept: Kept<'p>,
-        tried: &[Arc<Member>],
-    ) -> Option<&'p Arc<Member>> {
-        self.pick_rather(ends, kept, Passed { tried, suspects: true, asking: Asking::Turn })
+    /// The member that would be asked first.
+    pub(crate) fn look<'p>(&'p self, ends: Ends, kept: Kept<'p>) -> Option<&'p Arc<Member>> {
+        let strict = Passed { tried: &[], suspects: true, asking: Asking::Look };
+        self.pick_rather(ends, kept, strict).map(|Pick { member, .. }| member)
     }
 
-    fn pick_rather<'p>(&'p self, ends: Ends, kept: Kept<'p>, strict: Passed<'_>) -> Option<&'p Arc<Member>> {
+    /// A place at a member that has room and was not tried for this request yet: the one that the client keeps, if it is such. Rather a
+    /// suspect than nobody.
+    pub(crate) fn claim(&self, ends: Ends, kept: Kept<'_>, tried: &[Arc<Member>]) -> Option<OpenRequest> {
+        loop {
+            let strict = Passed { tried, suspects: true, asking: Asking::Turn };
+            let Pick { member, limit } = self.pick_rather(ends, kept, strict)?;
+            // Another worker may have been quicker: then it has no room any more.
+            if let Some(open) = OpenRequest::begin(member, limit) {
+                return Some(open);
+            }
+        }
+    }
+
+    fn pick_rather<'p>(&'p self, ends: Ends, kept: Kept<'p>, strict: Passed<'_>) -> Option<Pick<'p>> {
         self.pick_from(ends, kept, strict)
             .or_else(|| self.pick_from(ends, kept, Passed { suspects: false, ..strict }))
     }
 
-    fn pick_from<'p>(&'p self, ends: Ends, kept: Kept<'p>, passed: Passed<'_>) -> Option<&'p Arc<Member>> {
+    fn pick_from<'p>(&'p self, ends: Ends, kept: Kept<'p>, passed: Passed<'_>) -> Option<Pick<'p>> {
         if let Kept::Member(member) = kept
-            && self.has_room_for(member, passed)
+            && let Some(pick) = self.keep(member, passed)
         {
-            return Some(member);
+            return Some(pick);
         }
         self.tiers.iter().find_map(|tier| {
             let place = match kept {
                 Kept::Key(key) => tier.ranked(passed, key)?,
                 _ => tier.pick(self.scheduler, ends, passed)?,
             };
-            Some(&tier.takers.get(place as usize)?.member)
+            tier.takers.get(place as usize).map(Pick::of)
         })
     }
 
-    /// Whether a member can serve a client that keeps it; one that takes no new ones can.
-    fn has_room_for(&self, member: &Arc<Member>, passed: Passed<'_>) -> bool {
+    /// A member that can serve a client that keeps it; one that takes no new ones can.
+    fn keep<'p>(&'p self, member: &'p Arc<Member>, passed: Passed<'_>) -> Option<Pick<'p>> {
         let mut takers = self.tiers.iter().flat_map(|tier| &tier.takers);
         match takers.find(|taker| Arc::ptr_eq(&taker.member, member)) {
-            Some(taker) => taker.is_free(passed),
-            None => passed.admits(member),
+            Some(taker) => taker.is_free(passed).then(|| Pick::of(taker)),
+            None => passed.admits(member).then_some(Pick { member, limit: None }),
         }
+    }
+}
+
+/// A member that was chosen, and how many requests it may have.
+struct Pick<'p> {
+    member: &'p Arc<Member>,
+    limit: Option<NonZeroU32>,
+}
+
+impl<'p> Pick<'p> {
+    fn of(Taker { member, limit, .. }: &'p Taker) -> Self {
+        Self { member, limit: *limit }
     }
 }
 
@@ -332,6 +352,7 @@ mod tests {
                 crate::service::Manner::default(),
                 u64::from(last),
                 1,
+                Arc::default(),
             );
             Taker {
                 member: Arc::new(member),
@@ -350,7 +371,12 @@ mod tests {
     }
 
     fn picks(balancer: &Balancer, count: usize) -> Vec<u64> {
-        (0..count).map(|_| balancer.pick(ends(1), Kept::Nobody, &[]).unwrap().number()).collect()
+        (0..count).map(|_| claimed(balancer, ends(1), &[])).collect()
+    }
+
+    /// Who gets a request that is over at once.
+    fn claimed(balancer: &Balancer, ends: Ends, tried: &[Arc<Member>]) -> u64 {
+        balancer.claim(ends, Kept::Nobody, tried).unwrap().member().number()
     }
 
     #[test]
@@ -365,7 +391,7 @@ mod tests {
     fn whoever_only_looks_takes_no_turn() {
         for scheduler in [Scheduler::RoundRobin, Scheduler::LeastConnections] {
             let balancer = Balancer::new(scheduler, takers(&[1, 1]));
-            let look = || balancer.first(ends(1), Kept::Nobody, Asking::Look).unwrap().number();
+            let look = || balancer.look(ends(1), Kept::Nobody).unwrap().number();
             assert_eq!([look(), look(), picks(&balancer, 1)[0], look(), look()], [1, 1, 1, 2, 2]);
         }
     }
@@ -374,12 +400,10 @@ mod tests {
     fn the_least_loaded_is_next() {
         let takers = takers(&[1, 3]);
         let load = |count: usize, at: usize| {
-            (0..count).map(|_| OpenRequest::begin(Arc::clone(&takers[at].member))).collect::<Vec<_>>()
+            (0..count).map(|_| OpenRequest::begin(&takers[at].member, None)).collect::<Vec<_>>()
         };
         let (_one, _other) = (load(1, 0), load(2, 1));
-        let next = |scheduler| {
-            Balancer::new(scheduler, takers.clone()).pick(ends(1), Kept::Nobody, &[]).unwrap().number()
-        };
+        let next = |scheduler| claimed(&Balancer::new(scheduler, takers.clone()), ends(1), &[]);
         assert_eq!(next(Scheduler::LeastConnections), 1);
         assert_eq!(next(Scheduler::WeightedLeastConnections), 2);
         assert_eq!(next(Scheduler::ShortestExpectedDelay), 2);
@@ -390,10 +414,7 @@ mod tests {
     fn a_client_keeps_its_member_while_others_come_and_go() {
         let all = takers(&[1, 1, 1, 1]);
         let of = |takers: &[Taker], client| {
-            Balancer::new(Scheduler::SourceHash, takers.to_vec())
-                .pick(ends(client), Kept::Nobody, &[])
-                .unwrap()
-                .number()
+            claimed(&Balancer::new(Scheduler::SourceHash, takers.to_vec()), ends(client), &[])
         };
         let mut used = std::collections::BTreeSet::new();
         for client in 0..100 {
@@ -413,9 +434,10 @@ mod tests {
         takers[2].backup = true;
         let (first, second) = (Arc::clone(&takers[0].member), Arc::clone(&takers[1].member));
         let balancer = Balancer::new(Scheduler::RoundRobin, takers);
-        let full = OpenRequest::begin(first);
+        let full = OpenRequest::begin(&first, NonZeroU32::new(1)).unwrap();
+        assert!(OpenRequest::begin(&first, NonZeroU32::new(1)).is_none());
         assert_eq!(picks(&balancer, 2), [2, 2]);
-        assert_eq!(balancer.pick(ends(1), Kept::Nobody, &[second]).unwrap().number(), 3);
+        assert_eq!(claimed(&balancer, ends(1), &[second]), 3);
         drop(full);
         assert!(picks(&balancer, 2).contains(&1));
     }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::client::ClientBody;
 use crate::exchange::MemberBody;
+use crate::service::OpenRequest;
 
 /// Why a body broke off.
 #[derive(Debug, Error)]
@@ -79,6 +80,16 @@ impl Body {
             Self::Member(body) => body.length(),
             Self::H2Member(body) => body.length(),
             Self::Limited(_) | Self::Coded(_) => None,
+        }
+    }
+
+    /// Of an answer: until it has come whole it counts as one of its member's.
+    pub(crate) fn hold(&mut self, open: OpenRequest) {
+        match self {
+            Self::Member(body) => body.hold(open),
+            Self::H2Member(body) => body.hold(open),
+            // It has come whole: it does not count any more.
+            _ => drop(open),
         }
     }
 

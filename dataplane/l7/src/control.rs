@@ -109,6 +109,7 @@ impl Control {
             generation: inner.snapshot.generation,
             services: inner.state.service_statuses(),
             members: inner.state.member_statuses(),
+            queues: inner.state.queue_statuses(),
         }
     }
 

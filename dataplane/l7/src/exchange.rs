@@ -70,7 +70,6 @@ pub(crate) struct Exchange {
     method: Method,
     deadline: Deadline,
     member: Arc<Member>,
-    open: OpenRequest,
     patience: Patience,
     /// What is sent once the member has agreed to a tunnel.
     tunnel: Option<Body>,
@@ -95,7 +94,7 @@ impl Exchange {
         patience: Patience,
         member: Arc<Member>,
     ) -> Self {
-        let open = OpenRequest::begin(Arc::clone(&member));
+        member.counters().began();
         Self {
             connection,
             sender: Some(sender),
@@ -103,7 +102,6 @@ impl Exchange {
             method,
             deadline: Deadline::after(patience.response),
             member,
-            open,
             patience,
             tunnel: None,
         }
@@ -130,7 +128,7 @@ impl Exchange {
             deadline: self.deadline,
             idle: if tunneled { self.patience.tunnel } else { self.patience.idle },
             member: self.member,
-            open: Some(self.open),
+            open: None,
             tunneled,
             half_closed: self.patience.idle,
             closing: false,
@@ -241,6 +239,11 @@ pub(crate) struct MemberBody {
 }
 
 impl MemberBody {
+    /// Until it has come whole it counts as one of its member's.
+    pub(crate) fn hold(&mut self, open: OpenRequest) {
+        self.open = Some(open);
+    }
+
     pub(crate) fn length(&self) -> Option<u64> {
         self.decoder.left()
     }

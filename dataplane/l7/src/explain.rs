@@ -7,9 +7,9 @@ use http::{HeaderMap, Request};
 use lb_model::Generation;
 use lb_model::explain::{DescribedRequest, Explanation, OwnAnswer};
 
-use crate::balance::Asking;
-use crate::forward::{Answer, choose, prepare};
+use crate::forward::{Answer, prepare};
 use crate::origin::Origin;
+use crate::pick::choose;
 use crate::route::{self, Whom};
 use crate::service::Service;
 
@@ -36,13 +36,15 @@ pub(crate) fn explain(
     let answer = match route::follow(&decision, service, &origin, &mut parts) {
         Ok(Whom::Nobody(answer)) => Some(answer),
         Err(refused) => Some(refused.answer()),
-        Ok(Whom::Pools(pools)) => match choose(pools, &origin, &parts, Asking::Look) {
-            Some((chosen, _, first)) => {
-                (pool, member) = (Some(chosen.id), Some(first.id));
-                None
+        Ok(Whom::Pools(pools)) => {
+            match choose(pools, &origin, &parts, |pool, kept| pool.balancer.look(origin.ends, kept)) {
+                Some((chosen, _, first)) => {
+                    (pool, member) = (Some(chosen.id), Some(first.id));
+                    None
+                }
+                None => Some(Answer::own(http::StatusCode::SERVICE_UNAVAILABLE)),
             }
-            None => Some(Answer::own(http::StatusCode::SERVICE_UNAVAILABLE)),
-        },
+        }
     };
     let own_answer = answer.map(|Answer { mut parts, .. }| {
         decision.change_response(asking_page.as_ref(), &mut parts.headers);

@@ -12,7 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lb_model::l7::{Ending, HttpVersion, L7Limits, L7Timeouts};
 
-use crate::balance::{Asking, Ends};
+use crate::balance::Ends;
 use crate::body::{Body, BodyError};
 use crate::client::seconds;
 use crate::exchange::{Exchange, MemberConnection, NoAnswer, Patience};
@@ -20,11 +20,11 @@ use crate::h1::{Framing, Sender, write_request_head};
 use crate::h2;
 use crate::member_tls::Speech;
 use crate::origin::Origin;
-use crate::persistence::Kept;
+use crate::pick::{Picked, pick};
 use crate::pool;
 use crate::record::Record;
 use crate::route::{self, Pools, Refused, Whom};
-use crate::service::{Member, Pool, Service};
+use crate::service::{Member, Service};
 use crate::stream::Stream;
 use crate::tunnel;
 
@@ -141,9 +141,11 @@ async fn ask(
     body: Body,
     record: &mut Record,
 ) -> Answer {
-    let Some((pool, kept, first)) = choose(pools, origin, &parts, Asking::Turn) else {
-        return no_member(record);
+    let Picked { pool, kept, open } = match pick(pools, origin, &parts, record).await {
+        Ok(picked) => picked,
+        Err(ending) => return nobody(ending, record),
     };
+    let kept = kept.unwrap_or_else(|| pool.kept(&parts, origin));
     if let Some(keeper) = &pool.keeper {
         keeper.unmark_request(&mut parts.headers);
     }
@@ -153,8 +155,9 @@ async fn ask(
     // Holds nothing, and no memory, unless another one is asked.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
-    let mut next = Some(first);
-    while let Some(member) = next.take() {
+    let mut next = Some(open);
+    while let Some(open) = next.take() {
+        let member = open.member();
         request.record.asking(pool.id, member.id);
         let asked = request.ask(member).await;
         // What broke off at the client's side tells nothing of the member.
@@ -169,7 +172,7 @@ async fn ask(
         };
         if again && tried.len() < pool.retries.attempts as usize {
             tried.push(Arc::clone(member));
-            let another = pool.balancer.pick(origin.ends, kept, &tried);
+            let another = pool.balancer.claim(origin.ends, kept, &tried);
             next = another.filter(|_| pool.budget.spend());
         }
         match asked {
@@ -178,6 +181,7 @@ async fn ask(
                 if let Some(keeper) = &pool.keeper {
                     keeper.mark_answer(&mut answer.parts.headers, member, kept, secure);
                 }
+                answer.body.hold(open);
                 return answer;
             }
             Ok(_) => {}
@@ -186,31 +190,12 @@ async fn ask(
     }
     match failure {
         Some(failure) => Answer::failed(&failure, request.record),
-        None => no_member(request.record),
+        None => nobody(Ending::NoMember, request.record),
     }
 }
 
-/// The pool that serves a request, and its first member: one that the client keeps goes before all others.
-pub(crate) fn choose<'p>(
-    pools: Pools<'p>,
-    origin: &Origin,
-    parts: &http::request::Parts,
-    asking: Asking,
-) -> Option<(&'p Arc<Pool>, Kept<'p>, &'p Arc<Member>)> {
-    let find = |pool: &'p Arc<Pool>| {
-        let kept = pool.keeper.as_ref().map_or(Kept::Nobody, |keeper| keeper.find(parts, origin));
-        Some((pool, kept, pool.balancer.first(origin.ends, kept, asking)?))
-    };
-    let keeps = |pool: &&'p Arc<Pool>| {
-        let keeper = pool.keeper.as_ref();
-        keeper.is_some_and(|keeper| matches!(keeper.find(parts, origin), Kept::Member(_)))
-    };
-    let keeping = if pools.are_several() { pools.iter().find(keeps) } else { None };
-    keeping.into_iter().chain(pools.iter()).find_map(find)
-}
-
-fn no_member(record: &mut Record) -> Answer {
-    record.note(Ending::NoMember);
+fn nobody(ending: Ending, record: &mut Record) -> Answer {
+    record.note(ending);
     Answer::own(StatusCode::SERVICE_UNAVAILABLE)
 }
 

@@ -185,6 +185,7 @@ impl Entry {
             asked,
             tries,
             head,
+            queue,
             connect,
             answered,
             ending,
@@ -211,6 +212,7 @@ impl Entry {
             tries: *tries,
             times: RequestTimes {
                 head_us: head.map(micros),
+                queue_us: micros(*queue),
                 connect_us: micros(*connect),
                 answer_us: answered.map(micros),
                 total_us: micros(ended.saturating_duration_since(*began)),

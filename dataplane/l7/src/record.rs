@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) tries: u32,
     /// How long the client took for the head, where that can be seen.
     pub(crate) head: Option<Duration>,
+    /// Until a member had room.
+    pub(crate) queue: Duration,
     pub(crate) connect: Duration,
     pub(crate) answered: Option<Duration>,
     /// Both sides say what they like: how long they do is no matter of anybody's speed.
@@ -84,6 +86,7 @@ impl Record {
             asked: None,
             tries: 0,
             head: None,
+            queue: Duration::ZERO,
             connect: Duration::ZERO,
             answered: None,
             tunneled: false,
@@ -114,6 +117,11 @@ impl Record {
     pub(crate) fn asking(&mut self, pool: PoolId, member: MemberId) {
         self.asked = Some((pool, member));
         self.tries += 1;
+    }
+
+    /// For so long no member had room.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.queue = time;
     }
 
     /// A connection to a member was made, or not, in so long.

@@ -10,19 +10,20 @@ use http::{Request, StatusCode};
 use lb_model::l7::{Ending, L7Protocol};
 use tokio::net::TcpStream;
 
-use crate::balance::{Asking, Ends};
+use crate::balance::Ends;
 use crate::client::seconds;
 use crate::connection;
 use crate::deadline::Deadline;
 use crate::drain::Presence;
 use crate::exchange::NoAnswer;
-use crate::forward::choose;
 use crate::hello;
 use crate::member_tls::Speech;
 use crate::origin::Origin;
+use crate::pick::{Picked, pick};
 use crate::pool;
+use crate::record::Record;
 use crate::route::{self, Refused, Whom};
-use crate::service::{Member, OpenRequest, Pool, Service, ServiceCell};
+use crate::service::{OpenRequest, Pool, Service, ServiceCell};
 use crate::stream::Stream;
 use crate::way::{Broken, Way};
 
@@ -97,20 +98,22 @@ async fn reach(service: &Service, origin: &Origin) -> Result<(Stream, OpenReques
         Ok(Whom::Nobody(_)) => return Err(Ending::Rejected),
         Err(Refused { ending, .. }) => return Err(ending),
     };
-    let (pool, kept, first) = choose(pools, origin, &parts, Asking::Turn).ok_or(Ending::NoMember)?;
+    let mut record = Record::unread(origin.ends.client, parts.version);
+    let Picked { pool, kept, mut open } = pick(pools, origin, &parts, &mut record).await?;
+    let kept = kept.unwrap_or_else(|| pool.kept(&parts, origin));
     pool.budget.earn();
-    let mut tried: Vec<Arc<Member>> = Vec::new();
-    let mut member = first;
+    let mut tried = Vec::new();
     loop {
-        let failure = match connect(service, origin, pool, member).await {
+        let member = Arc::clone(open.member());
+        let failure = match connect(service, origin, &pool, open).await {
             Ok(reached) => return Ok(reached),
             Err(failure) => failure,
         };
         tracing::debug!(service = %service.id, member = %member.id, %failure, "a member cannot be reached");
         let may_go_on = tried.len() < pool.retries.attempts as usize && pool.budget.spend();
-        tried.push(Arc::clone(member));
-        let next = if may_go_on { pool.balancer.pick(origin.ends, kept, &tried) } else { None };
-        member = next.ok_or(match failure {
+        tried.push(member);
+        let next = if may_go_on { pool.balancer.claim(origin.ends, kept, &tried) } else { None };
+        open = next.ok_or(match failure {
             NoAnswer::Tls(_) => Ending::MemberTls,
             _ => Ending::ConnectFailed,
         })?;
@@ -121,9 +124,10 @@ async fn connect(
     service: &Service,
     origin: &Origin,
     pool: &Pool,
-    member: &Arc<Member>,
+    open: OpenRequest,
 ) -> Result<(Stream, OpenRequest), NoAnswer> {
-    let open = OpenRequest::begin(Arc::clone(member));
+    let member = open.member();
+    member.counters().began();
     let patience = seconds(service.timeouts.connect_s);
     match pool::connect(member, origin.ends, patience, Speech::Bytes).await {
         Ok(stream) => {

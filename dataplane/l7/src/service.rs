@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, StatusCode};
-use lb_model::asking::{Outlier, PersistenceKind, Retries};
-use lb_model::contract::{L7MemberStatus, L7ServiceStatus};
+use lb_model::asking::{Outlier, PersistenceKind, Queue as Waiting, Retries};
+use lb_model::contract::{L7MemberStatus, L7QueueStatus, L7ServiceStatus};
 use lb_model::l7::{
     Hsts, HttpVersion, L7Limits, L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts,
     ProxyProtocol,
@@ -25,8 +26,10 @@ use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
 use crate::journal::Journal;
 use crate::member_tls::MemberTls;
-use crate::persistence::{Keeper, MarkKey};
+use crate::origin::Origin;
+use crate::persistence::{Keeper, Kept, MarkKey};
 use crate::policy::{Policies, PolicyError};
+use crate::queue::Queue;
 use crate::tls::{Configs, TlsError, TlsMaker};
 use crate::visitors::Visitors;
 
@@ -102,11 +105,24 @@ pub(crate) struct Pool {
     pub(crate) keeper: Option<Keeper>,
     pub(crate) retries: Retries,
     pub(crate) budget: Budget,
+    /// What waits while all are full, if anything does.
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) queue: Arc<Queue>,
     outlier: Option<Outlier>,
     members: Vec<Arc<Member>>,
 }
 
 impl Pool {
+    /// Whom the client keeps.
+    pub(crate) fn kept(&self, parts: &http::request::Parts, origin: &Origin) -> Kept<'_> {
+        self.keeper.as_ref().map_or(Kept::Nobody, |keeper| keeper.find(parts, origin))
+    }
+
+    /// A place at a member that has room.
+    pub(crate) fn claim(&self, origin: &Origin, kept: Kept<'_>) -> Option<OpenRequest> {
+        self.balancer.claim(origin.ends, kept, &[])
+    }
+
     /// A member answered with this, or not at all.
     pub(crate) fn judge(&self, member: &Member, status: Option<StatusCode>) {
         let Some(outlier) = &self.outlier else { return };
@@ -137,11 +153,13 @@ pub(crate) struct Member {
     pub(crate) conduct: Conduct,
     /// Requests that it has now, from all workers.
     open: AtomicU32,
+    /// Who waits for it to have fewer.
+    queue: Arc<Queue>,
     gone: AtomicBool,
 }
 
 impl Member {
-    pub(crate) fn new(of: &L7Member, manner: Manner, number: u64, workers: usize) -> Self {
+    pub(crate) fn new(of: &L7Member, manner: Manner, number: u64, workers: usize, queue: Arc<Queue>) -> Self {
         let L7Member { id, address, port, .. } = of;
         let Manner { speaks, tls, proxy_protocol } = manner;
         Self {
@@ -155,6 +173,7 @@ impl Member {
             counters: MemberCounters::new(workers),
             conduct: Conduct::default(),
             open: AtomicU32::new(0),
+            queue,
             gone: AtomicBool::new(false),
         }
     }
@@ -178,7 +197,7 @@ impl Member {
 
     /// How many requests it has now.
     pub(crate) fn open(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::SeqCst)
     }
 
     /// Whether no pool has it any more.
@@ -199,18 +218,24 @@ pub(crate) struct Manner {
     pub(crate) proxy_protocol: ProxyProtocol,
 }
 
-/// A request that a member has and has not answered yet.
+/// One of the requests that a member has at a time: from when it is chosen until it has answered.
 #[derive(Debug)]
 pub(crate) struct OpenRequest(Arc<Member>);
 
 impl OpenRequest {
-    pub(crate) fn begin(member: Arc<Member>) -> Self {
-        member.counters.began();
-        member.open.fetch_add(1, Ordering::Relaxed);
-        Self(member)
+    /// One more, unless it has as many as it may.
+    pub(crate) fn begin(member: &Arc<Member>, limit: Option<NonZeroU32>) -> Option<Self> {
+        match limit {
+            None => member.open.fetch_add(1, Ordering::SeqCst),
+            Some(limit) => {
+                let more = |open| (open < limit.get()).then_some(open + 1);
+                member.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?
+            }
+        };
+        Some(Self(Arc::clone(member)))
     }
 
-    pub(crate) fn member(&self) -> &Member {
+    pub(crate) fn member(&self) -> &Arc<Member> {
         &self.0
     }
 
@@ -222,7 +247,8 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        self.0.queue.left();
     }
 }
 
@@ -248,6 +274,7 @@ pub(crate) struct State {
     members: HashMap<(PoolId, MemberId), Arc<Member>>,
     services: BTreeMap<VirtualServiceId, Arc<ServiceCell>>,
     pools: HashMap<PoolId, Arc<Pool>>,
+    queues: HashMap<PoolId, Arc<Queue>>,
 }
 
 impl State {
@@ -260,6 +287,7 @@ impl State {
             members: HashMap::new(),
             services: BTreeMap::new(),
             pools: HashMap::new(),
+            queues: HashMap::new(),
         }
     }
 
@@ -319,6 +347,14 @@ impl State {
         };
         let mut statuses: Vec<_> = self.members.iter().map(status).collect();
         statuses.sort_unstable_by_key(|status| (status.pool, status.member));
+        statuses
+    }
+
+    pub(crate) fn queue_statuses(&self) -> Vec<L7QueueStatus> {
+        let pools = self.pools.values().filter(|pool| pool.waiting.is_some());
+        let status = |pool: &Arc<Pool>| L7QueueStatus { pool: pool.id, waiting: pool.queue.waiting() };
+        let mut statuses: Vec<_> = pools.map(status).collect();
+        statuses.sort_unstable_by_key(|status| status.pool);
         statuses
     }
 
@@ -382,13 +418,16 @@ impl State {
     fn take_pools(&mut self, pools: &[L7Pool], configs: &Configs, key: Option<&MarkKey>) {
         let mut members = HashMap::new();
         let mut made = HashMap::new();
+        let mut queues = HashMap::new();
         for pool in pools {
+            let queue = self.queues.remove(&pool.id).unwrap_or_default();
             let manner = Manner {
                 speaks: pool.manner.http_version,
                 tls: configs.pools.get(&pool.id).cloned(),
                 proxy_protocol: pool.manner.proxy_protocol,
             };
-            let all: Vec<_> = pool.members.iter().map(|of| (of, self.member(pool.id, of, &manner))).collect();
+            let all: Vec<_> =
+                pool.members.iter().map(|of| (of, self.member(pool.id, of, &manner, &queue))).collect();
             let taking = all.iter().filter_map(|(of, member)| {
                 let member = Arc::clone(member);
                 members.insert((pool.id, of.id), Arc::clone(&member));
@@ -415,10 +454,21 @@ impl State {
                 keeper: keeper.and_then(|of| Keeper::new(of, pool.id, &kept, key)),
                 retries: pool.retries.clone(),
                 budget: Budget::new(&pool.retries),
+                waiting: pool.queue,
+                queue: Arc::clone(&queue),
                 outlier: pool.outlier,
                 members: all.into_iter().map(|(_, member)| member).collect(),
             };
+            queues.insert(pool.id, queue);
             made.insert(pool.id, Arc::new(pool_made));
+        }
+        for queue in std::mem::replace(&mut self.queues, queues).into_values() {
+            queue.change(None);
+        }
+        for (id, pool) in &made {
+            if let Some(queue) = self.queues.get(id) {
+                queue.change(Some(Arc::clone(pool)));
+            }
         }
         self.pools = made;
         for (key, member) in std::mem::replace(&mut self.members, members) {
@@ -428,12 +478,12 @@ impl State {
         }
     }
 
-    fn member(&self, pool: PoolId, of: &L7Member, manner: &Manner) -> Arc<Member> {
+    fn member(&self, pool: PoolId, of: &L7Member, manner: &Manner, queue: &Arc<Queue>) -> Arc<Member> {
         let known = self.members.get(&(pool, of.id));
         let same = known.filter(|known| known.is(of, manner));
         same.cloned().unwrap_or_else(|| {
             let number = self.members_made.fetch_add(1, Ordering::Relaxed);
-            Arc::new(Member::new(of, manner.clone(), number, self.workers))
+            Arc::new(Member::new(of, manner.clone(), number, self.workers, Arc::clone(queue)))
         })
     }
 }
@@ -442,4 +492,40 @@ impl State {
 fn retire(cell: &ServiceCell) {
     let last = cell.load_full();
     cell.store(Arc::new(Service { removed: true, ..(*last).clone() }));
+}
+
+#[cfg(test)]
+impl Pool {
+    /// One with a member that takes requests.
+    pub(crate) fn of_one() -> Self {
+        use lb_model::snapshot::{Scheduler, Share, Weight};
+
+        let of = L7Member {
+            id: MemberId::generate(),
+            address: [192, 0, 2, 1].into(),
+            port: L4Port::new(80).unwrap(),
+            takes_new: true,
+            keeps: false,
+            weight: Weight::new(1).unwrap(),
+            share: Share::FULL,
+            backup: false,
+            reserve: false,
+            request_limit: None,
+        };
+        let queue = Arc::<Queue>::default();
+        let member = Arc::new(Member::new(&of, Manner::default(), 1, 1, Arc::clone(&queue)));
+        let (members, share) = (vec![Arc::clone(&member)], of.share);
+        let taker = Taker { member, weight: 1, share, limit: None, backup: false, reserve: false };
+        Self {
+            id: PoolId::generate(),
+            balancer: Balancer::new(Scheduler::RoundRobin, vec![taker]),
+            keeper: None,
+            retries: Retries::default(),
+            budget: Budget::new(&Retries::default()),
+            waiting: None,
+            queue,
+            outlier: None,
+            members,
+        }
+    }
 }

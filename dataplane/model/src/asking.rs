@@ -81,6 +81,16 @@ pub struct Outlier {
     pub max_percent: u32,
 }
 
+/// Requests that wait while every member has as many as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// How many wait at most.
+    pub length: u32,
+    /// For how many seconds each of them does.
+    pub timeout_s: u32,
+}
+
 /// A member that the plane leaves out: its suspicion, which checks may confirm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -198,6 +198,18 @@ pub struct L7Status {
     pub services: Vec<L7ServiceStatus>,
     /// What each member was given, service by service.
     pub members: Vec<L7MemberStatus>,
+    /// Where requests wait; only pools that say so.
+    #[serde(default)]
+    pub queues: Vec<L7QueueStatus>,
+}
+
+/// What waits for a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct L7QueueStatus {
+    /// The pool.
+    pub pool: PoolId,
+    /// How many requests wait until a member has room.
+    pub waiting: u32,
 }
 
 /// A service's counters.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::asking::{Outlier, Persistence, Retries};
+use crate::asking::{Outlier, Persistence, Queue, Retries};
 use crate::l7::{L7Certificate, L7Compression, L7Limits, L7Protocol, L7Timeouts, L7Tls, Manner};
 use crate::policy::L7Policy;
 use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight};
@@ -114,6 +114,8 @@ pub struct Pool {
     pub retries: Retries,
     /// Who is left out for a while.
     pub outlier: Option<Outlier>,
+    /// What waits while every member has as many requests as it may.
+    pub queue: Option<Queue>,
     /// How they are spoken to by the layer-7 plane.
     pub manner: Manner,
     /// The members, in the order they were added.

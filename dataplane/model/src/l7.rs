@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::asking::{Outlier, Persistence, Retries};
+use crate::asking::{Outlier, Persistence, Queue, Retries};
 use crate::policy::L7Policy;
 use crate::snapshot::{Generation, Scheduler, Share, Weight};
 use crate::{CertificateId, L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
@@ -322,6 +322,9 @@ pub struct L7Pool {
     /// Who is left out for a while.
     #[serde(default)]
     pub outlier: Option<Outlier>,
+    /// What waits while every member has as many requests as it may.
+    #[serde(default)]
+    pub queue: Option<Queue>,
     /// The members, in the order they were added.
     pub members: Vec<L7Member>,
     /// How they are spoken to.
@@ -480,6 +483,12 @@ endings! {
     ServiceGone => "service_gone",
     /// No pool, or no member that takes new requests.
     NoMember => "no_member",
+    /// Every member has as many requests as it may.
+    MembersFull => "members_full",
+    /// Every member has as many requests as it may, and so many wait as may.
+    QueueFull => "queue_full",
+    /// No member had room for the request in time.
+    QueueTimeout => "queue_timeout",
     /// No connection to a member could be made.
     ConnectFailed => "connect_failed",
     /// The member showed no certificate that counts, or speaks no TLS that we do.

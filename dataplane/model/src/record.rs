@@ -50,6 +50,8 @@ pub struct RequestRecord {
 pub struct RequestTimes {
     /// From the first byte of its head to the last; none where that cannot be seen, as in HTTP/2.
     pub head_us: Option<u64>,
+    /// Waiting until a member had room.
+    pub queue_us: u64,
     /// Making connections to members; nothing where one was waiting.
     pub connect_us: u64,
     /// From the end of its head to that of the member's answer's; none where no member answered.

@@ -40,6 +40,7 @@ test('what the layer-7 plane serves is counted in requests', () => {
       generation: 1,
       services: [{ ...service, requests, bytes_in: requests * 10, bytes_out: requests * 100 }],
       members: [{ ...id, requests }],
+      queues: [],
     },
   })
   const found = sample(at(10), at(30), 100, 2)

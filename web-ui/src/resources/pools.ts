@@ -122,6 +122,7 @@ export function usePoolFields(): readonly Field[] {
 
 const keeps = (values: Values) => values['persistence.kind'] ?? null
 const leavesOut = ({ outlier }: Values) => outlier === true
+const waits = ({ queue }: Values) => queue === true
 const speaksTls = ({ tls }: Values) => tls === true
 
 /** What only members behind HTTP services have. */
@@ -267,6 +268,30 @@ function useHttpFields(): readonly Field[] {
       usual: 50,
       advanced: true,
       when: leavesOut,
+    },
+    { path: 'queue', kind: 'part', label: 'field.queue', help: 'help.queue', advanced: true },
+    {
+      path: 'queue.length',
+      kind: 'number',
+      label: 'field.queueLength',
+      help: 'help.queueLength',
+      min: 1,
+      max: 100_000,
+      usual: 100,
+      advanced: true,
+      when: waits,
+    },
+    {
+      path: 'queue.timeout_s',
+      kind: 'number',
+      label: 'field.queueTimeout',
+      help: 'help.queueTimeout',
+      min: 1,
+      max: 600,
+      unit: 's',
+      usual: 5,
+      advanced: true,
+      when: waits,
     },
     {
       path: 'http_version',

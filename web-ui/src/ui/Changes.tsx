@@ -22,6 +22,8 @@ const CALLED: Record<string, string> = {
   'outlier.percent': 'outlierPercent',
   'outlier.ejection': 'outlierEjection',
   'outlier.max': 'outlierMost',
+  'queue.length': 'queueLength',
+  'queue.timeout': 'queueTimeout',
   'persistence.kind': 'persistence',
   'persistence.name': 'persistenceName',
   'persistence.timeout': 'persistenceTimeout',

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use lb_model::PoolId;
-use lb_model::contract::{L4Status, L7Status};
+use lb_model::contract::{L4Status, L7QueueStatus, L7Status};
 use lb_model::counters::DropReason;
 use lb_model::l7::{LATENCY_BOUNDS_US, Latencies};
 use lb_model::observed::Liveness;
@@ -54,6 +54,7 @@ pub(super) async fn page(app: &App) -> Result<String, Problem> {
     if let Ok(status) = &l7 {
         proxied(status, &names, &mut text);
         proxied_members(status, &names, &mut text);
+        proxied_queues(status, &names, &mut text);
     }
     health(&survey, &names, &mut text);
     deliveries(&app.ledgers, &mut text);
@@ -262,6 +263,15 @@ fn proxied_members(status: &L7Status, names: &Names, text: &mut Exposition) {
                 [("pool", &*pool_name), ("pool_id", &*pool_id), ("member", name), ("member_id", &*id)];
             family.sample(&labels, values[at]);
         }
+    }
+}
+
+fn proxied_queues(status: &L7Status, names: &Names, text: &mut Exposition) {
+    let help = "Requests that wait until a member has room.";
+    let mut family = text.family("penstock_l7_waiting_requests", Gauge, "requests", help);
+    for L7QueueStatus { pool, waiting } in &status.queues {
+        let (name, id) = (pool_name(names, *pool), pool.to_string());
+        family.sample(&[("pool", &name), ("pool_id", &id)], waiting);
     }
 }
 

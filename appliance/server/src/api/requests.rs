@@ -97,6 +97,9 @@ struct RequestTimesView {
     /// From the first byte of its head to the last; null where that cannot be seen, as over HTTP/2.
     #[schema(minimum = 0, required, example = 0)]
     head_us: Option<u64>,
+    /// Waiting in the pool's `queue` until a member had room.
+    #[schema(minimum = 0, example = 0)]
+    queue_us: u64,
     /// Making connections to members, with TLS; 0 where one was waiting.
     #[schema(minimum = 0, example = 300)]
     connect_us: u64,
@@ -114,7 +117,7 @@ impl From<RequestRecord> for RequestView {
         let RequestRecord { pool, member, tries, times, status, bytes_in, bytes_out, ending, reason, .. } =
             of;
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        let RequestTimes { head_us, connect_us, answer_us, total_us } = times;
+        let RequestTimes { head_us, queue_us, connect_us, answer_us, total_us } = times;
         Self {
             began_at: Timestamp::at_micros(began_us),
             virtual_service_id: service.to_string(),
@@ -127,7 +130,7 @@ impl From<RequestRecord> for RequestView {
             pool_id: pool.map(|id| id.to_string()),
             member_id: member.map(|id| id.to_string()),
             tries,
-            times: RequestTimesView { head_us, connect_us, answer_us, total_us },
+            times: RequestTimesView { head_us, queue_us, connect_us, answer_us, total_us },
             status,
             bytes_in,
             bytes_out,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use lb_model::asking::{Ejection, EjectionReason};
 use lb_model::contract::{
-    BackendStatus, L4Status, L7MemberStatus, L7ServiceStatus, L7Status, PortStatus, WorkerStatus,
+    BackendStatus, L4Status, L7MemberStatus, L7QueueStatus, L7ServiceStatus, L7Status, PortStatus,
+    WorkerStatus,
 };
 use lb_model::counters::{Accounting, BackendCounters};
 use lb_model::l7::{L7MemberCounters, L7ServiceCounters, LATENCY_BOUNDS_US, Latencies};
@@ -52,6 +53,26 @@ pub(super) struct ProxyStats {
     /// What each member was given.
     #[schema(max_items = 1_000_000)]
     members: Vec<ProxyMemberStats>,
+    /// What waits for members to have room; only pools with a `queue`.
+    #[schema(max_items = 65536)]
+    queues: Vec<QueueStats>,
+}
+
+/// What waits for the members of a pool.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueueStats {
+    /// The pool.
+    #[schema(value_type = Identifier)]
+    pool_id: String,
+    /// Requests that wait.
+    #[schema(minimum = 0)]
+    requests_waiting: u32,
+}
+
+impl From<L7QueueStatus> for QueueStats {
+    fn from(L7QueueStatus { pool, waiting }: L7QueueStatus) -> Self {
+        Self { pool_id: pool.to_string(), requests_waiting: waiting }
+    }
 }
 
 /// What a service of the layer-7 plane did.
@@ -272,11 +293,12 @@ impl Stats {
 }
 
 impl From<L7Status> for ProxyStats {
-    fn from(L7Status { generation, services, members }: L7Status) -> Self {
+    fn from(L7Status { generation, services, members, queues }: L7Status) -> Self {
         Self {
             generation: generation.0,
             services: services.into_iter().map(ProxyServiceStats::from).collect(),
             members: members.into_iter().map(ProxyMemberStats::from).collect(),
+            queues: queues.into_iter().map(QueueStats::from).collect(),
         }
     }
 }

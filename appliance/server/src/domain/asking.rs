@@ -1,7 +1,7 @@
 //! How members are asked, as a part of their pool.
 
 use http::HeaderName;
-use lb_model::asking::{Outlier, Persistence, PersistenceKind, Retries};
+use lb_model::asking::{Outlier, Persistence, PersistenceKind, Queue, Retries};
 use serde_json::Value;
 
 use super::fields::{self, Fault, Fields};
@@ -68,6 +68,12 @@ pub(super) fn retries(fields: &mut Fields<'_>) -> Option<Retries> {
     });
     let budget_percent = fields.optional("budget_percent", 100, fields::number(0, 1000));
     Some(Retries { attempts: attempts?, codes: codes?, budget_percent: budget_percent? })
+}
+
+pub(super) fn queue(fields: &mut Fields<'_>) -> Option<Queue> {
+    let length = fields.optional("length", 100, fields::number(1, 100_000));
+    let timeout_s = fields.optional("timeout_s", 5, fields::number(1, 600));
+    Some(Queue { length: length?, timeout_s: timeout_s? })
 }
 
 pub(super) fn outlier(fields: &mut Fields<'_>) -> Option<Outlier> {
@@ -146,6 +152,17 @@ pub(super) mod shape {
     #[derive(ToSchema)]
     #[schema(value_type = u16, minimum = 400, maximum = 599, example = 503)]
     pub(crate) struct RetryCode(u16);
+
+    /// What waits while every member has as many requests as its `connection_limit` says; they get their turn in the order in which they came.
+    #[derive(ToSchema)]
+    pub(crate) struct Queue {
+        /// How many wait at most; further ones are answered with 503 at once.
+        #[schema(minimum = 1, maximum = 100_000, default = 100)]
+        length: u32,
+        /// For how many seconds each of them does; it is answered with 503 then.
+        #[schema(minimum = 1, maximum = 600, default = 5)]
+        timeout_s: u32,
+    }
 
     /// When a member of an HTTP service is left out although no check found it down. A failure is no answer, or one of 500 and above. If
     /// nobody else is left it is asked all the same.

@@ -1,6 +1,6 @@
 //! A pool: members, and how one of them is chosen.
 
-use lb_model::asking::{Outlier, Persistence, Retries};
+use lb_model::asking::{Outlier, Persistence, Queue, Retries};
 use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{CertificateId, MonitorId, PoolId};
@@ -72,6 +72,10 @@ pub(crate) struct Pool {
     /// When a member is left out for a while; null: never.
     #[schema(value_type = Option<asking::shape::Outlier>)]
     pub(crate) outlier: Option<Outlier>,
+    /// What waits while every member has as many requests (connections, of a service without requests) as its `connection_limit` says;
+    /// null: nothing does. Only where the appliance asks the members itself.
+    #[schema(value_type = Option<asking::shape::Queue>)]
+    pub(crate) queue: Option<Queue>,
     /// The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
     #[schema(value_type = super::schema::HttpVersion, default = "1.1")]
     pub(crate) http_version: HttpVersion,
@@ -196,6 +200,7 @@ impl Kind for Pool {
         let persistence = fields.nullable_object("persistence", asking::persistence);
         let retries = fields.object("retries", asking::retries);
         let outlier = fields.nullable_object("outlier", asking::outlier);
+        let queue = fields.nullable_object("queue", asking::queue);
         let drain_timeout_s = fields.nullable("drain_timeout_s", fields::number(0, 604_800));
         let http_version = fields.optional("http_version", HttpVersion::Http1, fields::word(HTTP_VERSIONS));
         let tls = fields.nullable_object("tls", MemberTls::read);
@@ -214,6 +219,7 @@ impl Kind for Pool {
             persistence: persistence?,
             retries: retries?,
             outlier: outlier?,
+            queue: queue?,
             http_version: http_version?,
             tls: tls?,
             proxy_protocol: proxy_protocol?,

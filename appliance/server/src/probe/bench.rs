@@ -74,6 +74,7 @@ fn pool(first: u32, count: u32, port: L4Port) -> Pool {
         persistence: None,
         retries: Retries::default(),
         outlier: None,
+        queue: None,
         manner: Manner::default(),
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,

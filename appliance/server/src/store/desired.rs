@@ -181,7 +181,16 @@ fn pool(
     let Spec { meta, own } = record.spec;
     let drain_timeout_s = own.drain_timeout_s;
     let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
-    let Pool { monitor_ids: _, monitors_needed: _, slow_start_s: _, persistence, retries, outlier, .. } = own;
+    let Pool {
+        monitor_ids: _,
+        monitors_needed: _,
+        slow_start_s: _,
+        persistence,
+        retries,
+        outlier,
+        queue,
+        ..
+    } = own;
     let Pool { http_version, tls, proxy_protocol, .. } = own;
     let manner = manner(http_version, tls, proxy_protocol);
     let below_min_healthy = match (below_min_healthy, backup_pool_id) {
@@ -207,6 +216,7 @@ fn pool(
         persistence,
         retries,
         outlier,
+        queue,
         probed: probed.contains(&record.id),
     }
 }

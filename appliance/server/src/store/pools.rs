@@ -1,6 +1,6 @@
 //! The table of pools.
 
-use lb_model::asking::{Outlier, Persistence, Retries};
+use lb_model::asking::{Outlier, Persistence, Queue, Retries};
 use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{MonitorId, PoolId};
@@ -33,6 +33,8 @@ pub(crate) struct PoolRow {
     retries: Retries,
     #[sqlx(json(nullable))]
     outlier: Option<Outlier>,
+    #[sqlx(json(nullable))]
+    queue: Option<Queue>,
     http_version: Word<HttpVersion>,
     #[sqlx(json(nullable))]
     tls: Option<MemberTls>,
@@ -42,10 +44,10 @@ pub(crate) struct PoolRow {
 impl Table for Pool {
     const TABLE: &'static str = "pools";
     const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
-        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier, \
+        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier, queue, \
         http_version, tls, proxy_protocol";
     const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
-        t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier,
+        t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier, t.queue,
         t.http_version, t.tls, t.proxy_protocol,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
@@ -72,7 +74,7 @@ impl Table for Pool {
         let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids, .. } = row;
         let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
         let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, drain_timeout_s, .. } = row;
-        let PoolRow { persistence, retries, outlier, .. } = row;
+        let PoolRow { persistence, retries, outlier, queue, .. } = row;
         let PoolRow { http_version: Word(http_version), tls, proxy_protocol: Word(proxy_protocol), .. } = row;
         Self {
             protocol,
@@ -87,6 +89,7 @@ impl Table for Pool {
             persistence,
             retries,
             outlier,
+            queue,
             http_version,
             tls,
             proxy_protocol,
@@ -96,14 +99,15 @@ impl Table for Pool {
     fn bind(&self, values: &mut Values<'_>) {
         let Self { protocol, algorithm, monitor_ids: _, monitors_needed, min_healthy, .. } = self;
         let Self { below_min_healthy, backup_pool_id, slow_start_s, drain_timeout_s, .. } = self;
-        let Self { persistence, retries, outlier, .. } = self;
+        let Self { persistence, retries, outlier, queue, .. } = self;
         values.push_bind(Word(protocol)).push_bind(Word(algorithm)).push_bind(Word(monitors_needed));
         values.push_bind(*min_healthy).push_bind(Word(below_min_healthy));
         values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s).push_bind(*drain_timeout_s);
         values
             .push_bind(persistence.clone().map(Json))
             .push_bind(Json(retries.clone()))
-            .push_bind(outlier.map(Json));
+            .push_bind(outlier.map(Json))
+            .push_bind(queue.map(Json));
         let Self { http_version, tls, proxy_protocol, .. } = self;
         values.push_bind(Word(http_version)).push_bind(tls.clone().map(Json)).push_bind(Word(proxy_protocol));
     }

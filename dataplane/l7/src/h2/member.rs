@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
     method: Method,
     patience: Patience,
     deadline: Deadline,
-    open: OpenRequest,
+    member: Arc<Member>,
     connection: Connection,
 }
 
@@ -46,8 +46,9 @@ impl Exchange {
         let (answer, stream) = connection.send.send_request(request, ended).map_err(|_| NoAnswer::Closed)?;
         let upload = (!ended).then(|| Upload::new(stream, body));
         let (method, deadline) = (parts.method.clone(), Deadline::after(patience.response));
-        let open = OpenRequest::begin(Arc::clone(member));
-        Ok(Self { answer, upload, method, patience, deadline, open, connection })
+        member.counters().began();
+        let member = Arc::clone(member);
+        Ok(Self { answer, upload, method, patience, deadline, member, connection })
     }
 
     /// Waits for the head of the answer.
@@ -65,7 +66,7 @@ impl Exchange {
             left: if bodiless { Some(0) } else { length },
             deadline: Deadline::after(self.patience.idle),
             idle: self.patience.idle,
-            open: Some(self.open),
+            open: None,
         };
         Ok((parts, Body::H2Member(Box::new(body))))
     }
@@ -91,7 +92,7 @@ impl Exchange {
             Poll::Pending => {
                 ready!(self.deadline.poll(cx));
                 // Perhaps the member hears nothing at all there.
-                self.connection.forget(self.open.member());
+                self.connection.forget(&self.member);
                 Poll::Ready(Err(NoAnswer::Timeout))
             }
         }
@@ -142,6 +143,11 @@ pub(crate) struct MemberBody {
 }
 
 impl MemberBody {
+    /// Until it has come whole it counts as one of its member's.
+    pub(crate) fn hold(&mut self, open: OpenRequest) {
+        self.open = Some(open);
+    }
+
     pub(crate) fn length(&self) -> Option<u64> {
         self.left
     }

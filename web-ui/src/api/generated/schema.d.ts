@@ -4312,6 +4312,7 @@ export interface components {
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
+            queue?: components["schemas"]["Queue"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -4401,6 +4402,7 @@ export interface components {
             /** @description What is asked of another member. */
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
+            queue?: components["schemas"]["Queue"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -4531,6 +4533,7 @@ export interface components {
             /** @description What is asked of another member. */
             retries: components["schemas"]["Retries"];
             outlier: components["schemas"]["Outlier"] | null;
+            queue: components["schemas"]["Queue"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -4725,6 +4728,33 @@ export interface components {
             services: components["schemas"]["ProxyServiceStats"][];
             /** @description What each member was given. */
             members: components["schemas"]["ProxyMemberStats"][];
+            /** @description What waits for members to have room; only pools with a `queue`. */
+            queues: components["schemas"]["QueueStats"][];
+        };
+        /** @description What waits while every member has as many requests as its `connection_limit` says; they get their turn in the order in which they came. */
+        Queue: {
+            /**
+             * Format: int32
+             * @description How many wait at most; further ones are answered with 503 at once.
+             * @default 100
+             */
+            length?: number;
+            /**
+             * Format: int32
+             * @description For how many seconds each of them does; it is answered with 503 then.
+             * @default 5
+             */
+            timeout_s?: number;
+        };
+        /** @description What waits for the members of a pool. */
+        QueueStats: {
+            /** @description The pool. */
+            pool_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Requests that wait.
+             */
+            requests_waiting: number;
         };
         /** @description How many requests there may be: a token bucket. */
         RateLimit: {
@@ -4985,6 +5015,12 @@ export interface components {
              * @example 0
              */
             head_us: number | null;
+            /**
+             * Format: int64
+             * @description Waiting in the pool's `queue` until a member had room.
+             * @example 0
+             */
+            queue_us: number;
             /**
              * Format: int64
              * @description Making connections to members, with TLS; 0 where one was waiting.
@@ -9710,7 +9746,7 @@ export interface operations {
                 /** @description Those answered with this status, as `502`, or this class, as `5xx`. */
                 status?: string;
                 /** @description Those that ended so. */
-                ending?: "bad_request" | "bad_proxy_header" | "tls_failed" | "head_too_large" | "body_too_large" | "too_many_connections" | "unauthorized" | "rejected" | "rate_limited" | "client_timeout" | "taken_back" | "client_gone" | "silent" | "service_gone" | "no_member" | "connect_failed" | "member_tls" | "member_timeout" | "member_closed" | "member_protocol" | "member_cut";
+                ending?: "bad_request" | "bad_proxy_header" | "tls_failed" | "head_too_large" | "body_too_large" | "too_many_connections" | "unauthorized" | "rejected" | "rate_limited" | "client_timeout" | "taken_back" | "client_gone" | "silent" | "service_gone" | "no_member" | "members_full" | "queue_full" | "queue_timeout" | "connect_failed" | "member_tls" | "member_timeout" | "member_closed" | "member_protocol" | "member_cut";
             };
             header?: never;
             path?: never;
