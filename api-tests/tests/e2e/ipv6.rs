@@ -15,6 +15,8 @@ const PROXY: u16 = 8080;
 const NAMES: u16 = 53;
 /// In the back network, for direct return.
 const DIRECT: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 2, 0, 0, 0, 0x100);
+/// In the back network too, and nobody's until the appliance is told to hold it.
+const LOCAL: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 2, 0, 0, 0, 0x200);
 /// The switch, as a host of the back network.
 const NEAR: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 2, 0, 0, 0, 2);
 
@@ -96,6 +98,11 @@ fn serve(number: u8, namespace: &Namespace, address: IpAddr) -> Result<thread::J
 
 /// Twenty clients that ask twice: how many each server answered.
 fn ask_many(client: &Namespace, address: Ipv6Addr) -> Result<[usize; 2]> {
+    ask_many_with(client, address, 1400)
+}
+
+/// The same, with questions of so many bytes.
+fn ask_many_with(client: &Namespace, address: Ipv6Addr, length: usize) -> Result<[usize; 2]> {
     let mut answers = [0, 0];
     for _ in 0..20 {
         let socket = client.enter(|| {
@@ -105,7 +112,7 @@ fn ask_many(client: &Namespace, address: Ipv6Addr) -> Result<[usize; 2]> {
             Ok(socket)
         })?;
         let first = ask(&socket, b"?")?;
-        ensure!(ask(&socket, &[0x5a; 1400])? == first, "the client of one socket keeps its member");
+        ensure!(ask(&socket, &vec![0x5a; length])? == first, "the client of one socket keeps its member");
         answers[usize::from(first)] += 1;
     }
     Ok(answers)
@@ -218,6 +225,90 @@ fn members_answer_past_the_appliance() -> Result<()> {
     })?;
     for backend in stats["backends"].as_array().into_iter().flatten() {
         ensure!(backend["packets_out"] == 0, "replies came through the appliance: {backend:#}");
+    }
+    this.leave()
+}
+
+#[test]
+fn members_see_an_address_of_ours() -> Result<()> {
+    let this = Stage6::set(Driver::AfXdp, true)?;
+    let stage = &this.stage;
+    let names = pool(stage, "names-6", "udp", NAMES)?;
+    for (name, protocol, port, pool) in
+        [("masked", "tcp", 81, &this.pool), ("masked-names", "udp", NAMES, &names)]
+    {
+        let service = json!({
+            "name": name, "virtual_ip_ids": [this.virtual_ip], "protocol": protocol, "port": port,
+            "forwarding": "full_nat", "local_addresses": [LOCAL], "default_pool_id": pool,
+        });
+        stage.api.create("/virtual-services", &service)?;
+    }
+    stage.await_forwarding()?;
+    let members = stage.lab.members();
+    for member in members {
+        // They know the way to their own network alone.
+        member.namespace.run("ip", &["-6", "route", "del", "default"])?;
+    }
+    let client = stage.lab.client();
+    assert_eq!(get_many(&client, &format!("http://[{VIRTUAL_IP_6}]:81/"), 20)?, [10, 10]);
+    let servers = [
+        serve(0, &members[0].namespace, MEMBERS_6[0].into())?,
+        serve(1, &members[1].namespace, MEMBERS_6[1].into())?,
+    ];
+    assert_eq!(ask_many(&client, VIRTUAL_IP_6)?, [10, 10]);
+    end(stage, servers, MEMBERS_6)?;
+    this.leave()
+}
+
+/// As a member of a tunnel must be: it takes frames out of VXLAN, and holds the address.
+fn join(member: &Namespace, own: Ipv6Addr) -> Result<()> {
+    hold(member)?;
+    let [.., a, b, c, d] = own.octets();
+    let mac = format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}");
+    let own = own.to_string();
+    let vxlan =
+        ["type", "vxlan", "id", "7", "dstport", "4789", "local", &own, "nolearning", "udp6zerocsumrx"];
+    member.run("ip", &[&["link", "add", "vx7", "address", &mac][..], &vxlan].concat())?;
+    member.run("sysctl", &["-qw", "net.ipv6.conf.vx7.disable_ipv6=0"])?;
+    member.run("ip", &["link", "set", "vx7", "up"]).map(drop)
+}
+
+#[test]
+fn members_take_packets_out_of_tunnels() -> Result<()> {
+    let this = Stage6::set(Driver::AfXdp, false)?;
+    let stage = &this.stage;
+    let members = stage.lab.members();
+    for (member, own) in members.iter().zip(MEMBERS_6) {
+        join(&member.namespace, own)?;
+    }
+    let virtual_ip =
+        id(&stage.api.create("/virtual-ips", &json!({ "name": "back-6", "address": DIRECT }))?)?;
+    let names = pool(stage, "names-6", "udp", NAMES)?;
+    for (name, protocol, port, pool) in [("far", "tcp", 80, &this.pool), ("far-names", "udp", NAMES, &names)]
+    {
+        let service = json!({
+            "name": name, "virtual_ip_ids": [virtual_ip], "protocol": protocol, "port": port,
+            "forwarding": "tunnel", "tunnel": { "kind": "vxlan", "vni": 7 }, "default_pool_id": pool,
+        });
+        stage.api.create("/virtual-services", &service)?;
+    }
+    stage.await_forwarding()?;
+    // The switch is a host of the back network itself: packets to it pass nobody.
+    let client = stage.lab.switch();
+    for scope in ["all", "bridge0"] {
+        client.run("sysctl", &["-qw", &format!("net.ipv6.conf.{scope}.disable_ipv6=0")])?;
+    }
+    client.run("ip", &["-6", "addr", "add", &format!("{NEAR}/64"), "dev", "bridge0", "nodad"])?;
+    assert_eq!(get_many(&client, &format!("http://[{DIRECT}]/"), 20)?, [10, 10]);
+    let servers =
+        [serve(0, &members[0].namespace, DIRECT.into())?, serve(1, &members[1].namespace, DIRECT.into())?];
+    // What goes in whole comes out whole; 1,400 bytes are too many within a frame of the back network.
+    assert_eq!(ask_many_with(&client, DIRECT, 1300)?, [10, 10]);
+    end(stage, servers, [DIRECT; 2])?;
+    for member in members {
+        let listed = member.namespace.run("ip", &["-s", "-j", "link", "show", "vx7"])?;
+        let listed: Value = serde_json::from_str(&listed)?;
+        ensure!(listed[0]["stats64"]["rx"]["packets"].as_u64() >= Some(20), "{listed:#}");
     }
     this.leave()
 }

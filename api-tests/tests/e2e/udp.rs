@@ -1,7 +1,7 @@
 //! Services by UDP, and what ICMP says about connections.
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,6 +15,8 @@ use super::stage::{PATIENCE, Stage};
 on_every_port!(datagrams_are_shared_and_answered, a_refusal_of_a_member_reaches_the_client);
 
 const PORT: u16 = 53;
+/// In the back network, and nobody's until the appliance is told to hold it.
+const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 200);
 
 impl Stage {
     /// A second service, by UDP, of two members of its own.
@@ -106,5 +108,40 @@ fn a_refusal_of_a_member_reaches_the_client(driver: Driver, offload: bool) -> Re
     client.send(b"?")?;
     let refusal = client.recv(&mut [0; 16]).err().context("somebody answered")?;
     ensure!(refusal.kind() == ErrorKind::ConnectionRefused, "the client heard {refusal}");
+    stage.leave()
+}
+
+#[test]
+fn datagrams_are_answered_by_full_nat() -> Result<()> {
+    let stage = Stage::set(Driver::AfXdp, true)?;
+    stage.offer_udp()?;
+    let listed = stage.api.get("/virtual-services?name=names")?.expect_status(200)?.body;
+    let service = listed["items"][0]["id"].as_str().context("a service without an id")?;
+    let masked = json!({ "forwarding": "full_nat", "local_addresses": [LOCAL] });
+    stage.api.change(&format!("/virtual-services/{service}"), &masked)?;
+    stage.await_forwarding()?;
+    let members: Vec<_> = stage.lab.members().iter().map(|member| &member.namespace).collect();
+    for member in &members {
+        // They know the way to their own network alone.
+        member.run("ip", &["route", "del", "default"])?;
+    }
+    let servers = [serve(0, members[0])?, serve(1, members[1])?];
+    let mut answers = [0, 0];
+    for _ in 0..20 {
+        let client = client(&stage)?;
+        let first = ask(&client, b"?")?;
+        answers[usize::from(first)] += 1;
+        ensure!(ask(&client, &[0x5a; 1400])? == first, "the client of one socket keeps its member");
+    }
+    assert_eq!(answers, [10, 10]);
+    for (member, server) in servers.into_iter().enumerate() {
+        members[member].enter(|| {
+            UdpSocket::bind(("0.0.0.0", 0))?
+                .send_to(&[], (MEMBERS[member], PORT))
+                .map(drop)
+                .map_err(Into::into)
+        })?;
+        ensure!(server.join().is_ok(), "a server panicked");
+    }
     stage.leave()
 }
