@@ -2,7 +2,7 @@
 //!
 //! VXLAN ends in the members' own kernels; for the kinds that this machine's kernel may not have, in the lab's decapsulator.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::network::MEMBERS;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::on_every_port;
 use super::stage::{PATIENCE, Stage, imbalance};
+use super::udp::{PORT, ask, serve};
 
 /// In the back network.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 100);
@@ -134,5 +135,66 @@ fn members_take_packets_out_of_tunnels_and_answer(driver: Driver, offload: bool)
     }
     let accounting = stage.accounting_at_rest()?;
     ensure!(imbalance(&accounting) == Some(0), "frames have no whereabouts: {accounting:#}");
+    stage.leave()
+}
+
+#[test]
+fn datagrams_reach_members_as_they_are() -> Result<()> {
+    let stage = Stage::set(Driver::AfXdp, true)?;
+    let members: Vec<_> = stage.lab.members().iter().map(|member| &member.namespace).collect();
+    let _ends = [join(0, members[0])?, join(1, members[1])?];
+    let virtual_ip = stage.api.create("/virtual-ips", &json!({ "name": "back", "address": ADDRESS }))?;
+    let pool = stage.api.create("/pools", &json!({ "name": "names", "protocol": "udp" }))?;
+    let pool = pool["id"].as_str().context("a pool without an id")?;
+    for address in MEMBERS {
+        let member = json!({ "address": address, "port": PORT });
+        stage.api.create(&format!("/pools/{pool}/members"), &member)?;
+    }
+    let service = json!({
+        "name": "names", "virtual_ip_ids": [virtual_ip["id"]], "protocol": "udp", "port": PORT,
+        "forwarding": "dr", "default_pool_id": pool,
+    });
+    let service = stage.api.create("/virtual-services", &service)?;
+    let service = format!("/virtual-services/{}", service["id"].as_str().context("a service without an id")?);
+    stage.await_forwarding()?;
+    // The switch is a host of the back network itself: packets to it pass nobody.
+    let switch = stage.lab.switch();
+    switch.run("ip", &["addr", "add", &format!("{CLIENT}/24"), "dev", "bridge0"])?;
+    let servers = [serve(0, members[0], ADDRESS)?, serve(1, members[1], ADDRESS)?];
+    let tunnel = |kind: &str, vni: Option<u32>| json!({ "kind": kind, "port": null, "vni": vni });
+    let ways = [
+        None,
+        Some(tunnel("ipip", None)),
+        Some(tunnel("gre", None)),
+        Some(tunnel("gue", None)),
+        Some(tunnel("geneve", Some(7))),
+        Some(tunnel("vxlan", Some(7))),
+    ];
+    for way in ways {
+        let what = format!("{way:?}");
+        if let Some(tunnel) = way {
+            stage.api.change(&service, &json!({ "forwarding": "tunnel", "tunnel": tunnel }))?;
+            stage.await_forwarding()?;
+        }
+        let mut answers = [0, 0];
+        for _ in 0..10 {
+            let client = switch.enter(|| {
+                let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+                socket.connect((ADDRESS, PORT))?;
+                socket.set_read_timeout(Some(PATIENCE))?;
+                Ok(socket)
+            })?;
+            answers[usize::from(ask(&client, &[0x5a; 1300]).with_context(|| what.clone())?)] += 1;
+        }
+        assert_eq!(answers, [5, 5], "{what}");
+    }
+    for (member, server) in members.iter().zip(servers) {
+        // To an address of its own, and so past the appliance.
+        member.enter(|| {
+            UdpSocket::bind(("0.0.0.0", 0))?.send_to(&[], (ADDRESS, PORT))?;
+            Ok(())
+        })?;
+        ensure!(server.join().is_ok(), "a server panicked");
+    }
     stage.leave()
 }

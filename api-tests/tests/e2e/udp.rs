@@ -14,7 +14,7 @@ use super::stage::{PATIENCE, Stage};
 
 on_every_port!(datagrams_are_shared_and_answered, a_refusal_of_a_member_reaches_the_client);
 
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 /// In the back network, and nobody's until the appliance is told to hold it.
 const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 200);
 
@@ -37,8 +37,12 @@ impl Stage {
 }
 
 /// A server that answers each datagram with its own name and what it was sent, until it is sent nothing.
-fn serve(member: usize, namespace: &Namespace) -> Result<thread::JoinHandle<()>> {
-    let socket = namespace.enter(|| Ok(UdpSocket::bind((MEMBERS[member], PORT))?))?;
+pub(super) fn serve(
+    member: usize,
+    namespace: &Namespace,
+    address: Ipv4Addr,
+) -> Result<thread::JoinHandle<()>> {
+    let socket = namespace.enter(|| Ok(UdpSocket::bind((address, PORT))?))?;
     Ok(thread::spawn(move || {
         let mut buffer = [0; 9000];
         while let Ok((length @ 1.., from)) = socket.recv_from(&mut buffer) {
@@ -59,7 +63,7 @@ fn client(stage: &Stage) -> Result<UdpSocket> {
 }
 
 /// The member that answers `question`, which comes back whole.
-fn ask(client: &UdpSocket, question: &[u8]) -> Result<u8> {
+pub(super) fn ask(client: &UdpSocket, question: &[u8]) -> Result<u8> {
     client.send(question)?;
     let mut answer = [0; 9000];
     let length = client.recv(&mut answer).context("no answer came")?;
@@ -71,7 +75,7 @@ fn datagrams_are_shared_and_answered(driver: Driver, offload: bool) -> Result<()
     let stage = Stage::set(driver, offload)?;
     stage.offer_udp()?;
     let members: Vec<_> = stage.lab.members().iter().map(|member| &member.namespace).collect();
-    let servers = [serve(0, members[0])?, serve(1, members[1])?];
+    let servers = [serve(0, members[0], MEMBERS[0])?, serve(1, members[1], MEMBERS[1])?];
     let mut answers = [0, 0];
     for _ in 0..20 {
         let client = client(&stage)?;
@@ -125,7 +129,7 @@ fn datagrams_are_answered_by_full_nat() -> Result<()> {
         // They know the way to their own network alone.
         member.run("ip", &["route", "del", "default"])?;
     }
-    let servers = [serve(0, members[0])?, serve(1, members[1])?];
+    let servers = [serve(0, members[0], MEMBERS[0])?, serve(1, members[1], MEMBERS[1])?];
     let mut answers = [0, 0];
     for _ in 0..20 {
         let client = client(&stage)?;
