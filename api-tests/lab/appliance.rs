@@ -56,19 +56,19 @@ impl Appliance {
     ) -> Result<Self> {
         let place = Place::prepare(slot, options, flow_dir)?;
         progress("Starting penstock-host, the privileged hand")?;
-        let host = place.supervise("penstock-host", "penstock-host ready");
+        let host = place.supervise("penstock-host", "penstock-host ready", &[]);
         host.await_ready(PATIENCE)?;
         if options.driver == Driver::Owned {
             network::move_to_twins(&place.namespace)?;
         }
         progress("Starting penstock-l4, the forwarder")?;
-        let l4 = place.supervise("penstock-l4", "penstock-l4 ready");
+        let l4 = place.supervise("penstock-l4", "penstock-l4 ready", &[]);
         l4.await_ready(PATIENCE)?;
         progress("Starting penstock-l7, the proxy")?;
-        let l7 = place.supervise("penstock-l7", "penstock-l7 ready");
+        let l7 = place.supervise("penstock-l7", "penstock-l7 ready", &[]);
         l7.await_ready(PATIENCE)?;
         progress("Starting penstockd, the management server")?;
-        let penstockd = place.supervise("penstockd", "penstockd listening on");
+        let penstockd = place.supervise("penstockd", "penstockd listening on", &[]);
         penstockd.await_ready(PATIENCE)?;
         Ok(Self { penstockd, l7, l4, host, place })
     }
@@ -87,6 +87,14 @@ impl Appliance {
     pub fn step_clock(&self, seconds: i64) -> Result<()> {
         let clock = self.place.clock.as_ref().context("penstockd goes by the machine's clock in this lab")?;
         clock.step(seconds)
+    }
+
+    /// Starts another layer-7 plane that takes over from the one that serves; which ends by itself, and is returned.
+    pub fn renew_l7(&mut self) -> Result<Supervised> {
+        self.l7.leave_alone();
+        let successor = self.place.supervise("penstock-l7", "penstock-l7 ready", &["--take-over"]);
+        successor.await_ready(PATIENCE)?;
+        Ok(std::mem::replace(&mut self.l7, successor))
     }
 
     /// The code that its first user claims it with, while nobody has.
@@ -163,13 +171,22 @@ impl Place {
         command
     }
 
-    fn supervise(&self, name: &'static str, ready: &'static str) -> Supervised {
+    fn supervise(
+        &self,
+        name: &'static str,
+        ready: &'static str,
+        arguments: &'static [&'static str],
+    ) -> Supervised {
         let Self { namespace, folder, api, clock } = self;
         let (namespace, folder) = (namespace.clone(), folder.clone());
         let place = Self { namespace, folder, api: api.clone(), clock: clock.clone() };
         Supervised::start(Service {
             name: name.to_owned(),
-            command: Box::new(move || place.command(name)),
+            command: Box::new(move || {
+                let mut command = place.command(name);
+                command.args(arguments);
+                command
+            }),
             ready,
             log: self.folder.join("logs").join(format!("{name}.log")),
         })

@@ -34,6 +34,7 @@ pub use decapsulator::Decapsulator;
 pub use members::{BIG_BYTES, Member};
 pub use namespace::Namespace;
 pub use options::{Checksum, Driver, LabOptions};
+pub use supervisor::Supervised;
 pub use traffic::{Answer, Download, Resets};
 
 use slot::{ROLES, Role, Slot};
@@ -133,6 +134,11 @@ impl Lab {
     /// The namespace of the switch in the back network, which is a host there once it is given an address.
     pub fn switch(&self) -> Namespace {
         self.slot.namespace(Role::Switch)
+    }
+
+    /// Starts another layer-7 plane that takes over; the one before is returned, and ends by itself.
+    pub fn renew_l7(&mut self) -> anyhow::Result<Supervised> {
+        self.appliance.as_mut().context("there is no appliance in this lab")?.renew_l7()
     }
 
     /// The appliance's namespace.

@@ -155,6 +155,24 @@ impl Supervised {
         self.end(Signal::KILL)
     }
 
+    /// When it ends it stays away.
+    pub fn leave_alone(&self) {
+        self.shared.lock().wanted = false;
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn await_gone(&self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        while state.running.is_some() {
+            if Instant::now() >= deadline {
+                bail!("{} has not ended within {patience:?}\n{}", self.name, self.end_of_log());
+            }
+            state = self.shared.wait_until(state, deadline);
+        }
+        Ok(())
+    }
+
     /// Runs it again after [`Self::stop`] or [`Self::kill_for_good`].
     pub fn resume(&self) {
         self.shared.lock().wanted = true;

@@ -22,6 +22,7 @@ mod queue;
 mod ranges;
 mod records;
 mod relay;
+mod renewal;
 mod restarts;
 mod scheduling;
 mod sight;

@@ -23,6 +23,11 @@ impl Peer {
         Ok(peer)
     }
 
+    /// One that says something else first.
+    pub(super) fn spawn(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.stdout(Stdio::piped()).spawn().context("cannot start a peer")?))
+    }
+
     /// What it says next.
     pub(super) fn line(&mut self) -> Result<String> {
         let mut line = String::new();

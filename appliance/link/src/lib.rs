@@ -72,10 +72,16 @@ impl Listener {
     /// Listens at `path`, for the user `owner` (and root) alone. A socket left behind by a dead process is replaced; one
     /// that somebody answers is not.
     pub fn bind(path: &Path, owner: Option<u32>) -> Result<Self, LinkError> {
-        let failed = |source| LinkError::Listen { path: path.to_owned(), source };
         if UnixStream::connect(path).is_ok() {
-            return Err(failed(io::ErrorKind::AddrInUse.into()));
+            let source = io::ErrorKind::AddrInUse.into();
+            return Err(LinkError::Listen { path: path.to_owned(), source });
         }
+        Self::replace(path, owner)
+    }
+
+    /// The same in the place of one that somebody may still answer: who connects from now on comes here.
+    pub fn replace(path: &Path, owner: Option<u32>) -> Result<Self, LinkError> {
+        let failed = |source| LinkError::Listen { path: path.to_owned(), source };
         // Made under another name and moved into place, so that nobody ever finds it with the wrong owner.
         let fresh = path.with_extension("new");
         remove_if_there(&fresh).map_err(failed)?;
@@ -274,7 +280,11 @@ mod tests {
         let live = Listener::bind(&path, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(Listener::bind(&path, None), Err(LinkError::Listen { .. })));
+        let next = Listener::replace(&path, None).unwrap();
+        let caller = Link::connect(&path).unwrap();
         drop(live);
+        drop(next.accept().unwrap());
+        drop(caller);
         fs::remove_dir_all(&dir).unwrap();
     }
 }

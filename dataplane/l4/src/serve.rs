@@ -61,6 +61,9 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
             L4Request::Explain { .. } | L4Request::Requests { .. } => {
                 refused("layer 4 knows no requests".into())
             }
+            L4Request::HandOver | L4Request::TakenOver => {
+                refused("layer 4 has no connections to hand over".into())
+            }
             L4Request::ExplainPacket { packet } => control.explain_packet(&packet).unwrap_or_else(refused),
             L4Request::Flows { filter, from, limit } => {
                 control.flows(filter, from, limit).unwrap_or_else(refused)

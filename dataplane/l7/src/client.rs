@@ -12,7 +12,7 @@ use lb_model::l7::L7Timeouts;
 
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
-use crate::drain::Presence;
+use crate::drain::{Leave, Presence};
 use crate::farewell::Farewell;
 use crate::h1::{Decoded, Decoder, Found, Framing, Refusal, Scan, SendError, Sender};
 use crate::service::ServiceCell;
@@ -20,6 +20,9 @@ use crate::stream::Stream;
 
 /// What a client hears that waits for a word before it sends the body (RFC 9110, 10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// How long a client that is to meet another process has to ask once more.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -36,6 +39,8 @@ pub(crate) struct Client {
     idle: Duration,
     presence: Presence,
     cell: Arc<ServiceCell>,
+    /// Another process has taken over, and it is not waited for long any more.
+    called: bool,
     /// In a tunnel, which no request ends.
     parting: Option<Parting>,
     /// Bytes that came since they were last taken account of.
@@ -79,6 +84,7 @@ impl SharedClient {
             idle,
             presence,
             cell,
+            called: false,
             parting: None,
             received: 0,
         })))
@@ -125,9 +131,10 @@ impl SharedClient {
         Body::Client(ClientBody { client: self.clone(), length: None })
     }
 
-    /// Whether the current request has come whole.
-    pub(crate) fn is_request_whole(&self) -> bool {
-        self.lock().decoder.is_done()
+    /// Whether there may be another request: the current one has come whole, and no other process has taken over.
+    pub(crate) fn may_go_on(&self) -> bool {
+        let client = self.lock();
+        client.decoder.is_done() && !client.presence.is_called()
     }
 
     /// Writes an answer to its end; how many bytes that were is added to `sent`.
@@ -201,9 +208,17 @@ impl Client {
                 Poll::Ready(Ok(_)) if !begun => self.deadline.set(request),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
-                    // Nobody is kept waiting at a service that is gone.
-                    if !begun && self.presence.poll_leave(&self.cell, cx).is_ready() {
-                        return Poll::Ready(Err(NoHead::Finished));
+                    if !begun && let Poll::Ready(why) = self.presence.poll_leave(&self.cell, cx) {
+                        match why {
+                            // Nobody is kept waiting at a service that is gone.
+                            Leave::Gone => return Poll::Ready(Err(NoHead::Finished)),
+                            // A request may be on its way: rather it is told to be the last than that it is lost.
+                            Leave::Handed if !self.called => {
+                                self.called = true;
+                                self.deadline.set(LAST_REQUEST);
+                            }
+                            Leave::Handed => {}
+                        }
                     }
                     ready!(self.deadline.poll(cx));
                     return Poll::Ready(Err(if begun { NoHead::Slow } else { NoHead::Finished }));

@@ -180,7 +180,7 @@ async fn answer(client: &SharedClient, origin: &Origin, service: &Service, head:
         Framing::Chunked if version == Version::HTTP_10 => Framing::UntilClose,
         framing => framing,
     };
-    let stays = keep_alive && !service.removed && framing != Framing::UntilClose && client.is_request_whole();
+    let stays = keep_alive && !service.removed && framing != Framing::UntilClose && client.may_go_on();
     if tunneled {
         tunnel::name(&mut parts.headers);
         record.tunneled();

@@ -13,13 +13,18 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug, Error)]
 #[error("cannot listen at {address}")]
 pub(crate) struct ListenError {
-    address: SocketAddr,
-    source: io::Error,
+    pub(crate) address: SocketAddr,
+    pub(crate) source: io::Error,
 }
 
-/// Sockets for so many workers.
-pub(crate) fn open(address: SocketAddr, workers: usize) -> Result<Vec<TcpListener>, ListenError> {
-    let sockets = (0..workers).map(|_| open_one(address));
+/// Sockets for so many workers, beginning with those that there are. More than that are kept too: clients wait in them.
+pub(crate) fn open(
+    address: SocketAddr,
+    workers: usize,
+    there: Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, ListenError> {
+    let missing = (there.len()..workers).map(|_| open_one(address));
+    let sockets = there.into_iter().map(Ok).chain(missing);
     sockets.collect::<io::Result<_>>().map_err(|source| ListenError { address, source })
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::thread;
 
 use lb_link::{Link, LinkError, Listener, unseal};
-use lb_model::contract::{CONTRACT, Hello, L7Answer, L7Request};
+use lb_model::contract::{CONTRACT, HandedSocket, Hello, L7Answer, L7Request};
 use lb_model::snapshot::HealthDelta;
 use lb_model::{Generation, L7Snapshot};
 use rustix::fd::OwnedFd;
 
 use crate::control::Control;
+use crate::takeover::PATIENCE;
 
 /// Answers every peer in a thread of its own, for as long as the process lives.
 pub(crate) fn serve(listener: Listener, control: Arc<Control>) -> std::io::Result<()> {
@@ -55,6 +56,10 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
     let refused = |reason| L7Answer::Refused { generation: control.status().generation, reason };
     loop {
         let (request, payload) = link.receive::<L7Request>()?;
+        if control.has_left() {
+            // Whoever asks again finds the process that has taken over.
+            return Ok(());
+        }
         let answer = match request {
             L7Request::Publish { generation } => publish(control, generation, payload),
             L7Request::Health { delta } => change_health(control, &delta),
@@ -67,12 +72,31 @@ fn converse(link: &mut Link, control: &Control) -> Result<(), LinkError> {
                 let (requests, next) = control.requests(&filter, before, limit as usize);
                 L7Answer::Requests { requests, next }
             }
+            L7Request::HandOver if hand_over(link, control)? => L7Answer::Left,
+            L7Request::HandOver => refused("the sockets were not taken".into()),
+            L7Request::TakenOver => refused("nothing is being handed over".into()),
             L7Request::ExplainPacket { .. } | L7Request::Flows { .. } | L7Request::EndFlow { .. } => {
                 refused("layer 7 knows no packets".into())
             }
         };
         link.send(&answer, None)?;
     }
+}
+
+/// Gives the listening sockets away, if they are taken.
+fn hand_over(link: &mut Link, control: &Control) -> Result<bool, LinkError> {
+    control.hand_over(|sockets| {
+        let all = sockets.iter().flat_map(|(address, all)| all.iter().map(|socket| (*address, socket)));
+        let all = all.map(|(address, socket)| Ok((address, OwnedFd::from(socket.try_clone()?))));
+        let all = all.collect::<std::io::Result<Vec<_>>>()?;
+        let sockets = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        link.set_timeout(PATIENCE)?;
+        link.send(&L7Answer::HandingOver { sockets }, None)?;
+        for (address, socket) in &all {
+            link.send(&HandedSocket { address: *address }, Some(socket))?;
+        }
+        Ok(matches!(link.receive()?, (L7Request::TakenOver, _)))
+    })
 }
 
 fn publish(control: &Control, generation: Generation, payload: Option<OwnedFd>) -> L7Answer {

@@ -350,6 +350,11 @@ impl State {
         statuses
     }
 
+    /// Connections of clients that are open now.
+    pub(crate) fn open_connections(&self) -> u64 {
+        self.services.values().map(|cell| cell.load().counters.open()).sum()
+    }
+
     pub(crate) fn queue_statuses(&self) -> Vec<L7QueueStatus> {
         let pools = self.pools.values().filter(|pool| pool.waiting.is_some());
         let status = |pool: &Arc<Pool>| L7QueueStatus { pool: pool.id, waiting: pool.queue.waiting() };

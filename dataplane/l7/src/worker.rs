@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener as Socket};
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use lb_model::VirtualServiceId;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,9 +24,11 @@ use crate::service::ServiceCell;
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Accept what comes to this address.
-    Listen { address: SocketAddr, socket: Socket, cell: Arc<ServiceCell> },
+    Listen { address: SocketAddr, sockets: Vec<Socket>, cell: Arc<ServiceCell> },
     /// Accept nothing more there.
     Leave { address: SocketAddr },
+    /// Another process accepts now, also what waits; connections that are here end in so long.
+    HandOver { time: Duration },
     /// The service is offered no more: connections end as soon as nothing is asked on them.
     Retire { service: VirtualServiceId },
 }
@@ -56,35 +59,59 @@ impl Worker {
 
 async fn work(mut told: UnboundedReceiver<Order>) {
     tokio::spawn(pool::sweep());
-    let mut listeners: HashMap<SocketAddr, oneshot::Sender<()>> = HashMap::new();
+    let mut listeners: HashMap<SocketAddr, Vec<oneshot::Sender<Handed>>> = HashMap::new();
     while let Some(order) = told.recv().await {
         match order {
-            Order::Listen { address, socket, cell } => match TcpListener::from_std(socket) {
-                Ok(listener) => {
-                    let (stop, stopped) = oneshot::channel();
-                    listeners.insert(address, stop);
-                    tokio::spawn(listen(listener, address, cell, stopped));
-                }
-                Err(error) => tracing::error!(%error, "cannot accept connections to {address}"),
-            },
+            Order::Listen { address, sockets, cell } => {
+                let begun = sockets.into_iter().filter_map(|socket| begin(socket, address, &cell));
+                listeners.insert(address, begun.collect());
+            }
             Order::Leave { address } => drop(listeners.remove(&address)),
+            Order::HandOver { time } => {
+                for stop in listeners.drain().flat_map(|(_, stops)| stops) {
+                    let _ = stop.send(Handed);
+                }
+                tokio::spawn(drain::leave_in_turn(time));
+            }
             Order::Retire { service } => drain::wake(service),
         }
     }
 }
 
-/// Accepts until it is told to stop, and then what the kernel has accepted already.
+/// Somebody else accepts there now.
+#[derive(Debug)]
+struct Handed;
+
+/// Accepts at a socket; without the end that this returns it stops.
+fn begin(socket: Socket, address: SocketAddr, cell: &Arc<ServiceCell>) -> Option<oneshot::Sender<Handed>> {
+    match TcpListener::from_std(socket) {
+        Ok(listener) => {
+            let (stop, stopped) = oneshot::channel();
+            tokio::spawn(listen(listener, address, Arc::clone(cell), stopped));
+            Some(stop)
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot accept connections to {address}");
+            None
+        }
+    }
+}
+
+/// Accepts until it is told to stop, and then what the kernel has accepted already, unless somebody else does.
 async fn listen(
     listener: TcpListener,
     address: SocketAddr,
     cell: Arc<ServiceCell>,
-    mut stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<Handed>,
 ) {
     loop {
         tokio::select! {
             biased;
             accepted = listener.accept() => accept(accepted, address, &cell).await,
-            _ = &mut stopped => break,
+            stopped = &mut stopped => match stopped {
+                Ok(Handed) => return,
+                Err(_) => break,
+            },
         }
     }
     while let Some(accepted) = std::future::poll_fn(|cx| match listener.poll_accept(cx) {

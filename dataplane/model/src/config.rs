@@ -63,11 +63,19 @@ pub struct L4Config {
 }
 
 /// The layer-7 plane's share of the machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct L7Config {
     /// How many workers serve; without a number, one for each core of the machine.
     pub workers: Option<NonZeroU16>,
+    /// How many seconds a process that another one took over from has for the connections that it still has.
+    pub handover_s: u16,
+}
+
+impl Default for L7Config {
+    fn default() -> Self {
+        Self { workers: None, handover_s: 60 }
+    }
 }
 
 /// One network port.

@@ -5,7 +5,7 @@
 //! request as a sealed memory file.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,11 @@ pub enum PlaneRequest {
         /// How many at most.
         limit: u32,
     },
+    /// Give the listening sockets to who asks, which is another process of the same plane: only of the layer-7 plane. After the answer they
+    /// come one by one, each beside a [`HandedSocket`]; then who asks says `TakenOver`, or is gone.
+    HandOver,
+    /// They are in use: serve the connections that there are to their end, and take no more.
+    TakenOver,
     /// What would become of this packet: only of the layer-4 plane, as are the other two.
     ExplainPacket {
         /// The packet.
@@ -122,6 +127,13 @@ pub enum PlaneAnswer<S> {
         /// Where it goes on; none at the end.
         next: Option<RequestCursor>,
     },
+    /// The answer to `HandOver`: so many sockets follow.
+    HandingOver {
+        /// That number.
+        sockets: u32,
+    },
+    /// The answer to `TakenOver`.
+    Left,
     /// The answer to `ExplainPacket`.
     PacketExplained(Box<PacketExplanation>),
     /// The answer to `Flows`: some, or for now none, though there may be more.
@@ -136,6 +148,13 @@ pub enum PlaneAnswer<S> {
         /// What it was; none if there was none.
         flow: Option<SeenFlow>,
     },
+}
+
+/// What goes with a socket that is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedSocket {
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 /// What a plane says of itself.

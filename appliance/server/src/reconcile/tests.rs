@@ -63,6 +63,8 @@ fn play_plane(socket: &Path, asked: Sender<Asked>, mut answers: Answers) {
         L4Request::Explain { .. }
         | L4Request::ExplainPacket { .. }
         | L4Request::Requests { .. }
+        | L4Request::HandOver
+        | L4Request::TakenOver
         | L4Request::Flows { .. }
         | L4Request::EndFlow { .. } => None,
         L4Request::Publish { generation: published } => {
@@ -253,6 +255,8 @@ async fn a_plane_with_nothing_to_do_is_waited_for_only_while_it_is_there() {
         | L7Request::Explain { .. }
         | L7Request::ExplainPacket { .. }
         | L7Request::Requests { .. }
+        | L7Request::HandOver
+        | L7Request::TakenOver
         | L7Request::Flows { .. }
         | L7Request::EndFlow { .. } => None,
     });
