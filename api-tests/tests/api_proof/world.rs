@@ -73,6 +73,13 @@ impl World {
                 "pools": [{ "pool_id": pool, "weight": 1 }],
             })
         });
+        // Nobody is asked there: it is the appliance itself.
+        let secret = "whsec_c2x1aWNlIGFuZCB3ZWlyLCBnYXRlIGFuZCBtaWxs";
+        self.add(
+            "/api/v1/webhooks",
+            "",
+            |n| json!({ "name": format!("webhook{n}"), "url": "http://127.0.0.1:9/", "secret": secret }),
+        );
         self.add("/api/v1/changesets", "", |n| json!({ "name": format!("changeset{n}"), "operations": [] }));
         let user = self.add(
             "/api/v1/users",

@@ -21,6 +21,7 @@ mod store;
 mod tls;
 mod unconfirmed;
 mod vault;
+mod webhook;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ use reconcile::{Reconciler, Sockets};
 use signin::SignIn;
 use stats::{History, Sampler};
 use store::{OpenError, Store};
+use webhook::Reach;
 
 /// The management process of a Penstock appliance.
 #[derive(Parser)]
@@ -155,6 +157,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         reconciler.observation(),
         health.clone(),
     );
+    let reach = Reach { local: config.webhooks.local };
     let app = App {
         store: store.clone(),
         history: history.clone(),
@@ -167,6 +170,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         update_file: config.update_file().into(),
         updating: Arc::default(),
         state_dir: config.state_dir.as_path().into(),
+        reach,
         shelf: Shelf::open(&config.state_dir).context("cannot use the folder of backups")?,
         health,
     };
@@ -174,6 +178,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     let reconciling = tokio::spawn(reconciler.run());
     let measuring = tokio::spawn(sampler.run());
     let unconfirmed = tokio::spawn(unconfirmed::watch(store.clone()));
+    let telling = tokio::spawn(webhook::tell(store.clone(), reach));
     let renewing = tokio::spawn(sign_in.keep_keys_fresh());
 
     announce(announcement)?;
@@ -182,6 +187,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
     reconciling.abort();
     unconfirmed.abort();
     renewing.abort();
+    telling.abort();
     measuring.abort();
     history.close().await;
     writing.abort();

@@ -29,6 +29,9 @@ pub struct ApplianceConfig {
     /// The management API.
     #[serde(default)]
     pub api: ApiConfig,
+    /// Who is told of events.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
     /// The layer-4 plane.
     #[serde(default)]
     pub l4: L4Config,
@@ -46,6 +49,14 @@ pub struct ApplianceConfig {
 pub struct ApiConfig {
     /// An address of the appliance's own, never a wildcard on a machine that holds virtual IPs.
     pub listen: SocketAddr,
+}
+
+/// What holds for all webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksConfig {
+    /// Whether they may be at loopback and link-local addresses: what listens there listens for the appliance alone.
+    pub local: bool,
 }
 
 /// The layer-4 plane's share of the machine.

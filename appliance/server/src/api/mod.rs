@@ -46,6 +46,7 @@ mod users;
 mod view;
 mod virtual_ips;
 mod virtual_services;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ use crate::probe::Board;
 use crate::signin::SignIn;
 use crate::stats::History;
 use crate::store::Store;
+use crate::webhook::Reach;
 use describe::Description;
 use error::Problem;
 
@@ -91,6 +93,8 @@ pub(crate) struct App {
     pub(crate) updating: Arc<Mutex<()>>,
     /// Where the configuration is kept.
     pub(crate) state_dir: Arc<Path>,
+    /// Which addresses webhooks may be at.
+    pub(crate) reach: Reach,
     /// Where backups are kept.
     pub(crate) shelf: Shelf,
     pub(crate) health: Board,
@@ -178,6 +182,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(revisions::routes());
     routes.extend(backups::routes());
     routes.extend(events::routes());
+    routes.extend(webhooks::routes());
     routes.extend(audit::routes());
     routes.extend(status::routes());
     routes.extend(history::routes());

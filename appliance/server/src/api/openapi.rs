@@ -39,12 +39,13 @@ use super::system::System;
 use super::tokens::CreatedToken;
 use super::users::RoleList;
 use super::view::{Identified, State};
+use super::webhooks::WebhookTrial;
 use super::{Route, routes};
 use crate::backup::Backup;
 use crate::domain::schema::SettingsDocument;
 use crate::domain::{
     Certificate, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token, User, VirtualIp,
-    VirtualService,
+    VirtualService, Webhook,
 };
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
@@ -84,6 +85,7 @@ fn document() -> OpenApi {
             tag("monitors", "How members are watched."),
             tag("connections", "Who is connected, what was asked last, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
+            tag("webhooks", "Who is told of events."),
             tag("backups", "Everything in a sealed file, and back again."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
@@ -151,6 +153,8 @@ fn schemas() -> Vec<Named> {
     resource::<Member>(&mut schemas);
     resource::<Monitor>(&mut schemas);
     resource::<Changeset>(&mut schemas);
+    resource::<Webhook>(&mut schemas);
+    with_parts::<WebhookTrial>(&mut schemas);
     with_parts::<AppliedView>(&mut schemas);
     with_parts::<Configuration>(&mut schemas);
     with_parts::<BackupOrder>(&mut schemas);

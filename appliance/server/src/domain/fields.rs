@@ -32,6 +32,7 @@ const READ_ONLY: &[&str] = &[
     "times_suspected",
     "share",
     "checks",
+    "delivery",
 ];
 
 /// What is wrong with one field.

@@ -31,6 +31,7 @@ mod tunnel;
 mod user;
 mod virtual_ip;
 mod virtual_service;
+mod webhook;
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -70,6 +71,7 @@ pub(crate) use tunnel::Tunnel;
 pub(crate) use user::{PasswordHash, User};
 pub(crate) use virtual_ip::VirtualIp;
 pub(crate) use virtual_service::{RequestTimeouts, Tls, VirtualService};
+pub(crate) use webhook::{Delivery, Webhook};
 
 use crate::vault;
 

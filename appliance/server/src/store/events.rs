@@ -22,7 +22,7 @@ pub(crate) struct Event {
     pub(crate) id: i64,
     /// When it happened.
     #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-01-02T03:04:05.678Z")]
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     /// What kind of thing, for programs.
     #[schema(max_length = 64, example = "configuration.changed")]
     pub(crate) kind: String,

@@ -12,7 +12,7 @@ use super::table::{record, select, within as belongs};
 use super::{Place, StoreError, Table};
 use crate::domain::{
     Certificate, Changeset, Expected, FieldError, Member, Monitor, Policy, Pool, Record, Spec, Token, User,
-    VirtualIp, VirtualService,
+    VirtualIp, VirtualService, Webhook,
 };
 use crate::vault;
 
@@ -31,6 +31,7 @@ static KINDS: &[&dyn AnyTable] = &[
     &Any::<Certificate>::alone(),
     &Any::<VirtualService>::alone(),
     &Any::<Policy>::alone(),
+    &Any::<Webhook>::alone(),
     &Any::<User>::alone(),
     &Any::<Token>::within("users"),
     &Any::<Changeset>::alone(),

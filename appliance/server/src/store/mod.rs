@@ -37,6 +37,7 @@ mod users;
 mod virtual_ips;
 mod virtual_services;
 mod ways;
+mod webhooks;
 
 use std::path::Path;
 use std::pin::Pin;
