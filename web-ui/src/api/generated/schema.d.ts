@@ -1539,6 +1539,76 @@ export interface paths {
         patch: operations["patchVirtualService"];
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description Filters but `q` are exact, and all are joined by AND.
+         */
+        get: operations["listWebhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a webhook */
+        get: operations["readWebhook"];
+        /**
+         * Replace a webhook
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceWebhook"];
+        post?: never;
+        /** Delete a webhook */
+        delete: operations["deleteWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a webhook
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchWebhook"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a webhook out
+         * @description Posts a message of type `webhook.test` at once, and says what came of it; it is not tried again.
+         */
+        post: operations["testWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -2433,6 +2503,41 @@ export interface components {
              */
             lag_max_s?: number | null;
         };
+        /** @description How far telling a webhook has come. */
+        Delivery: {
+            /**
+             * Format: int32
+             * @description How often the event that is next was tried in vain.
+             * @example 0
+             */
+            failures: number;
+            /**
+             * Format: date-time
+             * @description When it is tried again; null: at once.
+             */
+            next_attempt_at: string | null;
+            /**
+             * Format: date-time
+             * @description When an event was last posted.
+             */
+            last_attempt_at: string | null;
+            /**
+             * Format: date-time
+             * @description When one was last taken.
+             */
+            last_success_at: string | null;
+            /**
+             * @description Why the last was not taken; null if it was.
+             * @example it answered 503 Service Unavailable
+             */
+            last_error: string | null;
+            /**
+             * Format: int32
+             * @description How many events were given up, each after a day.
+             * @example 0
+             */
+            given_up: number;
+        };
         /** @description A code of the device. */
         DeviceCode: {
             /**
@@ -2530,6 +2635,11 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
+        /**
+         * @description A kind of events, or several.
+         * @example member.*
+         */
+        EventPattern: string;
         /** @description What would become of a request. */
         ExplanationView: {
             /**
@@ -6615,6 +6725,212 @@ export interface components {
             request_timeouts: components["schemas"]["RequestTimeouts"] | null;
             limits: components["schemas"]["ServiceLimits"] | null;
             compression: components["schemas"]["Compression"] | null;
+        };
+        WebhookList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["WebhookView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description What is written and never shown. */
+        WebhookPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description Where events are posted: `https` or `http`, without name and password. Neither the appliance itself nor an address of its link.
+             * @example https://hooks.example.net/penstock
+             */
+            url?: string;
+            /**
+             * @description Kinds of events, as `member.down`, or all below a word, as `member.*`; without any, all.
+             * @default []
+             * @example [
+             *       "member.*"
+             *     ]
+             */
+            events?: components["schemas"]["EventPattern"][];
+            /** @description The one authority to trust for its certificate, as PEM; null: those of the system. */
+            ca?: string | null;
+            /**
+             * @description What messages are signed with (HMAC-SHA256): `whsec_` and 24 to 64 bytes in base64, as `openssl rand -base64 32` makes them. One
+             *     that is not given stays as it is.
+             * @example whsec_c2x1aWNlIGFuZCB3ZWlyLCBnYXRlIGFuZCBtaWxs
+             */
+            secret?: string | null;
+        };
+        /** @description What is written and never shown. */
+        WebhookSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description Where events are posted: `https` or `http`, without name and password. Neither the appliance itself nor an address of its link.
+             * @example https://hooks.example.net/penstock
+             */
+            url: string;
+            /**
+             * @description Kinds of events, as `member.down`, or all below a word, as `member.*`; without any, all.
+             * @default []
+             * @example [
+             *       "member.*"
+             *     ]
+             */
+            events?: components["schemas"]["EventPattern"][];
+            /** @description The one authority to trust for its certificate, as PEM; null: those of the system. */
+            ca?: string | null;
+            /**
+             * @description What messages are signed with (HMAC-SHA256): `whsec_` and 24 to 64 bytes in base64, as `openssl rand -base64 32` makes them. One
+             *     that is not given stays as it is.
+             * @example whsec_c2x1aWNlIGFuZCB3ZWlyLCBnYXRlIGFuZCBtaWxs
+             */
+            secret?: string | null;
+        };
+        /** @description What came of a trial. */
+        WebhookTrial: {
+            /** @description Whether the message was taken. */
+            taken: boolean;
+            /**
+             * @description Why not; null if it was.
+             * @example it answered 503 Service Unavailable
+             */
+            error: string | null;
+            /**
+             * Format: int64
+             * @description What that took, in milliseconds.
+             * @example 18
+             */
+            took_ms: number;
+        };
+        /** @description What is seen of a webhook. */
+        WebhookView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /**
+             * @description Where events are posted: `https` or `http`, without name and password. Neither the appliance itself nor an address of its link.
+             * @example https://hooks.example.net/penstock
+             */
+            url: string;
+            /**
+             * @description Kinds of events, as `member.down`, or all below a word, as `member.*`; without any, all.
+             * @default []
+             * @example [
+             *       "member.*"
+             *     ]
+             */
+            events: components["schemas"]["EventPattern"][];
+            /** @description The one authority to trust for its certificate, as PEM; null: those of the system. */
+            ca: string | null;
+            /** @description How far telling it has come. */
+            delivery: components["schemas"]["Delivery"];
         };
         /** @description A pool, and its share beside the others'. */
         WeightedPool: {
@@ -12061,6 +12377,350 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listWebhooks: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createWebhook: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "events": [
+                 *         "member.*",
+                 *         "process.lost"
+                 *       ],
+                 *       "name": "on-call",
+                 *       "secret": "whsec_c2x1aWNlIGFuZCB3ZWlyLCBnYXRlIGFuZCBtaWxs",
+                 *       "url": "https://hooks.example.net/penstock"
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    readWebhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    replaceWebhook: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "events": [
+                 *         "member.*",
+                 *         "process.lost"
+                 *       ],
+                 *       "name": "on-call",
+                 *       "secret": "whsec_c2x1aWNlIGFuZCB3ZWlyLCBnYXRlIGFuZCBtaWxs",
+                 *       "url": "https://hooks.example.net/penstock"
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteWebhook: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchWebhook: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    testWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This came of it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTrial"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
