@@ -36,8 +36,7 @@ fn an_administrator_claims_creates_and_watches() -> Result<()> {
 #[test]
 #[ignore = "every screen in every way takes minutes"]
 fn every_screen_is_well_in_every_way() -> Result<()> {
-    let parts =
-        "claim,createService,seeTraffic,healthChecks,certificates,policies,viewer,hostileContent,everyScreen";
+    let parts = "claim,createService,seeTraffic,healthChecks,certificates,policies,viewer,hostileEverywhere,everyScreen";
     play("e2e/console.mjs", &[("PENSTOCK_STORY", parts), ("PENSTOCK_MATRIX", "full")])
 }
 

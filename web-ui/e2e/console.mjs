@@ -804,6 +804,82 @@ async function hostileContent() {
   }
 }
 
+/** Whatever somebody writes is shown as text, in its place: names, descriptions, tags and comments of every kind of resource. */
+async function hostileEverywhere() {
+  const script = '<img src=x onerror=alert(1)><script>alert(1)</script>'
+  const bidi = '\u202Eecivres\u202C'
+  // Neither what it begins nor what it ends is its own.
+  const unbalanced = '\u2069\u202Eecivres \u2067'
+  const long = 'x'.repeat(200)
+  const words = '🚰 闸流 '.repeat(20)
+  // The most that there can be: four kilobytes of tags.
+  const tags = [script, bidi, unbalanced, '🦀🚰', ...Array.from({ length: 60 }, (_, n) => `${'x'.repeat(58)}${n}`)]
+  const description = `${script} ${bidi} ${unbalanced} `.padEnd(1024, 'x')
+  const address = (n) => `198.18.1.${n}`
+  const make = async (path, document) => {
+    const made = await call('POST', path, { tags, description, ...document })
+    if (made.status !== 201) faults.push(`hostile content: ${path} ${made.status} ${JSON.stringify(made.body)}`)
+    return made.body ?? {}
+  }
+  for (const [index, name] of [script, bidi, unbalanced, long, words].entries()) {
+    const vip = await make('virtual-ips', { name, address: address(200 + index) })
+    const monitor = await make('monitors', { name, kind: 'tcp', enabled: false })
+    const pool = await make('pools', { name, monitor_ids: [monitor.id] })
+    await make(`pools/${pool.id}/members`, { name, address: address(10), port: 80 })
+    const service = { name, virtual_ip_ids: [vip.id], default_pool_id: pool.id }
+    await make('virtual-services', { ...service, protocol: 'tcp', forwarding: 'nat', port: 80 })
+    // One that needs attention, and one with rules.
+    await make('virtual-services', { ...service, name: `${name}.`, default_pool_id: null, protocol: 'tcp', port: 81 })
+    const web = await make('virtual-services', { ...service, name: `${name}:`, protocol: 'http', port: 82 })
+    const rules = [{ kind: 'header', key: 'x-user', compare: 'exact', values: [script, bidi, words] }]
+    await make('policies', { name, virtual_service_id: web.id, rules, reject: { code: 403 } })
+    const { chain, key } = selfSigned(`n${index}.example`, 5)
+    await make('certificates', { name, chain, private_key: key })
+    await make('changesets', {
+      name,
+      operations: [{ action: 'create', resource: 'pools', document: { name: `${name}!` } }],
+    })
+    await call('PATCH', `pools/${pool.id}?comment=${encodeURIComponent(description)}`, { drain_timeout_s: 5 }, '*')
+  }
+  for (const place of ['Virtual services', 'Pools', 'Virtual IPs']) {
+    await visit(place)
+    await page.getByRole('link', { name: long }).first().waitFor()
+    await once(`hostile-${place.toLowerCase().replace(' ', '-')}`, row)
+    await page.getByRole('link', { name: '<img' }).first().click()
+    await dialog().getByText('<img').first().waitFor()
+    await once(`hostile-${place.toLowerCase().replace(' ', '-')}-detail`, () => dialog().first().waitFor())
+    await page.keyboard.press('Escape')
+    await dialog().waitFor({ state: 'detached' })
+  }
+  for (const place of ['L7 rules', 'Health checks', 'Certificates', 'Events', 'Versions', 'Audit log', 'Topology']) {
+    await visit(place)
+    // Long lists have those rows in the page that are seen.
+    if (['Events', 'Audit log'].includes(place)) await page.getByRole('searchbox').fill('<img')
+    await page.getByText('<img').first().waitFor()
+    await once(`hostile-${place.toLowerCase().replace(' ', '-')}`, async () => {})
+  }
+  await visit('Dashboard')
+  await page.locator('.attention').getByText('<img').first().waitFor()
+  await once('hostile-dashboard', async () => {})
+  // In questions and messages as well.
+  await visit('Health checks')
+  for (const name of [script, unbalanced, long]) {
+    const { id } = await named('monitors', name)
+    await call('PATCH', `pools/${(await named('pools', name)).id}`, { monitor_ids: [] }, '*')
+    await page
+      .locator(`tr[data-id="${id}"]`)
+      .getByRole('button', { name: /^Actions for/ })
+      .click()
+    await page.getByRole('menuitem', { name: 'Delete' }).click()
+    await button('Delete it').waitFor()
+    await picture('hostile-question')
+    await button('Delete it').click()
+    await page.locator(`tr[data-id="${id}"]`).waitFor({ state: 'detached' })
+  }
+  await page.locator('.toast').getByText('<img').waitFor()
+  await picture('hostile-messages')
+}
+
 async function findAnything() {
   await page.keyboard.press('Control+k')
   await page.getByRole('combobox').fill('shop')
@@ -1126,6 +1202,8 @@ const story = [
   pendingChanges,
   exportAndImport,
   hostileContent,
+  // Many screens: with the full matrix alone.
+  ...(full ? [hostileEverywhere] : []),
   findAnything,
   history,
   viewer,

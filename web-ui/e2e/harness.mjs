@@ -62,7 +62,52 @@ export async function examine(page, scene, faults) {
   }
   const violations = await page.evaluate(() => globalThis.violations.splice(0))
   for (const violation of violations) faults.push(`${scene}: CSP ${violation}`)
+  if (process.env.PENSTOCK_MATRIX === 'full') await examineTexts(page, scene, faults)
   await widthOf(page, scene, faults)
+}
+
+/** Whether texts keep to themselves, and to the language. */
+async function examineTexts(page, scene, faults) {
+  if (scene.endsWith('zh-CN') && !scene.startsWith('reference'))
+    for (const text of await page.evaluate(leftInEnglish)) faults.push(`${scene}: left in English: ${text}`)
+  for (const text of await page.evaluate(turnedAround))
+    faults.push(`${scene}: this turns what stands after it: ${text}`)
+}
+
+/** Sentences on a Chinese screen that are English: four plain words, one after the other. Commands and documents are no sentences. */
+function leftInEnglish() {
+  const found = []
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  for (let text = texts.nextNode(); text !== null; text = texts.nextNode()) {
+    if (text.parentElement.closest('.mono, pre, code, script, style') !== null) continue
+    if (/(?:\b[a-z]{2,}[ ,;:]+){3}[a-z]{2,}/.test(text.data)) found.push(text.data.slice(0, 120))
+  }
+  return found
+}
+
+/**
+ * Texts with another direction in them, and without bounds: what stands after them on the same line is turned around. Bounds are an
+ * element that isolates, or characters that do.
+ */
+function turnedAround() {
+  const bounded = (e) => {
+    const { display, unicodeBidi } = getComputedStyle(e)
+    return display !== 'inline' || unicodeBidi !== 'normal'
+  }
+  const found = []
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  for (let text = texts.nextNode(); text !== null; text = texts.nextNode()) {
+    const at = text.data.search(/[\u202A-\u202E]/)
+    if (at < 0 || /[\u2066-\u2068][^\u2069]*$/.test(text.data.slice(0, at))) continue
+    let room = text.parentElement
+    while (!bounded(room)) room = room.parentElement
+    const rest = document.createRange()
+    rest.setStartAfter(text)
+    rest.setEndAfter(room.lastChild)
+    if (rest.toString().trim() !== '')
+      found.push(`${room.tagName} .${room.className}: ${room.textContent.slice(0, 80)}`)
+  }
+  return found
 }
 
 export async function widthOf(page, scene, faults) {

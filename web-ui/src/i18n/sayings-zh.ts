@@ -48,8 +48,16 @@ const sayings: readonly Saying[] = [
   ['no service has a live member: the only one is offline', '唯一的服务没有正常成员'],
   ['no service has a live member: all {n} are offline', '全部 {n} 个服务都没有正常成员'],
   ['its service is degraded', '其服务已降级'],
+  ['{a} of {n} pools is offline', '{n} 个服务器池中 {a} 个故障'],
+  ['{a} of {n} pools are offline', '{n} 个服务器池中 {a} 个故障'],
+  ['{a} of {n} pools is degraded', '{n} 个服务器池中 {a} 个降级'],
+  ['{a} of {n} pools are degraded', '{n} 个服务器池中 {a} 个降级'],
   ['of {n} pools {a} is offline and {b} degraded', '{n} 个服务器池中 {a} 个故障，{b} 个降级'],
   ['of {n} pools {a} are offline and {b} degraded', '{n} 个服务器池中 {a} 个故障，{b} 个降级'],
+  ['{a} of {n} services is offline', '{n} 个服务中 {a} 个故障'],
+  ['{a} of {n} services are offline', '{n} 个服务中 {a} 个故障'],
+  ['{a} of {n} services is degraded', '{n} 个服务中 {a} 个降级'],
+  ['{a} of {n} services are degraded', '{n} 个服务中 {a} 个降级'],
   ['of {n} services {a} is offline and {b} degraded', '{n} 个服务中 {a} 个故障，{b} 个降级'],
   ['of {n} services {a} are offline and {b} degraded', '{n} 个服务中 {a} 个故障，{b} 个降级'],
   ['disabled', '已停用'],
@@ -65,6 +73,8 @@ const sayings: readonly Saying[] = [
   ['{a} does not answer: {S}', '{a} 没有应答：{S}'],
   ['{a} refused: {S}', '{a} 拒绝：{S}'],
   ['what is wanted cannot be done: {S}', '配置无法生效：{S}'],
+
+  ['{a} on {b}, shared with the kernel', '{b} 上的 {a}，与内核共享'],
 
   // What happened.
   ...HEALTH.flatMap(([word, means]) =>

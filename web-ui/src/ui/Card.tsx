@@ -12,7 +12,9 @@ export function Card({ title, aside, className = '', children }: Props) {
   return (
     <section className={`card ${className}`} aria-label={title}>
       <header className="card-head">
-        <h2>{title}</h2>
+        <h2>
+          <bdi>{title}</bdi>
+        </h2>
         {aside}
       </header>
       {children}

@@ -3,6 +3,7 @@ import i18next from 'i18next'
 import { useTranslation } from 'react-i18next'
 import type { Schemas } from '../api/client.ts'
 import type { TextKey } from '../i18n/index.ts'
+import { isolated } from './bidi.ts'
 
 type Change = Schemas['Change']
 
@@ -155,6 +156,6 @@ function worded(value: unknown, names: ReadonlyMap<string, string>, pointer: str
   if (typeof value === 'boolean') return i18next.t(value ? 'common.yes' : 'common.no')
   if (typeof value === 'string') return names.get(value) ?? value
   if (Array.isArray(value) && value.every((one) => typeof one === 'string'))
-    return value.map((one) => names.get(one) ?? one).join(', ')
+    return value.map((one) => isolated(names.get(one) ?? one)).join(', ')
   return JSON.stringify(value)
 }

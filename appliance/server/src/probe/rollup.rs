@@ -142,8 +142,12 @@ fn some_down(down: usize, all: usize) -> String {
 
 /// What is said of several that are not all well.
 fn troubled(all: usize, what: &str, offline: usize, degraded: usize) -> String {
-    let offline = counted(offline, "is offline", "are offline");
-    format!("of {all} {what} {offline} and {degraded} degraded")
+    let are = |number| if number == 1 { "is" } else { "are" };
+    match (offline, degraded) {
+        (offline, 0) => format!("{offline} of {all} {what} {} offline", are(offline)),
+        (0, degraded) => format!("{degraded} of {all} {what} {} degraded", are(degraded)),
+        _ => format!("of {all} {what} {offline} {} offline and {degraded} degraded", are(offline)),
+    }
 }
 
 /// How a service is by its pools: its own, and those that its policies name.
@@ -252,7 +256,7 @@ mod tests {
         );
         let pools = [Operating::Offline, Operating::Online].map(|operating| (operating, None));
         let (_, reason) = by_pools(pools.to_vec(), true);
-        assert_eq!(reason.as_deref(), Some("of 2 pools 1 is offline and 0 degraded"));
+        assert_eq!(reason.as_deref(), Some("1 of 2 pools is offline"));
         let (_, reason) = by_services([Operating::Offline].into_iter());
         assert_eq!(reason.as_deref(), Some("no service has a live member: the only one is offline"));
     }

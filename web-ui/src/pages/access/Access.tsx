@@ -8,6 +8,7 @@ import { firstOf, statsQuery } from '../../api/queries.ts'
 import { policies } from '../../api/resources.ts'
 import { isProxied, layerOf } from '../../services/modes.ts'
 import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
+import { isolated } from '../../ui/bidi.ts'
 import { Card } from '../../ui/Card.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { count } from '../../ui/format.ts'
@@ -132,7 +133,7 @@ function Table({ ruled }: { ruled: readonly Ruled[] }) {
                 {service.connection_limit === null ? t('common.none') : count(service.connection_limit)}
               </td>
               <td>
-                <Names names={limits.map((policy) => `${policy.name}: ${limitText(policy)}`)} />
+                <Names names={limits.map((policy) => `${isolated(policy.name)}: ${limitText(policy)}`)} />
               </td>
               <td className="number">{isProxied(service) ? count(limited) : t('common.none')}</td>
             </tr>

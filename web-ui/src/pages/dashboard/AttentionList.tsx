@@ -59,7 +59,9 @@ function Entry({ item: { tone, title, text, serviceId } }: { item: Item }) {
       <Glyph tone={tone} size={16} />
       <div className="grow">
         {serviceId === undefined ? (
-          <p className="attention-title">{title}</p>
+          <p className="attention-title">
+            <bdi>{title}</bdi>
+          </p>
         ) : (
           <Link className="attention-title mono" to="/virtual-services/$serviceId" params={{ serviceId }}>
             <bdi>{title}</bdi>
@@ -119,7 +121,8 @@ function useApplianceItems(rows: readonly ServiceRow[] | undefined): Item[] {
     }
   }
   for (const { name, up, driver } of stats?.ports ?? []) {
-    if (!up) items.push({ key: `port ${name}`, tone: 'down', title: t('attention.linkDown', { name }), text: driver })
+    if (!up)
+      items.push({ key: `port ${name}`, tone: 'down', title: t('attention.linkDown', { name }), text: said(driver) })
   }
   if (statsError !== null && statusError === null) {
     items.push({ key: 'stats', tone: 'degraded', title: t('attention.statsAway'), text: problemText(statsError) })

@@ -2,6 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import { statsQuery, statusQuery } from '../../api/queries.ts'
+import { said } from '../../i18n/index.ts'
 import { Card } from '../../ui/Card.tsx'
 import { count } from '../../ui/format.ts'
 import { Glyph } from '../../ui/Status.tsx'
@@ -33,7 +34,7 @@ export function PlaneCard() {
               <Glyph tone={up ? 'up' : 'down'} />
               <span className="mono">{name}</span>
               <span className="dim">
-                {up ? t('dashboard.linkUp') : t('dashboard.linkDown')} · {driver}
+                {up ? t('dashboard.linkUp') : t('dashboard.linkDown')} · {said(driver)}
               </span>
             </li>
           ))}

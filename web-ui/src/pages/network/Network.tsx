@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useTranslation } from 'react-i18next'
 import type { Schemas, Stats } from '../../api/client.ts'
 import { statsQuery, statusQuery } from '../../api/queries.ts'
+import { said } from '../../i18n/index.ts'
 import { useRecent } from '../../live/traffic.ts'
 import { Card } from '../../ui/Card.tsx'
 import { Empty } from '../../ui/Empty.tsx'
@@ -53,7 +54,7 @@ function Ports({ ports }: { ports: Stats['ports'] }) {
               <Glyph tone={up ? 'up' : 'down'} /> {t(up ? 'dashboard.linkUp' : 'dashboard.linkDown')}
             </span>
             <b className="mono">{name}</b>
-            <span className="dim grow">{driver}</span>
+            <span className="dim grow">{said(driver)}</span>
             <Counters counters={driver_counters as Record<string, number>} />
           </li>
         ))}

@@ -11,6 +11,7 @@ import { decisionOf, policies } from '../../api/resources.ts'
 import { useList } from '../../api/useList.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { usePolicyFields } from '../../resources/policies.ts'
+import { isolated } from '../../ui/bidi.ts'
 import { EnabledState, PlainName } from '../../ui/list/cells.tsx'
 import { type Column, compare } from '../../ui/list/columns.ts'
 import { ResourcePage } from '../../ui/list/ResourcePage.tsx'
@@ -63,7 +64,7 @@ function useColumns(): Column<Policy>[] {
     const serviceOf = ({ virtual_service_id: id }: Policy) => services?.find((one) => one.id === id)?.name ?? ''
     const target = (policy: Policy): string => {
       const { pools: some, redirect, respond, reject } = policy
-      const called = (id: string) => pools?.find((one) => one.id === id)?.name ?? id
+      const called = (id: string) => isolated(pools?.find((one) => one.id === id)?.name ?? id)
       if (some.length > 0)
         return some
           .map(({ pool_id, weight }) => (some.length > 1 ? `${called(pool_id)} ×${weight}` : called(pool_id)))
@@ -101,7 +102,7 @@ function useColumns(): Column<Policy>[] {
         value: ({ rules }) => rules.map(asked).join(' & '),
         cell: ({ rules }) => (
           <bdi className="mono named cut" title={rules.map(asked).join('\n')}>
-            {rules.length === 0 ? t('policies.every') : rules.map(asked).join(' & ')}
+            {rules.length === 0 ? t('policies.every') : rules.map((rule) => isolated(asked(rule))).join(' & ')}
           </bdi>
         ),
       },

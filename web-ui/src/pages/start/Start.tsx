@@ -70,7 +70,7 @@ function Network({ go, readOnly }: { go: () => void; readOnly: string | undefine
           <li key={name}>
             <Glyph tone={up ? 'up' : 'down'} size={16} />
             <b className="mono">{name}</b>
-            <span className="dim grow">{driver}</span>
+            <span className="dim grow">{said(driver)}</span>
             <span>{t(up ? 'dashboard.linkUp' : 'dashboard.linkDown')}</span>
           </li>
         ))}

@@ -46,14 +46,16 @@ export function System() {
         )}
       </div>
       {error !== null && <ProblemNote error={error} retry={() => void refetch()} />}
-      {system !== undefined && (
-        <div className="stack wide">
-          <Slots system={system} />
-          <Update system={system} readOnly={readOnly} />
-          <Machinery system={system} readOnly={readOnly} />
-        </div>
-      )}
-      <Support readOnly={readOnly} />
+      <div className="stack wide">
+        {system !== undefined && (
+          <>
+            <Slots system={system} />
+            <Update system={system} readOnly={readOnly} />
+            <Machinery system={system} readOnly={readOnly} />
+          </>
+        )}
+        <Support readOnly={readOnly} />
+      </div>
     </>
   )
 }
