@@ -30,6 +30,7 @@ fn what_was_counted_is_told_second_by_second_and_collected() -> Result<()> {
     stage.get_many(REQUESTS)?;
     let all = |sum: Option<f64>| sum == Some(40.0);
     await_sum(&stage, &format!("resource=virtual-services&id={service}&metric=connections"), all)?;
+    await_sum(&stage, "resource=all-virtual-services&metric=connections", all)?;
     await_sum(&stage, &format!("resource=pools&id={}&metric=connections", stage.pool), all)?;
     await_sum(&stage, &format!("resource=members&id={member}&metric=connections"), |sum| sum == Some(20.0))?;
     let some = |sum: Option<f64>| sum.is_some_and(|sum| sum > 200.0);

@@ -4,11 +4,12 @@ import { useMemo } from 'react'
 import { answer, api, type Schemas } from '../api/client.ts'
 import type { Series } from './traffic.ts'
 
-type Resource = 'virtual-services' | 'pools' | 'ports' | 'workers' | 'drops' | 'processes' | 'appliance'
+type Resource =
+  'virtual-services' | 'all-virtual-services' | 'pools' | 'ports' | 'workers' | 'drops' | 'processes' | 'appliance'
 type History = Schemas['StatsHistory']
 
 /** As many as the API takes at once. */
-export const MOST_IDS = 50
+const MOST_IDS = 50
 const POINTS = 300
 
 interface Asked {

@@ -52,6 +52,17 @@ const CALLED: Record<string, string> = {
 }
 const NO_NAMES: ReadonlyMap<string, string> = new Map()
 
+/** The same in a line. */
+export function ChangeLine({ change }: { change: Change }) {
+  const { t } = useTranslation()
+  return (
+    <>
+      <span className={`action ${TONE[change.action]}`}>{t(`history.${change.action}`)}</span> <bdi>{change.name}</bdi>{' '}
+      <span className="dim">{kindOf(change, NO_NAMES)}</span>
+    </>
+  )
+}
+
 export function Changes({
   changes,
   names = NO_NAMES,

@@ -49,7 +49,7 @@ pub(super) struct StatsHistory {
 /// One metric of one resource.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatsSeries {
-    /// Of which one: an identifier, or the name of a port, worker, drop reason or process; empty for the appliance.
+    /// Of which one: an identifier, or the name of a port, worker, drop reason or process; empty for the appliance, and for all virtual services together.
     #[schema(max_length = 64, example = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f")]
     id: String,
     /// What was measured.

@@ -227,19 +227,15 @@ fn describe_list<R: Resource>() -> Description {
         .default(Some(LIMIT_DEFAULT.into()));
     let sort = format!("One of `{sorts}`, with `:asc` or `:desc`.");
     let cursor = "Where the page begins: taken from `next` of the page before.";
-    let described =
-        within::<R>(Description::new(format!("list{}", R::NAMES), R::TAG, format!("List {}s", R::NOUN)))
-            .explain("Filters but `q` are exact, and all are joined by AND.")
-            .parameter(parameter(
-                "limit",
-                ParameterIn::Query,
-                limit.build(),
-                "How many items to return at most.",
-            ))
-            .parameter(parameter("cursor", ParameterIn::Query, string(1024), cursor))
-            .parameter(
-                parameter("sort", ParameterIn::Query, string(64), &sort).example(Some("name:desc".into())),
-            );
+    let described = within::<R>(Description::new(
+        format!("list{}", R::NAMES),
+        R::TAG,
+        format!("List {}", plural(R::NOUN)),
+    ))
+    .explain("Filters but `q` are exact, and all are joined by AND.")
+    .parameter(parameter("limit", ParameterIn::Query, limit.build(), "How many items to return at most."))
+    .parameter(parameter("cursor", ParameterIn::Query, string(1024), cursor))
+    .parameter(parameter("sort", ParameterIn::Query, string(64), &sort).example(Some("name:desc".into())));
     list::filters::<R>()
         .fold(described, |described, filter| {
             let schema = match filter.kind {
@@ -353,4 +349,9 @@ fn view<R: Resource>() -> String {
 
 pub(super) fn example<R: Resource>() -> Value {
     serde_json::from_str(R::EXAMPLE).unwrap_or_default()
+}
+
+/// Several of a kind.
+fn plural(noun: &str) -> String {
+    noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"))
 }

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub(crate) enum Subject {
     /// A virtual service.
     VirtualService,
+    /// All virtual services together.
+    AllServices,
     /// A pool.
     Pool,
     /// A member of a pool.
@@ -137,6 +139,7 @@ impl Subject {
     /// All of them, by their words.
     pub(crate) const ALL: &'static [(&'static str, Self)] = &[
         ("virtual-services", Self::VirtualService),
+        ("all-virtual-services", Self::AllServices),
         ("pools", Self::Pool),
         ("members", Self::Member),
         ("ports", Self::Port),
@@ -154,7 +157,7 @@ impl Subject {
     /// What is measured of it.
     pub(crate) fn metrics(self) -> &'static [Metric] {
         match self {
-            Self::VirtualService => VIRTUAL_SERVICE,
+            Self::VirtualService | Self::AllServices => VIRTUAL_SERVICE,
             Self::Pool => POOL,
             Self::Member => MEMBER,
             Self::Port => PORT,
@@ -176,7 +179,7 @@ impl Subject {
 pub(crate) struct Key {
     /// What it is.
     pub(crate) subject: Subject,
-    /// Its identifier or name; empty for the appliance.
+    /// Its identifier or name; empty for the appliance, and for all virtual services together.
     pub(crate) id: Box<str>,
 }
 

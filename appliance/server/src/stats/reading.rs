@@ -195,6 +195,13 @@ impl Reading {
     /// All of it, but members of chosen pools alone.
     pub(super) fn into_samples(self, reader: &Reader) -> Vec<(Key, Values)> {
         let Self { services, pools, members, mut others } = self;
+        if !services.is_empty() {
+            let mut all = [0; SERVICE];
+            for values in services.values() {
+                add(&mut all, values);
+            }
+            others.push(sample(Subject::AllServices, "", &all));
+        }
         others.extend(services.into_iter().map(|(id, values)| sample(Subject::VirtualService, &id, &values)));
         others.extend(pools.into_iter().map(|(id, values)| sample(Subject::Pool, &id, &values)));
         let chosen = members.into_iter().filter(|(_, (pool, _))| reader.chosen.contains(pool));
@@ -203,7 +210,7 @@ impl Reading {
     }
 }
 
-fn sample(subject: Subject, id: &impl ToString, values: &[u64]) -> (Key, Values) {
+fn sample(subject: Subject, id: &(impl ToString + ?Sized), values: &[u64]) -> (Key, Values) {
     (Key::new(subject, id), values.into())
 }
 

@@ -586,7 +586,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List policys
+         * List policies
          * @description Filters but `q` are exact, and all are joined by AND.
          */
         get: operations["listPolicies"];
@@ -1105,6 +1105,7 @@ export interface paths {
          *     The metrics are:
          *
          *     - `virtual-services`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `answers_1xx`, `answers_2xx`, `answers_3xx`, `answers_4xx`, `answers_5xx`
+         *     - `all-virtual-services`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `answers_1xx`, `answers_2xx`, `answers_3xx`, `answers_4xx`, `answers_5xx`
          *     - `pools`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `requests_open`, `members_up`, `members_down`
          *     - `members`: `connections`, `connections_open`, `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `requests`, `requests_failed`, `requests_open`, `up`, `check_ms`
          *     - `ports`: `packets_in`, `bytes_in`, `packets_out`, `bytes_out`, `missed`, `errors`, `up`
@@ -5681,7 +5682,7 @@ export interface components {
         /** @description One metric of one resource. */
         StatsSeries: {
             /**
-             * @description Of which one: an identifier, or the name of a port, worker, drop reason or process; empty for the appliance.
+             * @description Of which one: an identifier, or the name of a port, worker, drop reason or process; empty for the appliance, and for all virtual services together.
              * @example 01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
              */
             id: string;
@@ -10691,7 +10692,7 @@ export interface operations {
                  * @description What was measured.
                  * @example virtual-services
                  */
-                resource: "virtual-services" | "pools" | "members" | "ports" | "workers" | "drops" | "processes" | "appliance";
+                resource: "virtual-services" | "all-virtual-services" | "pools" | "members" | "ports" | "workers" | "drops" | "processes" | "appliance";
                 /** @description Which ones: give it several times for several. Required for virtual services, pools and members; of the others all come without it. */
                 id?: string[];
                 /** @description Which metrics: give it several times for several. All come without it. */

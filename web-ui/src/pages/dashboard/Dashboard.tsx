@@ -6,7 +6,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useSummed } from '../../live/history.ts'
 import { RANGES, useRangeWord } from '../../live/ranges.ts'
-import { type ServiceRow, useServiceRows } from '../../services/useServiceRows.ts'
+import { useServiceRows } from '../../services/useServiceRows.ts'
 import { Card } from '../../ui/Card.tsx'
 import { Empty } from '../../ui/Empty.tsx'
 import { bitRate } from '../../ui/format.ts'
@@ -49,7 +49,7 @@ export function Dashboard() {
       {error !== null && <ProblemNote error={error} retry={retry} />}
       <div className="dashboard">
         <Figures rows={rows} seconds={Math.min(minutes, 15) * 60} />
-        <TrafficCard seconds={minutes * 60} rows={rows} />
+        <TrafficCard seconds={minutes * 60} />
         <AttentionList rows={rows} />
         {rows?.length === 0 ? (
           <section className="card span-all">
@@ -71,10 +71,9 @@ export function Dashboard() {
   )
 }
 
-function TrafficCard({ seconds, rows }: { seconds: number; rows: readonly ServiceRow[] | undefined }) {
+function TrafficCard({ seconds }: { seconds: number }) {
   const { t } = useTranslation()
-  const ids = rows?.map(({ service }) => service.id) ?? []
-  const shown = useSummed({ resource: 'virtual-services', ids, metrics: ['bytes_in', 'bytes_out'], seconds }, COLUMNS)
+  const shown = useSummed({ resource: 'all-virtual-services', metrics: ['bytes_in', 'bytes_out'], seconds }, COLUMNS)
   const labels: [string, string] = [t('dashboard.inbound'), t('dashboard.outbound')]
   return (
     <Card title={t('dashboard.traffic')} aside={<Legend labels={labels} />} className="span-main">

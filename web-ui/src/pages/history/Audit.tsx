@@ -7,6 +7,7 @@ import { useMemo } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
 import { useLog } from '../../api/useLog.ts'
+import { ChangeLine } from '../../ui/Changes.tsx'
 import { dateTimeExact } from '../../ui/format.ts'
 import type { Column } from '../../ui/list/columns.ts'
 import { ListPage } from '../../ui/list/ListPage.tsx'
@@ -97,12 +98,22 @@ export function Audit() {
 const SHOWN = 400
 
 function Details({ details }: { details: unknown }) {
-  // A change of a thousand resources is written down whole; its version shows it better.
   const text = details === null || details === undefined ? '' : JSON.stringify(details).slice(0, SHOWN)
+  const changes = (details as { changes?: Schemas['Change'][] } | null)?.changes ?? []
+  const first = changes[0]
+  if (first === undefined) {
+    return (
+      <bdi className="mono dim details-cut" title={text}>
+        {text === '{}' ? '' : text}
+      </bdi>
+    )
+  }
+  // A change of a thousand resources is written down whole; its version shows it better.
   return (
-    <bdi className="mono dim details-cut" title={text}>
-      {text === '{}' ? '' : text}
-    </bdi>
+    <span className="details-cut" title={text}>
+      <ChangeLine change={first} />
+      {changes.length > 1 && <span className="dim"> +{changes.length - 1}</span>}
+    </span>
   )
 }
 

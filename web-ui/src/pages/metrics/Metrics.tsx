@@ -26,7 +26,10 @@ export function Metrics() {
   const show = (search: { of?: string | undefined; minutes: number }) =>
     void navigate({ to: '/charts', search, replace: true })
   const seconds = minutes * 60
-  const ids = of === undefined ? services.map(({ id }) => id) : [of]
+  const asked =
+    of === undefined
+      ? ({ resource: 'all-virtual-services' } as const)
+      : ({ resource: 'virtual-services', ids: [of] } as const)
   return (
     <>
       <div className="page-head">
@@ -57,25 +60,25 @@ export function Metrics() {
             { metric: 'bytes_in', times: 8 },
             { metric: 'bytes_out', times: 8 },
           ]}
-          {...{ seconds, ids, resource: 'virtual-services', format: bitRate }}
+          {...{ seconds, ...asked, format: bitRate }}
         />
         <Chart
           title={t('metrics.given')}
           labels={[t('services.connections'), t('detail.requests')]}
           columns={[{ metric: 'connections' }, { metric: 'requests' }]}
-          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
+          {...{ seconds, ...asked, format: perSecond }}
         />
         <Chart
           title={t('metrics.answers')}
           labels={[t('metrics.well'), t('metrics.failed')]}
           columns={[{ metric: 'answers_2xx' }, { metric: 'answers_5xx' }]}
-          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
+          {...{ seconds, ...asked, format: perSecond }}
         />
         <Chart
           title={t('metrics.packets')}
           labels={[t('dashboard.inbound'), t('dashboard.outbound')]}
           columns={[{ metric: 'packets_in' }, { metric: 'packets_out' }]}
-          {...{ seconds, ids, resource: 'virtual-services', format: perSecond }}
+          {...{ seconds, ...asked, format: perSecond }}
         />
         {of === undefined && (
           <>
@@ -102,7 +105,7 @@ interface ChartProps {
   title: string
   labels: [string, string]
   columns: readonly [Column, Column]
-  resource: 'virtual-services' | 'appliance'
+  resource: 'virtual-services' | 'all-virtual-services' | 'appliance'
   ids?: readonly string[]
   seconds: number
   format: (value: number) => string
