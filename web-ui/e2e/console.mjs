@@ -1050,10 +1050,8 @@ async function keyboardAlone() {
   await page.getByRole('menuitem', { name: 'Drain' }).waitFor()
   await tabTo(/^Drain$/, 'ArrowDown')
   await press('Enter')
-  await page
-    .getByText(/is draining|Draining/)
-    .first()
-    .waitFor()
+  // The row says so before the message is there that can be undone.
+  await page.locator('.toast').getByRole('button', { name: 'Undo' }).first().waitFor()
   await press('z')
   await page.getByText('Undone').waitFor()
   await press('e')
