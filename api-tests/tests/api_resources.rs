@@ -448,3 +448,21 @@ fn rates_are_whole_numbers_and_at_least_one() {
         Value::Null
     );
 }
+
+#[test]
+fn only_connections_that_pass_as_packets_are_reset_when_they_are_ended() {
+    let shop = Shop::open();
+    let told = |protocol: &str, port: u16| {
+        let of =
+            with(service(protocol, &shop.virtual_ip.id, port, &Value::Null), "protocol", json!(protocol));
+        with(of, "ended", json!("reset"))
+    };
+    for (protocol, port) in [("udp", 53), ("http", 8080)] {
+        let unsupported = [("/ended", "unsupported")];
+        shop.refuses(|api| api.post(SERVICES, &told(protocol, port)), 422, "validation_failed", unsupported);
+    }
+    let silent = shop.api.get(&shop.service.path);
+    assert_eq!(silent.body["ended"], "silence");
+    let reset = shop.api.patch(&shop.service.path, "*", &json!({ "ended": "reset" }));
+    assert_eq!((reset.status, &reset.body["ended"]), (200, &json!("reset")));
+}

@@ -138,6 +138,7 @@ impl Served {
             timeouts,
             admission,
             unserved,
+            ended,
             enabled: _,
         } = service;
         L4Service {
@@ -153,6 +154,7 @@ impl Served {
             timeouts: *timeouts,
             admission: admission.clone(),
             unserved: *unserved,
+            ended: *ended,
             persistence: self.persistence,
             backends: self.backends.clone(),
         }

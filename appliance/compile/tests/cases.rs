@@ -13,7 +13,8 @@ use lb_model::desired::{
 use lb_model::l7::{L7Limits, L7Protocol, L7Timeouts, Manner};
 use lb_model::observed::{Liveness, MemberHealth};
 use lb_model::snapshot::{
-    Admission, Endpoint, Forwarding, L4Persistence, L4Protocol, Scheduler, Share, Timeouts, Unserved, Weight,
+    Admission, Ended, Endpoint, Forwarding, L4Persistence, L4Protocol, Scheduler, Share, Timeouts, Unserved,
+    Weight,
 };
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use uuid::Uuid;
@@ -49,6 +50,7 @@ fn service(number: usize, on: &[usize], listen: u16, pool: Option<usize>) -> Vir
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
         unserved: Unserved::default(),
+        ended: Ended::default(),
         enabled: true,
     }
 }

@@ -12,7 +12,7 @@ use lb_model::desired::{
 };
 use lb_model::l7::Manner;
 use lb_model::snapshot::{
-    Admission, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Unserved, Weight,
+    Admission, Ended, Endpoint, Forwarding, L4Protocol, Scheduler, Timeouts, Unserved, Weight,
 };
 use lb_model::{Generation, Health, L4Port, MemberId, PoolId, VirtualIpId, VirtualServiceId};
 use proptest::prelude::*;
@@ -85,6 +85,7 @@ fn desired() -> impl Strategy<Value = DesiredState> {
                 timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
                 admission: Admission::default(),
                 unserved: Unserved::default(),
+                ended: Ended::default(),
                 enabled,
             };
         let virtual_services = wishes.into_iter().map(service).collect();

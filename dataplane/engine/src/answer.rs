@@ -1,12 +1,16 @@
 //! Frames that become answers to their senders: a reset, or an error of ICMP that quotes them. They come from whom the packet was sent
-//! to, as the clients know of nobody else here, and go back to where it came from.
+//! to, as the clients know of nobody else here, and go back to where it came from. And segments that are made here of nothing.
+
+use std::net::IpAddr;
 
 use lb_mem::WIDE;
 
+use crate::ends::Ends;
 use crate::errors::{sum_at, sum_message_v6};
 use crate::flow::Key;
 use crate::pipeline::Burst;
 use crate::rewrite::{store, sum_segment};
+use crate::verdict::PortIndex;
 use crate::wire::tcp::{ACK, FIN, RST, SYN};
 use crate::wire::{ICMP, ICMPV6, TCP, eth, icmp, icmpv6, ipv4, ipv6, tcp};
 
@@ -124,6 +128,92 @@ pub(crate) fn reset<B: Burst>(
     let protocol = if wide { TCP | WIDE } else { TCP };
     sum_segment(frame, at, at + tcp::MIN_LEN, Key { protocol, ..Key::default() });
     true
+}
+
+/// A TCP segment without data that is made here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) ends: Ends,
+    pub(crate) sequence: u32,
+    pub(crate) acknowledged: u32,
+    pub(crate) flags: u8,
+}
+
+impl Segment {
+    /// The bytes of its frame.
+    pub(crate) fn len(&self) -> usize {
+        let header = if self.ends.source.address.is_ipv6() { ipv6::LEN } else { ipv4::MIN_LEN };
+        eth::LEN + header + tcp::MIN_LEN
+    }
+
+    /// Writes it into a frame of so many bytes, but for the Ethernet addresses.
+    pub(crate) fn write(&self, frame: &mut [u8]) {
+        let Self { ends: Ends { source, destination }, sequence, acknowledged, flags } = *self;
+        let (at, protocol) = match (source.address, destination.address) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                // As the answer to one from there.
+                let mut head = [0; eth::LEN + ipv4::MIN_LEN];
+                store(&mut head, ipv4::SOURCE, to.octets());
+                store(&mut head, ipv4::DESTINATION, from.octets());
+                turn_back(frame, &head, tcp::MIN_LEN, TCP);
+                (eth::LEN + ipv4::MIN_LEN, TCP)
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                let mut head = [0; eth::LEN + ipv6::LEN];
+                store(&mut head, ipv6::SOURCE, to.octets());
+                store(&mut head, ipv6::DESTINATION, from.octets());
+                turn_back_v6(frame, &head, tcp::MIN_LEN, TCP);
+                (eth::LEN + ipv6::LEN, TCP | WIDE)
+            }
+            _ => return,
+        };
+        store(frame, at, tcp::pair(source.port, destination.port).to_ne_bytes());
+        store(frame, at + 4, sequence.to_be_bytes());
+        store(frame, at + 8, acknowledged.to_be_bytes());
+        store(frame, at + 12, [0x50, flags, 0, 0, 0, 0, 0, 0]);
+        sum_segment(frame, at, at + tcp::MIN_LEN, Key { protocol, ..Key::default() });
+    }
+}
+
+/// Answers a segment that acknowledges something, whose transport header is at `payload`, with a reset in a frame of its own, which leaves
+/// through the port that it came in by: `ends` are those of the segment. The reset begins where its sender goes on (RFC 9293, 3.5.2).
+pub(crate) fn reset_aside<B: Burst>(
+    burst: &mut B,
+    index: usize,
+    payload: usize,
+    ends: Ends,
+    to: PortIndex,
+) -> bool {
+    let frame = burst.frame(index);
+    let (Some(sequence), Some(macs)) =
+        (tcp::acknowledged(frame, payload), frame.first_chunk::<12>().copied())
+    else {
+        return false;
+    };
+    let reset = Segment { ends: ends.reversed(), sequence, acknowledged: 0, flags: RST };
+    let Some(frame) = burst.originate(index, 0..0, reset.len(), to) else { return false };
+    reset.write(frame);
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = macs;
+    store(frame, 0, [g, h, i, j, k, l, a, b, c, d, e, f]);
+    true
+}
+
+/// Makes of a segment the reset that its sender could have sent in its place. Its transport header is at `payload`; says where it ends now.
+pub(crate) fn become_reset<B: Burst>(burst: &mut B, index: usize, payload: usize, wide: bool) -> usize {
+    let end = payload + tcp::MIN_LEN;
+    burst.truncate(index, end);
+    let frame = burst.frame(index);
+    if wide {
+        let len = (end - eth::LEN - ipv6::LEN) as u16;
+        store(frame, eth::LEN + 4, len.to_be_bytes());
+    } else {
+        store(frame, eth::LEN + 2, ((end - eth::LEN) as u16).to_be_bytes());
+        sum_at(frame, eth::LEN, payload, ipv4::CHECKSUM);
+    }
+    store(frame, payload + 12, [0x50, RST | ACK, 0, 0, 0, 0, 0, 0]);
+    let protocol = if wide { TCP | WIDE } else { TCP };
+    sum_segment(frame, payload, end, Key { protocol, ..Key::default() });
+    end
 }
 
 /// The headers before a reset; says where it goes. Options are not answered.

@@ -38,7 +38,7 @@ pub mod wire;
 pub use counters::WorkerCounters;
 pub use flow::FlowTable;
 pub use network::{Network, NextHop, PortView, Route};
-pub use pipeline::{Burst, Engine, Explained, FlowPage, Leaving, MAX_BURST, Sample};
+pub use pipeline::{Burst, Engine, Explained, FlowPage, Leaving, MAX_BURST, Outbox, Sample};
 pub use tables::{Planner, Tables};
 pub use verdict::{Awaited, PortIndex, Verdict};
 

@@ -3,6 +3,7 @@
 //! Each stage runs over the whole burst before the next one begins, so that the memory a later stage needs is on its way
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
+mod ending;
 mod explain;
 mod ipv6;
 mod pieces;
@@ -86,6 +87,12 @@ pub trait Burst {
         front: usize,
         to: PortIndex,
     ) -> Option<&mut [u8]>;
+}
+
+/// Where frames go that no other one led to.
+pub trait Outbox {
+    /// Makes a frame of so many bytes, whatever they are, which leaves through a port. Nothing if there is no buffer.
+    fn make(&mut self, len: usize, to: PortIndex) -> Option<&mut [u8]>;
 }
 
 /// One worker's engine: its flows and what its schedulers remember.
@@ -212,19 +219,27 @@ impl Engine {
     }
 
     /// Looks at the next `count` entries of the flow table and forgets those that were silent for too long, and those whose
-    /// member is gone or has drained for long enough. Returns how many.
-    pub fn expire(&mut self, tables: &Tables, now: u32, count: u32) -> u32 {
+    /// member is gone or has drained for long enough; where their service wants it, they are told first. Returns how many it forgot.
+    pub fn expire(&mut self, tables: &Tables, now: u32, count: u32, outbox: &mut impl Outbox) -> u32 {
         let mut expired = 0;
         let draining = self.drains.are_any(now);
         for _ in 0..count {
             let Some((found, mut flow)) = self.flows.next_in_round() else { continue };
             let silent = now.wrapping_sub(flow.conn.last_seen) > flow.conn.timeout;
+            if flow.conn.state == state::ENDING && !silent {
+                ending::ask(tables, &mut self.loads, &mut flow, outbox);
+                continue;
+            }
             let drained = draining
                 && backend_of(tables, &mut self.loads, &mut flow).is_some()
                 && self.drains.is_over(flow.conn.backend, now);
             if silent || drained || is_orphan(tables, &mut self.loads, &mut flow) {
-                self.forget(found);
-                expired += 1;
+                if ending::begin(tables, &mut self.loads, &mut flow, now) {
+                    ending::ask(tables, &mut self.loads, &mut flow, outbox);
+                } else {
+                    self.forget(found);
+                    expired += 1;
+                }
             } else if tables.any_keeping() {
                 renew(&self.picker, tables, &flow, now);
             }
@@ -379,8 +394,10 @@ impl Engine {
         }
         let from = found.direction();
         let mut flow = self.flows.flow(found).ok_or(Verdict::Drop(DropReason::NoFlow))?;
-        let backend =
-            backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let packet = &Packet { found, ..*packet };
+        let Some(backend) = serving(tables, &mut self.loads, &mut flow) else {
+            return ending::tell(&self.counters, scene, burst, index, packet, &mut self.loads, &mut flow);
+        };
         let metered = policing(tables, backend);
         if let Some(metered) = metered {
             let asking = Asking::of(packet, &flow, from, scene.now);
@@ -402,7 +419,7 @@ impl Engine {
         if packet.flags & SYN != 0 && packet.key.transport() == TCP {
             room::clamp_segments(scene, burst.frame(index), packet, &mut flow, from);
         }
-        pass(&self.counters, scene, burst, index, &Packet { found, ..*packet }, &mut flow)
+        pass(&self.counters, scene, burst, index, packet, &mut flow)
     }
 
     /// For ICMP errors about packets of flows.
@@ -786,6 +803,16 @@ fn backend_of<'tables>(
     tables.backend(flow.conn.backend)
 }
 
+/// The same, unless the flow was ended.
+fn serving<'tables>(
+    tables: &'tables Tables,
+    loads: &mut Loads,
+    flow: &mut Flow<'_>,
+) -> Option<&'tables Backend> {
+    let backend = backend_of(tables, loads, flow);
+    backend.filter(|_| flow.conn.state != state::ENDING)
+}
+
 /// As long as a client has a flow, it keeps its member.
 fn renew(picker: &Picker, tables: &Tables, flow: &Flow<'_>, now: u32) {
     if flow.conn.epoch == tables.epoch
@@ -919,15 +946,12 @@ fn seek<'tables>(
         _ => flow.ends(from.other()).source.address,
     };
     let conn = &mut *flow.conn;
+    let is_direct = Mode::of(conn).is_direct() && from == Direction::FromClient;
     let no_route = Verdict::Drop(DropReason::NoRoute);
     let slot = match tables.next_hop_towards(destination).ok_or(no_route)? {
         // A router would send what is for the virtual IP back to us.
-        Ok(slot) if Mode::of(conn).is_direct() && !tables.is_neighbour(slot, destination) => {
-            return Err(no_route);
-        }
-        Err(awaited) if Mode::of(conn).is_direct() && awaited.address != destination => {
-            return Err(no_route);
-        }
+        Ok(slot) if is_direct && !tables.is_neighbour(slot, destination) => return Err(no_route),
+        Err(awaited) if is_direct && awaited.address != destination => return Err(no_route),
         slot => slot.map_err(Verdict::Hold)?,
     };
     let hop = tables.next_hops.get(slot as usize).ok_or(no_route)?;

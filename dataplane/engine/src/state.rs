@@ -24,13 +24,19 @@ pub(crate) const CLOSING: u8 = 3;
 pub(crate) const RESET: u8 = 4;
 /// Established too, by way of a service that looks at each packet: none of them just passes.
 pub(crate) const POLICED: u8 = 5;
+/// Ended here, and both sides are told: the next segment of either is answered with a reset, and what passes on is one.
+pub(crate) const ENDING: u8 = 6;
 
 const SYN_ANSWERED: u8 = 0x01;
 const FIN_OF_CLIENT: u8 = 0x02;
 const FIN_OF_MEMBER: u8 = 0x04;
+/// Of a flow that is ended here: a segment has come since, by which both sides were told.
+const TOLD: u8 = 0x08;
 const FIN_OF_BOTH: u8 = FIN_OF_CLIENT | FIN_OF_MEMBER;
 
 const RESET_TIMEOUT: u32 = 10 * TICKS_PER_SECOND;
+/// Long enough for the sweep to ask silent sides several times.
+const ENDING_TIMEOUT: u32 = 15 * TICKS_PER_SECOND;
 
 /// How many ticks silence may last, by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +68,7 @@ pub(crate) fn asks(protocol: u8, flags: u8) -> bool {
 /// Whether a packet that asks means that this flow is over and another one begins.
 #[inline]
 pub(crate) fn is_over(state: u8) -> bool {
-    matches!(state, CLOSING | RESET)
+    matches!(state, CLOSING | RESET | ENDING)
 }
 
 /// Whether a packet of a flow that has begun says that the member does not open it: it resets, or the client asks again.
@@ -100,6 +106,27 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Pa
     if conn.state == OPENING && answered && from == Direction::FromClient && flags & (SYN | ACK) == ACK {
         enter(conn, ESTABLISHED, patience.established);
     }
+}
+
+/// Whether a flow is one whose ends would go on, and can be told that it is over.
+pub(crate) fn can_be_told(conn: &Conn) -> bool {
+    matches!(conn.state, ESTABLISHED | POLICED) && conn.protocols[0] & !WIDE != UDP
+}
+
+/// Ends a flow whose sides are to be told.
+pub(crate) fn end(conn: &mut Conn, now: u32) {
+    enter(conn, ENDING, ENDING_TIMEOUT);
+    conn.last_seen = now;
+}
+
+/// That both sides were told.
+pub(crate) fn told(conn: &mut Conn) {
+    conn.flags |= TOLD;
+}
+
+/// Whether a flow that is ended here has sides of which nothing was heard since.
+pub(crate) fn is_untold(conn: &Conn) -> bool {
+    conn.state == ENDING && conn.flags & TOLD == 0
 }
 
 /// Whether a flow that is established just passes, or is looked at packet by packet.

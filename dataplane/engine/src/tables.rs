@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use lb_mem::NOBODY;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, PortRange, Scheduler,
-    Share, Unserved, Weight,
+    Admission, Ended, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, PortRange,
+    Scheduler, Share, Unserved, Weight,
 };
 use lb_model::{MemberId, Tunnel, VirtualServiceId};
 use thiserror::Error;
@@ -231,6 +231,11 @@ impl Tables {
         self.configured.unserved.get(service as usize) == Some(&Unserved::Reset)
     }
 
+    /// Whether both ends of a service's flows are told when these are ended here.
+    pub(crate) fn resets(&self, service: u32) -> bool {
+        self.configured.ended.get(service as usize) == Some(&Ended::Reset)
+    }
+
     /// The backends whose flows end some time, and after how many ticks.
     pub(crate) fn drains(&self) -> &[(u32, u32)] {
         &self.configured.drains
@@ -384,6 +389,8 @@ struct Configured {
     policed: FastSet<VirtualServiceId>,
     /// By slot of the service.
     unserved: Vec<Unserved>,
+    /// Likewise.
+    ended: Vec<Ended>,
     drains: Vec<(u32, u32)>,
     /// By slot of the service.
     local_addresses: Vec<Arc<[IpAddr]>>,
@@ -491,6 +498,7 @@ impl Planner {
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
         next.masks.extend(&service.local_addresses);
         put(&mut next.unserved, slot, service.unserved, Unserved::default);
+        put(&mut next.ended, slot, service.ended, Ended::default);
         match service.port_end {
             None => drop(next.by_endpoint.insert(offered.first, slot)),
             Some(_) => next.ranges.insert(offered, slot),
@@ -542,6 +550,7 @@ impl Planner {
         };
         put(&mut next.gates, slot, None, || None);
         put(&mut next.unserved, slot, Unserved::Silence, Unserved::default);
+        put(&mut next.ended, slot, Ended::Silence, Ended::default);
         put(&mut next.local_addresses, slot, locals.into(), Arc::default);
         next.masks.extend(locals);
         if !returns {

@@ -17,7 +17,7 @@ use lb_engine::{PortIndex, TICKS_PER_SECOND, Verdict};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
-use lb_model::snapshot::{Forwarding, L4Persistence, L4Rates, L4Snapshot, Unserved};
+use lb_model::snapshot::{Ended, Forwarding, L4Persistence, L4Rates, L4Snapshot, Unserved};
 use lb_model::{L4Port, Prefix, Tunnel, Vni};
 use support::v6::*;
 use support::*;
@@ -104,6 +104,9 @@ impl Wanted<'_> {
         if self.has("reset") {
             service.unserved = Unserved::Reset;
         }
+        if self.has("ended-reset") {
+            service.ended = Ended::Reset;
+        }
         if self.has("keep") {
             service.persistence =
                 Some(L4Persistence { prefix: 32, prefix_v6: 128, timeout_s: 600, shared: false });
@@ -115,6 +118,9 @@ impl Wanted<'_> {
         for backend in &mut service.backends {
             backend.connection_limit = self.number("limit").and_then(NonZeroU32::new);
             backend.takes_new = !self.has("drained");
+        }
+        if self.has("without-m1") {
+            service.backends.remove(0);
         }
         snapshot
     }

@@ -6,7 +6,8 @@ mod support;
 
 use lb_engine::{TICKS_PER_SECOND, Verdict};
 use lb_model::counters::DropReason;
-use lb_model::snapshot::{L4Snapshot, Unserved};
+use lb_model::flow::FlowKey;
+use lb_model::snapshot::{Ended, L4Protocol, L4Snapshot, Unserved};
 use support::v6::*;
 use support::*;
 
@@ -113,4 +114,93 @@ fn a_member_that_is_wanted_again_keeps_its_flows() {
     assert_eq!((lb.sweep(), lb.flows()), (0, 1));
     lb.publish(&draining(30));
     assert_eq!(lb.sweep(), 0, "it begins anew");
+}
+
+/// The same members, and a service that tells both ends of connections that are ended.
+fn telling() -> L4Snapshot {
+    let mut snapshot = two_members();
+    snapshot.services[0].ended = Ended::Reset;
+    snapshot
+}
+
+fn key(port: u16) -> FlowKey {
+    FlowKey { protocol: L4Protocol::Tcp, client: (CLIENT, port).into(), offered: (VIP, 80).into() }
+}
+
+fn numbered(mut frame: Frame, sequence: u32, acknowledged: u32) -> Frame {
+    frame.0[38..42].copy_from_slice(&sequence.to_be_bytes());
+    frame.0[42..46].copy_from_slice(&acknowledged.to_be_bytes());
+    frame.fix_checksums();
+    frame
+}
+
+#[test]
+fn both_ends_of_a_flow_that_is_ended_are_asked_where_they_are() {
+    let mut lb = Lb::new(&telling());
+    let member = lb.open(1);
+    assert!(lb.end(&key(1)).is_some());
+    let made = std::mem::take(&mut lb.made);
+    let [(FRONT, to_client), (BACK, to_member)] = &made[..] else { panic!("{made:02x?}") };
+    assert_eq!((to_client.src(), to_client.dst()), ((VIP, 80), (CLIENT, 1)));
+    assert_eq!((to_member.src(), to_member.dst()), ((CLIENT, 1), member));
+    for question in [to_client, to_member] {
+        assert!(question.checksums_hold() && question.0.len() == 54 && question.0[47] == ACK);
+    }
+    assert_eq!(to_client.0[..12], [[2, 0, 0, 1, 1, 9], FRONT_MAC.0].concat());
+    assert_eq!(lb.end(&key(1)), None, "it is ended once");
+
+    lb.sweep();
+    assert_eq!(lb.made.len(), 2, "they are asked again");
+    // One says where it is: it is told, and the other too.
+    let (verdict, passed) = lb.send(numbered(from_member(member, 1, ACK, b""), 500, 900));
+    assert_eq!((verdict, passed.0[47]), (Verdict::Send(FRONT), RST | ACK));
+    assert_eq!(passed.0[38..42], 500u32.to_be_bytes());
+    let [(BACK, told)] = &lb.made[..] else { panic!("{:02x?}", lb.made) };
+    assert_eq!((told.src(), told.dst(), told.0[47]), ((CLIENT, 1), member, RST));
+    assert_eq!(told.0[38..42], 900u32.to_be_bytes());
+    assert!(told.checksums_hold() && passed.checksums_hold());
+    assert_eq!(told.0[..12], [PEER_MAC.0, BACK_MAC.0].concat(), "back to where it came from");
+    lb.sweep();
+    assert_eq!((lb.made.len(), lb.flows()), (0, 1), "nobody is asked any more");
+    lb.now += 16 * TICKS_PER_SECOND;
+    assert_eq!((lb.sweep(), lb.flows()), (1, 0));
+}
+
+#[test]
+fn in_ipv6_they_are_asked_too() {
+    let mut lb = Lb::new(&over_ipv6(telling()));
+    let member = lb.send(Frame::tcp6((CLIENT_6, 1), (VIP_6, 80), SYN, b"")).1;
+    let member: std::net::Ipv6Addr = <[u8; 16]>::try_from(&member.0[38..54]).unwrap().into();
+    let from_member = |flags| Frame::tcp6((member, 8080), (CLIENT_6, 1), flags, b"").arriving_at(BACK_MAC);
+    lb.send(from_member(SYN | ACK));
+    lb.send(Frame::tcp6((CLIENT_6, 1), (VIP_6, 80), ACK, b""));
+    lb.now += 301 * TICKS_PER_SECOND;
+    assert_eq!(lb.sweep(), 0);
+    let made = std::mem::take(&mut lb.made);
+    let [(FRONT, to_client), (BACK, to_member)] = &made[..] else { panic!("{made:02x?}") };
+    assert!(to_client.is_right() && to_member.is_right());
+    assert_eq!(to_client.0[22..54], [VIP_6.octets(), CLIENT_6.octets()].concat());
+    assert_eq!(to_member.0[22..54], [CLIENT_6.octets(), member.octets()].concat());
+    lb.send(from_member(ACK));
+    let [(BACK, told)] = &lb.made[..] else { panic!("{:02x?}", lb.made) };
+    assert!(told.is_right() && told.0[67] == RST);
+}
+
+#[test]
+fn flows_that_are_ended_count_for_nobody_and_outlive_their_backend() {
+    let mut lb = Lb::new(&telling());
+    lb.open(1);
+    let active = |lb: &Lb| lb.counters.backends.iter().map(|cell| cell.active.get()).sum::<u64>();
+    assert_eq!(active(&lb), 1);
+    let mut without = telling();
+    without.services[0].backends.remove(0);
+    lb.publish(&without);
+    assert_eq!((lb.sweep(), lb.flows(), active(&lb)), (0, 1, 0));
+    // Another member has the slot now, and has nothing to do with it.
+    let mut other = without;
+    other.services[0].backends.push(backend(9, MEMBER_1, 9090));
+    lb.publish(&other);
+    assert_eq!((lb.sweep(), active(&lb)), (0, 0));
+    assert_eq!(lb.send(from_client(1, ACK, b"")).1.dst(), (MEMBER_1, 8080));
+    assert_eq!(active(&lb), 0);
 }

@@ -17,7 +17,7 @@ use lb_engine::wire::tcp::Tcp;
 use lb_engine::wire::{icmp, icmpv6, udp};
 use lb_engine::{PortIndex, Sample, Verdict};
 use lb_model::config::ChecksumMode;
-use lb_model::snapshot::{Endpoint, Forwarding, L4Probe, L4Snapshot, Scheduler};
+use lb_model::snapshot::{Ended, Endpoint, Forwarding, L4Probe, L4Snapshot, Scheduler};
 use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni, probes};
 use support::v6::*;
 use support::*;
@@ -99,6 +99,7 @@ fn snapshot(random: &mut Random) -> L4Snapshot {
         }
         service.tunnel = (forwarding == Forwarding::Tunnel).then(|| random.pick(&tunnels()));
         service.scheduler = random.pick(&SCHEDULERS);
+        service.ended = random.pick(&[Ended::Silence, Ended::Reset]);
         let mut six = service.clone();
         six.id = VirtualServiceId(uuid::Uuid::from_u128(u128::from(port) + 1000));
         six.address = VIP_6.into();

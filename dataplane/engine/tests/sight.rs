@@ -124,10 +124,10 @@ fn a_flow_that_is_ended_is_gone_and_counts_no_more() {
     let mut lb = Lb::new(&two_members());
     lb.open(1);
     lb.open(2);
-    assert_eq!(lb.engine.end(&lb.tables, lb.now, &key(3)), None);
+    assert_eq!(lb.end(&key(3)), None);
     let from_member = FlowKey { client: end((MEMBER_1, 8080)), offered: end((CLIENT, 1)), ..key(1) };
-    assert_eq!(lb.engine.end(&lb.tables, lb.now, &from_member), None, "a flow has one name");
-    let ended = lb.engine.end(&lb.tables, lb.now, &key(1)).unwrap();
+    assert_eq!(lb.end(&from_member), None, "a flow has one name");
+    let ended = lb.end(&key(1)).unwrap();
     assert_eq!((ended.key, ended.member, ended.state), (key(1), Some(member(1)), FlowState::Established));
     assert_eq!(lb.flows(), 1);
     let active: Vec<u64> = lb.counters.backends[..2].iter().map(|cell| cell.active.get()).collect();
@@ -137,7 +137,7 @@ fn a_flow_that_is_ended_is_gone_and_counts_no_more() {
     let v6 = FlowKey { protocol: L4Protocol::Tcp, client: end((CLIENT_6, 1)), offered: end((VIP_6, 80)) };
     let mut lb = Lb::new(&over_ipv6(web(vec![backend(1, MEMBER_1, 8080)])));
     lb.send(Frame::tcp6((CLIENT_6, 1), (VIP_6, 80), SYN, b""));
-    assert!(lb.engine.end(&lb.tables, lb.now, &v6).is_some());
+    assert!(lb.end(&v6).is_some());
     assert_eq!(lb.flows(), 0);
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lb_engine::{Engine, Explained, FlowPage, PortIndex, Sample, Tables};
+use lb_engine::{Engine, Explained, FlowPage, Outbox, PortIndex, Sample, Tables};
 use lb_model::flow::{FlowKey, SeenFlow};
 use lb_model::snapshot::Generation;
 
@@ -73,12 +73,12 @@ impl Desk {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// Does a slice of what lies there.
+    /// Does a slice of what lies there. What has to be sent for it goes to the outbox.
     #[cold]
-    pub(crate) fn attend(&self, engine: &mut Engine, tables: &Tables, now: u32) {
+    pub(crate) fn attend(&self, engine: &mut Engine, tables: &Tables, now: u32, outbox: &mut impl Outbox) {
         // Who has the lock gives up just now.
         let Ok(mut errand) = self.errand.try_lock() else { return };
-        if errand.as_mut().is_none_or(|errand| errand.proceed(engine, tables, now)) {
+        if errand.as_mut().is_none_or(|errand| errand.proceed(engine, tables, now, outbox)) {
             self.waiting.store(false, Ordering::Release);
         }
     }
@@ -86,10 +86,10 @@ impl Desk {
 
 impl Errand {
     /// Says whether it is done.
-    fn proceed(&mut self, engine: &mut Engine, tables: &Tables, now: u32) -> bool {
+    fn proceed(&mut self, engine: &mut Engine, tables: &Tables, now: u32, outbox: &mut impl Outbox) -> bool {
         match self {
             Self::List(listing) => return listing.proceed(engine, tables, now),
-            Self::End { key, ended } => *ended = engine.end(tables, now, key),
+            Self::End { key, ended } => *ended = engine.end(tables, now, key, outbox),
             Self::Explain(explaining) => {
                 let Explaining { port, sample, told } = &mut **explaining;
                 *told = Some((tables.generation, engine.explain(tables, now, *port, sample)));

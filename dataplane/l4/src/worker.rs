@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lb_dpdk::{Burst, Mbuf, Mempool, cycles};
-use lb_engine::{Awaited, Engine, MAX_BURST, PortIndex, Tables, Verdict, WorkerCounters};
+use lb_engine::{Awaited, Engine, MAX_BURST, Outbox, PortIndex, Tables, Verdict, WorkerCounters};
 use lb_model::counters::DropReason;
 
 use crate::clock::Clock;
@@ -124,7 +124,9 @@ impl Worker {
         }
         self.sweep(now, cycles);
         if self.desk.is_waiting() {
-            self.desk.attend(&mut self.engine, &self.tables, now);
+            let mut outbox = Made { pool: &self.pool, frames: &mut self.made };
+            self.desk.attend(&mut self.engine, &self.tables, now, &mut outbox);
+            self.send_made();
             busy = true;
         }
         busy
@@ -162,12 +164,18 @@ impl Worker {
     fn process(&mut self, port: usize, now: u32, burst: &mut Burst, handed_over: bool) {
         let mut verdicts = [Verdict::Punt; MAX_BURST];
         let index = PortIndex(u8::try_from(port).unwrap_or(u8::MAX));
-        let (made, again) = (&mut self.made, &mut self.again);
-        let mut received = Received { burst, pool: &self.pool, made, again, handed_over };
+        let made = Made { pool: &self.pool, frames: &mut self.made };
+        let mut received = Received { burst, made, again: &mut self.again, handed_over };
         self.engine.process(&self.tables, now, index, &mut received, &mut verdicts);
         for (frame, verdict) in burst.drain().zip(verdicts) {
             self.carry_out(port, now, frame, verdict);
         }
+        self.send_made();
+    }
+
+    /// Sends what was made here.
+    #[inline]
+    fn send_made(&mut self) {
         while let Some((to, frame)) = self.made.pop() {
             self.counters.originated.add(1);
             self.leave(usize::from(to.0), frame);
@@ -353,15 +361,35 @@ impl Worker {
 
     /// Looks at so many flows and forgets those that are over.
     pub(crate) fn expire(&mut self, now: u32, count: u32) {
-        self.engine.expire(&self.tables, now, count);
+        let mut outbox = Made { pool: &self.pool, frames: &mut self.made };
+        self.engine.expire(&self.tables, now, count, &mut outbox);
+        self.send_made();
+    }
+}
+
+/// Frames that are made here, until they are sent.
+struct Made<'made> {
+    pool: &'made Mempool,
+    frames: &'made mut Vec<(PortIndex, Mbuf)>,
+}
+
+impl Outbox for Made<'_> {
+    #[cold]
+    fn make(&mut self, len: usize, to: PortIndex) -> Option<&mut [u8]> {
+        if self.frames.len() == MADE {
+            return None;
+        }
+        let mut frame = self.pool.alloc()?;
+        frame.set_len(len).ok()?;
+        self.frames.push((to, frame));
+        self.frames.last_mut().map(|(_, frame)| frame.frame_mut())
     }
 }
 
 /// A burst of DPDK's, as the engine sees it.
 struct Received<'burst> {
     burst: &'burst mut Burst,
-    pool: &'burst Mempool,
-    made: &'burst mut Vec<(PortIndex, Mbuf)>,
+    made: Made<'burst>,
     again: &'burst mut Vec<(PortIndex, Mbuf)>,
     handed_over: bool,
 }
@@ -407,7 +435,7 @@ impl lb_engine::Burst for Received<'_> {
     #[cold]
     fn again(&mut self, frame: &[u8], port: PortIndex) {
         if self.again.len() < MADE
-            && let Some(mut copy) = self.pool.alloc()
+            && let Some(mut copy) = self.made.pool.alloc()
             && copy.fill(frame).is_ok()
         {
             self.again.push((port, copy));
@@ -422,13 +450,9 @@ impl lb_engine::Burst for Received<'_> {
         front: usize,
         to: PortIndex,
     ) -> Option<&mut [u8]> {
-        if self.made.len() == MADE {
-            return None;
-        }
         let part = self.burst[index].frame().get(part)?;
-        let mut frame = self.pool.alloc()?;
-        frame.set_len(front + part.len()).ok()?.get_mut(front..)?.copy_from_slice(part);
-        self.made.push((to, frame));
-        self.made.last_mut().map(|(_, frame)| frame.frame_mut())
+        let frame = self.made.make(front + part.len(), to)?;
+        frame.get_mut(front..)?.copy_from_slice(part);
+        Some(frame)
     }
 }

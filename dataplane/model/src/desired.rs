@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::asking::{Outlier, Persistence, Queue, Retries};
 use crate::l7::{L7Certificate, L7Compression, L7Limits, L7Protocol, L7Timeouts, L7Tls, Manner};
 use crate::policy::L7Policy;
-use crate::snapshot::{Admission, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight};
+use crate::snapshot::{
+    Admission, Ended, Forwarding, Generation, L4Protocol, Scheduler, Timeouts, Unserved, Weight,
+};
 use crate::{L4Port, MemberId, PoolId, Prefix, Tunnel, VirtualIpId, VirtualServiceId};
 
 /// Everything that is wanted, as of one generation.
@@ -66,6 +68,8 @@ pub struct VirtualService {
     pub admission: Admission,
     /// What those are told whom nobody takes.
     pub unserved: Unserved,
+    /// What both ends of a connection are told that is ended here.
+    pub ended: Ended,
     /// A disabled service is not offered.
     pub enabled: bool,
 }

@@ -96,6 +96,18 @@ pub enum Unserved {
     Reset,
 }
 
+/// What both ends of a TCP connection are told that is ended here: because that was asked for, because its member is gone or has
+/// drained for long enough, or because it was silent for too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// They hear nothing: what they send afterwards is dropped.
+    #[default]
+    Silence,
+    /// They are reset.
+    Reset,
+}
+
 /// How a member is chosen for a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -367,6 +379,9 @@ pub struct L4Service {
     /// What those are told whom nobody takes.
     #[serde(default)]
     pub unserved: Unserved,
+    /// What both ends of a connection are told that is ended here.
+    #[serde(default)]
+    pub ended: Ended,
     /// By what a client keeps its member; none: every connection may have another.
     #[serde(default)]
     pub persistence: Option<L4Persistence>,

@@ -101,6 +101,15 @@ pub(crate) enum Unserved {
     Reset,
 }
 
+/// What both ends of a connection are told that is ended here.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", example = "silence")]
+#[expect(dead_code, reason = "a shape for the API's description")]
+pub(crate) enum Ended {
+    Silence,
+    Reset,
+}
+
 /// How a member is chosen for a new connection.
 ///
 /// * `round_robin`: one after the other.

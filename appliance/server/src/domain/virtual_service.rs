@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use lb_model::desired::{Proxied, ServiceForwarding, ServiceProtocol};
 use lb_model::l7::{ClientAuth, Hsts, L7Compression, L7Protocol, TlsVersion};
-use lb_model::snapshot::{Forwarding, L4Protocol, Timeouts, Unserved};
+use lb_model::snapshot::{Ended, Forwarding, L4Protocol, Timeouts, Unserved};
 use lb_model::{CertificateId, L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +48,12 @@ const PROXIED: &[(&str, ServiceForwarding)] = &[("proxy", ServiceForwarding::Pro
 
 /// What those can be told whom nobody takes.
 const UNSERVED: &[(&str, Unserved)] = &[("silence", Unserved::Silence), ("reset", Unserved::Reset)];
+
+/// What both ends of a connection can be told that is ended.
+const ENDED: &[(&str, Ended)] = &[("silence", Ended::Silence), ("reset", Ended::Reset)];
+
+/// Datagrams have no connection that could be reset, and those that are proxied have two.
+const ENDED_SILENTLY: &[(&str, Ended)] = &[("silence", Ended::Silence)];
 
 /// What services that are proxied do about it is decided by the layer-7 plane.
 const SILENT: &[(&str, Unserved)] = &[("silence", Unserved::Silence)];
@@ -133,6 +139,11 @@ pub(crate) struct VirtualService {
     /// `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
     #[schema(value_type = super::schema::Unserved, default = "silence")]
     pub(crate) unserved: Unserved,
+    /// What both ends of a connection are told that is ended here, because that was asked for, because its member was removed, is disabled
+    /// or has drained for `drain_timeout_s`, or because nothing was heard of it for `timeouts.idle_s`: `silence`, or `reset`. With protocol
+    /// `udp` and forwarding `proxy` only `silence`.
+    #[schema(value_type = super::schema::Ended, default = "silence")]
+    pub(crate) ended: Ended,
     /// How TLS ends here: for protocol `https`, and for `tls`, where with null it passes through to the member that the name leads to;
     /// null for the others.
     pub(crate) tls: Option<Tls>,
@@ -416,6 +427,12 @@ impl Kind for VirtualService {
             }
             _ => fields.optional("unserved", Unserved::Silence, fields::word(UNSERVED)),
         };
+        let ended = match (nature, protocol.map(ServiceProtocol::transport)) {
+            (Some(Nature::Proxied), _) | (_, Some(L4Protocol::Udp)) => {
+                fields.optional("ended", Ended::Silence, fields::supported(ENDED_SILENTLY))
+            }
+            _ => fields.optional("ended", Ended::Silence, fields::word(ENDED)),
+        };
         Some(Self {
             virtual_ip_ids: virtual_ip_ids?,
             protocol: protocol?,
@@ -436,6 +453,7 @@ impl Kind for VirtualService {
             denied_cidrs: denied_cidrs?,
             rate_limit: rate_limit?,
             unserved: unserved?,
+            ended: ended?,
         })
     }
 }

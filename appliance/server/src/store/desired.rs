@@ -87,6 +87,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
         tunnel,
         local_addresses,
         unserved,
+        ended,
         ..
     } = own;
     let VirtualService { proxy_protocol_from, request_timeouts, limits, compression, .. } = own;
@@ -111,6 +112,7 @@ fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Of
                     rates: rate_limit.map(RateLimit::rates),
                 },
                 unserved,
+                ended,
                 enabled,
             }))
         }

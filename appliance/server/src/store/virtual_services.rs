@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
 use lb_model::l7::L7Compression;
-use lb_model::snapshot::{L4Protocol, Timeouts, Unserved};
+use lb_model::snapshot::{Ended, L4Protocol, Timeouts, Unserved};
 use lb_model::{L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
@@ -33,6 +33,7 @@ pub(crate) struct VirtualServiceRow {
     #[sqlx(json)]
     local_addresses: Vec<IpAddr>,
     unserved: Word<Unserved>,
+    ended: Word<Ended>,
     default_pool_id: Option<Text<PoolId>>,
     opening_timeout_s: u32,
     idle_timeout_s: u32,
@@ -61,11 +62,11 @@ impl Table for VirtualService {
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
         tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression, port_end, \
-        rate_limit";
+        rate_limit, ended";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
-        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end, t.rate_limit,
+        t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end, t.rate_limit, t.ended,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -110,6 +111,7 @@ impl Table for VirtualService {
             tunnel,
             local_addresses,
             unserved: Word(unserved),
+            ended: Word(ended),
             default_pool_id,
             opening_timeout_s,
             idle_timeout_s,
@@ -143,6 +145,7 @@ impl Table for VirtualService {
             allowed_cidrs,
             denied_cidrs,
             unserved,
+            ended,
             proxy_protocol_from,
             request_timeouts,
             limits,
@@ -161,6 +164,7 @@ impl Table for VirtualService {
             tunnel,
             local_addresses,
             unserved,
+            ended,
             default_pool_id,
             timeouts: Timeouts { opening_s, idle_s, closing_s },
             tls,
@@ -183,6 +187,7 @@ impl Table for VirtualService {
         values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
         values.push_bind(limits.map(Json)).push_bind(compression.clone().map(Json));
         values.push_bind(port_end.map(L4Port::get)).push_bind(rate_limit.map(Json));
+        values.push_bind(Word(ended));
     }
 
     async fn check(

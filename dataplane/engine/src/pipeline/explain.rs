@@ -14,8 +14,8 @@ use lb_model::{MacAddr, MemberId, VirtualServiceId};
 
 use super::sight::{endpoint, see, socket};
 use super::{
-    Burst, Engine, Packet, Scene, Stage, backend_of, ipv6, is_superseded, next_hop, pass, pass_error,
-    policing, refuses, room,
+    Burst, Engine, Packet, Scene, Stage, backend_of, ending, ipv6, is_superseded, next_hop, pass, pass_error,
+    policing, refuses, room, serving,
 };
 use crate::counters::WorkerCounters;
 use crate::ends::Ends;
@@ -242,23 +242,31 @@ impl Engine {
         };
         let packet = Packet { found, ..packet };
         let mut flow = trial.flow().ok_or(Verdict::Drop(DropReason::NoFlow))?;
-        let backend = backend_of(tables, &mut loads, &mut flow);
-        let backend = backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let is_error = packet.stage == Stage::Error;
+        let backend = if is_error {
+            backend_of(tables, &mut loads, &mut flow)
+        } else {
+            serving(tables, &mut loads, &mut flow)
+        };
         if let Some((service, member)) = tables.parties(flow.conn.backend) {
             (told.service, told.member) = (Some(service), Some(member));
         }
         let from = found.direction();
-        if let Some(metered) = policing(tables, backend).filter(|_| packet.stage != Stage::Error) {
+        let metered = backend.and_then(|backend| policing(tables, backend));
+        if let Some(metered) = metered.filter(|_| !is_error) {
             let asking = Asking::of(&packet, &flow, from, scene.now);
             self.rates.passes(metered, asking).map_err(Verdict::Drop)?;
         }
-        let passed = if packet.stage == Stage::Error {
+        let counters = WorkerCounters::for_backends(0);
+        let passed = if is_error {
+            backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
             pass_error(scene, sample, 0, &packet, &mut flow)
+        } else if backend.is_none() {
+            ending::tell(&counters, scene, sample, 0, &packet, &mut loads, &mut flow)
         } else {
             if packet.flags & SYN != 0 && packet.key.transport() == TCP {
                 room::clamp_segments(scene, &mut sample.frame, &packet, &mut flow, from);
             }
-            let counters = WorkerCounters::for_backends(0);
             pass(&counters, scene, sample, 0, &packet, &mut flow)
         };
         let next_hop = match next_hop(tables, &mut flow, from) {
@@ -272,7 +280,7 @@ impl Engine {
             packet.ends(wide.as_ref())
         };
         if matches!(passed, Ok(_) | Err(Verdict::Hold(_))) {
-            let ends = Some(ends).filter(|_| packet.stage != Stage::Error);
+            let ends = Some(ends).filter(|_| !is_error);
             told.leaving = next_hop.map(|next_hop| Leaving { next_hop, packet: ends.and_then(ends_of) });
         }
         passed

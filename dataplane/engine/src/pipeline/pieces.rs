@@ -2,7 +2,7 @@
 
 use lb_model::counters::DropReason;
 
-use super::{Burst, Engine, Packet, Scene, Stage, backend_of, ipv6, pass, policing};
+use super::{Burst, Engine, Packet, Scene, Stage, ending, ipv6, pass, policing, serving};
 use crate::flow::{Found, Key, WideAddresses, wide_key};
 use crate::fragments::{Fate, Whole};
 use crate::rates::Asking;
@@ -171,8 +171,10 @@ impl Engine {
         let Some(mut flow) = self.flows.flow(found) else {
             return Err(Verdict::Drop(DropReason::NoFlow));
         };
-        let backend = backend_of(scene.tables, &mut self.loads, &mut flow);
-        let backend = backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
+        let Some(backend) = serving(scene.tables, &mut self.loads, &mut flow) else {
+            let packet = Packet { found, ..*packet };
+            return ending::tell(&self.counters, scene, burst, index, &packet, &mut self.loads, &mut flow);
+        };
         if let Some(metered) = policing(scene.tables, backend) {
             let asking = Asking::of(packet, &flow, found.direction(), scene.now);
             self.rates.police(metered, asking).map_err(Verdict::Drop)?;

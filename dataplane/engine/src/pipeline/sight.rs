@@ -6,7 +6,7 @@ use std::ops::Range;
 use lb_model::flow::{FlowFilter, FlowKey, FlowState, SeenFlow};
 use lb_model::snapshot::L4Protocol;
 
-use super::Engine;
+use super::{Engine, Outbox, ending};
 use crate::TICKS_PER_SECOND;
 use crate::ends::Ends;
 use crate::flow::{Direction, Flow};
@@ -59,15 +59,26 @@ impl Engine {
         Some(entries.end).filter(|next| *next < used)
     }
 
-    /// Forgets a flow, and returns what it was.
-    pub fn end(&mut self, tables: &Tables, now: u32, key: &FlowKey) -> Option<SeenFlow> {
+    /// Ends a flow, and returns what it was. Both sides are told if its service wants that.
+    pub fn end(
+        &mut self,
+        tables: &Tables,
+        now: u32,
+        key: &FlowKey,
+        outbox: &mut impl Outbox,
+    ) -> Option<SeenFlow> {
         let FlowKey { protocol, client, offered } = *key;
         let ends = Ends { source: endpoint(protocol, client), destination: endpoint(protocol, offered) };
         let (key, wide) = ends.key(self.flows.secret())?;
         let found = self.flows.find(key, wide.as_ref());
-        let flow = self.flows.flow(found).filter(|_| found.direction() == Direction::FromClient)?;
+        let flow = self.flows.flow(found).filter(|_| found.direction() == Direction::FromClient);
+        let mut flow = flow.filter(|flow| flow.conn.state != state::ENDING)?;
         let seen = see(tables, now, self.worker, &flow)?;
-        self.forget(found);
+        if ending::begin(tables, &mut self.loads, &mut flow, now) {
+            ending::ask(tables, &mut self.loads, &mut flow, outbox);
+        } else {
+            self.forget(found);
+        }
         Some(seen)
     }
 }

@@ -37,6 +37,11 @@ impl Tcp {
     }
 }
 
+/// What a segment acknowledges whose header is at `at`.
+pub(crate) fn acknowledged(frame: &[u8], at: usize) -> Option<u32> {
+    frame.get(at + 8..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
 /// The first of two ports read as one word, as it lies in memory.
 #[inline]
 pub fn low(ports: u32) -> u16 {

@@ -19,11 +19,12 @@ use lb_engine::network::{Network, PortView, Route, Strangers};
 use lb_engine::pipeline::{Burst, Engine, MAX_BURST};
 use lb_engine::tables::{Planner, Tables};
 use lb_engine::wire::checksum;
-use lb_engine::{FlowTable, PortIndex, Verdict, WorkerCounters};
+use lb_engine::{FlowTable, Outbox, PortIndex, Verdict, WorkerCounters};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
+use lb_model::flow::{FlowKey, SeenFlow};
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
+    Admission, Ended, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
     Timeouts, Unserved, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, VirtualServiceId};
@@ -244,6 +245,17 @@ impl Burst for Frames<'_> {
     }
 }
 
+/// What is made beside bursts.
+#[derive(Default)]
+pub struct Made(pub Vec<(PortIndex, Frame)>);
+
+impl Outbox for Made {
+    fn make(&mut self, len: usize, to: PortIndex) -> Option<&mut [u8]> {
+        self.0.push((to, Frame(vec![0xee; len])));
+        self.0.last_mut().map(|(_, frame)| &mut frame.0[..])
+    }
+}
+
 /// For fewer backends than an appliance has: they cost each test its time.
 fn counters() -> Arc<WorkerCounters> {
     Arc::new(WorkerCounters::for_backends(4096))
@@ -257,7 +269,7 @@ pub struct Lb {
     pub engine: Engine,
     pub counters: Arc<WorkerCounters>,
     pub now: u32,
-    /// What the last burst made.
+    /// What the last burst, sweep or ending made.
     pub made: Vec<(PortIndex, Frame)>,
     /// What became of frames that were looked at again after the last burst.
     pub again: Vec<(Verdict, Frame)>,
@@ -375,7 +387,18 @@ impl Lb {
     /// Looks at every entry once.
     pub fn sweep(&mut self) -> u32 {
         let used = self.engine.flows().used();
-        self.engine.expire(&self.tables, self.now, used)
+        let mut made = Made::default();
+        let expired = self.engine.expire(&self.tables, self.now, used, &mut made);
+        self.made = made.0;
+        expired
+    }
+
+    /// Ends a flow.
+    pub fn end(&mut self, key: &FlowKey) -> Option<SeenFlow> {
+        let mut made = Made::default();
+        let ended = self.engine.end(&self.tables, self.now, key, &mut made);
+        self.made = made.0;
+        ended
     }
 }
 
@@ -454,6 +477,7 @@ pub fn web(backends: Vec<L4Backend>) -> L4Snapshot {
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
         unserved: Unserved::default(),
+        ended: Ended::default(),
         persistence: None,
         backends,
     };

@@ -12,7 +12,7 @@ use lb_engine::{Engine, FlowTable, PortIndex};
 use lb_mem::FlowFile;
 use lb_model::config::ChecksumMode;
 use lb_model::snapshot::{
-    Admission, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
+    Admission, Ended, Forwarding, Generation, L4Backend, L4Protocol, L4Service, L4Snapshot, Scheduler, Share,
     Timeouts, Unserved, Weight,
 };
 use lb_model::{L4Port, MacAddr, MemberId, Prefix, Tunnel, VirtualServiceId};
@@ -328,6 +328,7 @@ fn service(setup: Setup, number: u16) -> Option<L4Service> {
         timeouts: Timeouts { opening_s: 60, idle_s: 300, closing_s: 60 },
         admission: Admission::default(),
         unserved: Unserved::default(),
+        ended: Ended::default(),
         persistence: None,
         backends: backends.collect(),
     })
