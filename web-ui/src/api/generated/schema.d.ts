@@ -2591,6 +2591,12 @@ export interface components {
              */
             port: number;
         };
+        /**
+         * @description What both ends of a connection are told that is ended here.
+         * @example silence
+         * @enum {string}
+         */
+        Ended: "silence" | "reset";
         /** @description Something that happened. */
         Event: {
             /**
@@ -6491,6 +6497,13 @@ export interface components {
              * @default silence
              */
             unserved?: components["schemas"]["Unserved"];
+            /**
+             * @description What both ends of a connection are told that is ended here, because that was asked for, because its member was removed, is disabled
+             *     or has drained for `drain_timeout_s`, or because nothing was heard of it for `timeouts.idle_s`: `silence`, or `reset`. With protocol
+             *     `udp` and forwarding `proxy` only `silence`.
+             * @default silence
+             */
+            ended?: components["schemas"]["Ended"];
             tls?: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
@@ -6583,6 +6596,13 @@ export interface components {
              * @default silence
              */
             unserved?: components["schemas"]["Unserved"];
+            /**
+             * @description What both ends of a connection are told that is ended here, because that was asked for, because its member was removed, is disabled
+             *     or has drained for `drain_timeout_s`, or because nothing was heard of it for `timeouts.idle_s`: `silence`, or `reset`. With protocol
+             *     `udp` and forwarding `proxy` only `silence`.
+             * @default silence
+             */
+            ended?: components["schemas"]["Ended"];
             tls?: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
@@ -6716,6 +6736,13 @@ export interface components {
              * @default silence
              */
             unserved: components["schemas"]["Unserved"];
+            /**
+             * @description What both ends of a connection are told that is ended here, because that was asked for, because its member was removed, is disabled
+             *     or has drained for `drain_timeout_s`, or because nothing was heard of it for `timeouts.idle_s`: `silence`, or `reset`. With protocol
+             *     `udp` and forwarding `proxy` only `silence`.
+             * @default silence
+             */
+            ended: components["schemas"]["Ended"];
             tls: components["schemas"]["ServiceTls"] | null;
             /**
              * @description Networks of proxies that stand before the appliance, and begin each connection by telling who the client is (PROXY protocol, version 1
