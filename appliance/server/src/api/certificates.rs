@@ -1,19 +1,28 @@
 //! The resource `certificates`.
 
-use axum::extract::RawPathParams;
+use axum::extract::{RawPathParams, State};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
+use serde_json::json;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use utoipa::ToSchema;
+use utoipa::openapi::path::HttpMethod;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
-use super::resource::Resource;
+use super::author::comment_parameter;
+use super::body::JsonBody;
+use super::describe::Description;
+use super::error::Problem;
+use super::resource::{self, ETAG, Item, Resource, path_parameter, shown};
 use super::view::Operating;
+use super::{App, Route};
 use crate::domain::revision::sha256;
-use crate::domain::{Certificate, Record, Timestamp};
+use crate::domain::{Author, Certificate, CertificateRequest, FieldError, Record, Timestamp};
 use crate::probe::Board;
 
 /// So many days before its end a certificate asks for attention.
@@ -37,7 +46,15 @@ impl Resource for Certificate {
     type Seen = CertificateSeen;
 
     fn seen(record: &Record<Self>, _health: &Board) -> (Operating, Option<String>, CertificateSeen) {
-        let seen = CertificateSeen::of(&record.spec.own.chain);
+        let Certificate { chain, asked, .. } = &record.spec.own;
+        let csr = asked.as_ref().map(|asked| asked.csr.clone());
+        let Some(chain) = chain else {
+            let reason =
+                if csr.is_some() { "`csr` is still to be signed" } else { "it has no certificate yet" };
+            let seen = CertificateSeen { csr, ..CertificateSeen::default() };
+            return (Operating::Offline, Some(reason.to_owned()), seen);
+        };
+        let seen = CertificateSeen { csr, ..CertificateSeen::of(chain) };
         let (operating, reason) = validity(seen.not_before, seen.not_after, Timestamp::now());
         (operating, reason, seen)
     }
@@ -61,6 +78,9 @@ pub(crate) struct CertificateSeen {
     /// SHA-256 over it, in hexadecimal.
     #[schema(max_length = 64, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     fingerprint: String,
+    /// What an authority is to sign (PKCS#10), as PEM; null where nothing is asked for.
+    #[schema(max_length = 65536, required, example = "-----BEGIN CERTIFICATE REQUEST-----\n…")]
+    csr: Option<String>,
 }
 
 /// A name that a certificate is for.
@@ -82,6 +102,7 @@ impl CertificateSeen {
             not_before: Some(second(validity.not_before)),
             not_after: Some(second(validity.not_after)),
             fingerprint: sha256(&der),
+            csr: None,
         }
     }
 }
@@ -128,6 +149,39 @@ fn validity(
         return (Operating::Degraded, Some(format!("it expires in {days} days")));
     }
     (Operating::Online, None)
+}
+
+async fn request(
+    State(app): State<App>,
+    author: Author,
+    Item(place): Item<Certificate>,
+    JsonBody(document): JsonBody,
+) -> Result<Response, Problem> {
+    app.store.get(place).await?;
+    let request = CertificateRequest::read(&document).map_err(Problem::invalid)?;
+    // A long key takes seconds.
+    let made = tokio::task::spawn_blocking(move || request.make()).await;
+    let asked = made.map_err(|error| Problem::internal(&error))?;
+    let asked = asked.map_err(|fault| Problem::invalid(vec![FieldError::of("/names", fault)]))?;
+    Ok(shown(&app.store.ask_for_certificate(&author, place, &asked).await?, &app))
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let requesting = Description::new("requestCertificate", Certificate::TAG, "Ask for a certificate to be signed")
+        .explain(
+            "Makes a key, which never leaves the appliance, and with it `csr`, for an authority to sign. What that makes of it is \
+             written as `chain`, and the key with it. Until then all is as before: a certificate that serves goes on serving, and one \
+             that has no `chain` yet can be shown by nobody. Asking again takes the place of what was asked before.",
+        )
+        .parameter(path_parameter("id", "Which one."))
+        .parameter(comment_parameter())
+        .body(&["application/json"], "CertificateRequest", json!({ "names": ["shop.example", "*.shop.example"] }))
+        .answer(StatusCode::OK, "This is asked for.", Some("CertificateView"), &[ETAG])
+        .fails(&[404]);
+    let mut routes = resource::routes::<Certificate>();
+    let path = format!("{}/{{id}}/request", Certificate::COLLECTION);
+    routes.push(Route::new(HttpMethod::Post, path, Certificate::WRITE, request, requesting));
+    routes
 }
 
 #[cfg(test)]

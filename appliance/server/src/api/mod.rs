@@ -60,7 +60,7 @@ use utoipa::openapi::path::{HttpMethod, Operation};
 
 use crate::backup::Shelf;
 use crate::courier::Ledger;
-use crate::domain::{Certificate, Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
+use crate::domain::{Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
 use crate::probe::Board;
@@ -171,7 +171,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<VirtualIp>());
     routes.extend(resource::routes::<VirtualService>());
     routes.extend(resource::routes::<Policy>());
-    routes.extend(resource::routes::<Certificate>());
+    routes.extend(certificates::routes());
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
     routes.push(check_now::route());

@@ -44,8 +44,8 @@ use super::{Route, routes};
 use crate::backup::Backup;
 use crate::domain::schema::SettingsDocument;
 use crate::domain::{
-    Certificate, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token, User, VirtualIp,
-    VirtualService, Webhook,
+    Certificate, CertificateRequest, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token,
+    User, VirtualIp, VirtualService, Webhook,
 };
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
@@ -149,6 +149,7 @@ fn schemas() -> Vec<Named> {
     with_parts::<ConnectionList>(&mut schemas);
     with_parts::<RequestList>(&mut schemas);
     resource::<Certificate>(&mut schemas);
+    with_parts::<CertificateRequest>(&mut schemas);
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
     resource::<Monitor>(&mut schemas);

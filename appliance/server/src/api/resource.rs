@@ -179,7 +179,7 @@ async fn delete<R: Resource>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn shown<R: Resource>(record: &Record<R>, app: &App) -> Response {
+pub(super) fn shown<R: Resource>(record: &Record<R>, app: &App) -> Response {
     let view = View::of(record, &app.observed.borrow(), &app.health);
     ([etag::header(&Revision::of(record))], Json(view)).into_response()
 }
@@ -213,7 +213,8 @@ pub(super) fn routes<R: Resource>() -> Vec<Route> {
     ]
 }
 
-const ETAG: (&str, &str) = ("ETag", "Changes with what can be written, not with what is observed.");
+pub(super) const ETAG: (&str, &str) =
+    ("ETag", "Changes with what can be written, not with what is observed.");
 const JSON: &[&str] = &["application/json"];
 const JSON_PATCH: &[&str] = &["application/merge-patch+json", "application/json"];
 

@@ -1,4 +1,4 @@
-//! A certificate with its private key, which comes in and never goes out.
+//! A certificate with its private key, which comes in, or is made here, and never goes out.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use tokio_rustls::rustls::sign::SigningKey;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::Kind;
-use super::fields::{Fault, Fields};
+use super::fields::{self, Fault, Fields};
+use super::{Kind, pkcs12};
 use crate::vault::{self, Sealed};
 
 /// The most that a chain, or a key, can hold.
@@ -25,11 +25,23 @@ const PEM_MAX: usize = 64 << 10;
 /// A certificate with the chain that vouches for it, and its private key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Certificate {
-    /// The certificate, and after it those that lead to its root, as PEM.
+    /// The certificate, and after it those that lead to its root, as PEM; null while it is still to be signed. One that was signed for
+    /// `csr` takes the key that was made for it.
     #[schema(min_length = 1, max_length = 65536, example = "-----BEGIN CERTIFICATE-----\n…")]
-    pub(crate) chain: String,
+    pub(crate) chain: Option<String>,
     #[serde(skip)]
     pub(crate) private_key: Option<PrivateKey>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(crate) asked: Option<Asked>,
+}
+
+/// What an authority is asked to sign, and the key that was made for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// The request (PKCS#10), as PEM.
+    pub(crate) csr: String,
+    pub(crate) key: PrivateKey,
 }
 
 /// What is written and never shown.
@@ -39,6 +51,12 @@ struct Written {
     /// Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is.
     #[schema(write_only, min_length = 1, max_length = 65536)]
     private_key: Option<String>,
+    /// A PKCS#12 file (`.p12`, `.pfx`) in base64: what is in it takes the place of `chain` and `private_key`.
+    #[schema(write_only, min_length = 1, max_length = 131_072)]
+    pkcs12: Option<String>,
+    /// What opens `pkcs12`.
+    #[schema(write_only, max_length = 256, format = Password, example = "spillway")]
+    passphrase: Option<String>,
 }
 
 /// A private key as it is kept.
@@ -59,7 +77,7 @@ impl PartialEq for PrivateKey {
 impl Eq for PrivateKey {}
 
 impl PrivateKey {
-    fn read(pem: &str) -> Result<Self, Fault> {
+    pub(super) fn read(pem: &str) -> Result<Self, Fault> {
         let malformed = || Fault::new("invalid", "this is not a private key as PEM, without a passphrase");
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| malformed())?;
         let key = signing_key(der.clone_key()).ok_or_else(malformed)?;
@@ -75,15 +93,43 @@ fn signing_key(der: PrivateKeyDer<'static>) -> Option<Arc<dyn SigningKey>> {
     provider.key_provider.load_private_key(der).ok()
 }
 
+impl PrivateKey {
+    /// Whether this certificate is the key's.
+    pub(super) fn is_of(&self, certificate: &CertificateDer<'_>) -> bool {
+        let parsed = ParsedCertificate::try_from(certificate);
+        parsed.is_ok_and(|parsed| STANDARD.encode(&*parsed.subject_public_key_info()) == self.public)
+    }
+}
+
 impl Certificate {
     /// Whether the key is the certificate's.
     pub(crate) fn is_of(&self, key: &PrivateKey) -> bool {
-        let first = CertificateDer::from_pem_slice(self.chain.as_bytes()).ok();
-        let public = first.as_ref().and_then(|first| {
-            let parsed = ParsedCertificate::try_from(first).ok()?;
-            Some(STANDARD.encode(&*parsed.subject_public_key_info()))
-        });
-        public.as_ref() == Some(&key.public)
+        let chain = self.chain.as_deref().unwrap_or_default();
+        CertificateDer::from_pem_slice(chain.as_bytes()).is_ok_and(|first| key.is_of(&first))
+    }
+}
+
+/// The chain and the key in a PKCS#12 file, if there is one.
+#[expect(clippy::option_option, reason = "outside: whether it is right; inside: whether it is there")]
+fn file(fields: &mut Fields<'_>) -> Option<Option<(String, PrivateKey)>> {
+    let passphrase = fields.nullable("passphrase", fields::text(0..=256));
+    let Some(file) = fields.nullable("pkcs12", pkcs12::bytes)? else {
+        if passphrase?.is_some() {
+            fields.fault("passphrase", Fault::new("unsupported", "there is no `pkcs12` that it opens"));
+            return None;
+        }
+        return Some(None);
+    };
+    match pkcs12::open(&file, &passphrase?.unwrap_or_default()) {
+        Ok(opened) => Some(Some(opened)),
+        Err(pkcs12::Closed::Passphrase) => {
+            fields.fault("passphrase", Fault::new("wrong", "this does not open `pkcs12`"));
+            None
+        }
+        Err(pkcs12::Closed::Content(fault)) => {
+            fields.fault("pkcs12", fault);
+            None
+        }
     }
 }
 
@@ -113,7 +159,7 @@ impl Kind for Certificate {
     type Parent = ();
 
     const NOUN: &'static str = "certificate";
-    const WRITE_ONLY: &'static [&'static str] = &["private_key"];
+    const WRITE_ONLY: &'static [&'static str] = &["private_key", "pkcs12", "passphrase"];
     const EXAMPLE: &'static str = r#"{
         "name": "shop.example",
         "chain": "-----BEGIN CERTIFICATE-----\n…",
@@ -129,9 +175,15 @@ impl Kind for Certificate {
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let chain = fields.required("chain", chain);
+        let file = file(fields);
+        let chain = fields.nullable("chain", chain);
         let private_key = fields.nullable("private_key", |value| PrivateKey::read(&pem(value)?));
-        Some(Self { chain: chain?, private_key: private_key? })
+        let (file, chain, private_key) = (file?, chain?, private_key?);
+        let Some((chain, key)) = file else { return Some(Self { chain, private_key, asked: None }) };
+        if private_key.is_some() {
+            fields.fault("private_key", Fault::new("unsupported", "there is one in `pkcs12`"));
+        }
+        Some(Self { chain: Some(chain), private_key: Some(key), asked: None })
     }
 
     fn reveal(&self, key: &vault::Key) -> Map<String, Value> {
@@ -141,6 +193,17 @@ impl Kind for Certificate {
     }
 
     fn inherit(&mut self, before: &Self) {
-        self.private_key = self.private_key.take().or_else(|| before.private_key.clone());
+        self.asked.clone_from(&before.asked);
+        if self.private_key.is_some() {
+            return;
+        }
+        // What was asked for has come: the key that was made for it serves from now on.
+        match self.asked.take() {
+            Some(asked) if self.is_of(&asked.key) => self.private_key = Some(asked.key),
+            asked => {
+                self.asked = asked;
+                self.private_key.clone_from(&before.private_key);
+            }
+        }
     }
 }

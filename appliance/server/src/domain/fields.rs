@@ -33,6 +33,7 @@ const READ_ONLY: &[&str] = &[
     "share",
     "checks",
     "delivery",
+    "csr",
 ];
 
 /// What is wrong with one field.
@@ -53,6 +54,11 @@ impl FieldError {
     /// A fault of the field that `pointer` names.
     pub(crate) fn new(pointer: impl Into<String>, code: &str, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), code: code.to_owned(), detail: detail.into() }
+    }
+
+    /// This fault, of the field that `pointer` names.
+    pub(crate) fn of(pointer: impl Into<String>, Fault { code, detail }: Fault) -> Self {
+        Self::new(pointer, code, detail)
     }
 
     /// A field that cannot be written: the server's own, or nobody's.

@@ -372,8 +372,11 @@ impl Kind for VirtualService {
     type Parent = ();
 
     const NOUN: &'static str = "virtual service";
-    const REFERENCES: &'static [(&'static str, &'static str)] =
-        &[("/virtual_ip_ids/*", "virtual_ips"), ("/default_pool_id", "pools")];
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[
+        ("/virtual_ip_ids/*", "virtual_ips"),
+        ("/default_pool_id", "pools"),
+        ("/tls/certificate_ids/*", "certificates"),
+    ];
     const EXAMPLE: &'static str = r#"{
         "name": "shop-http",
         "virtual_ip_ids": ["01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f"],

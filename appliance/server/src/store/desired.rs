@@ -240,10 +240,10 @@ fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServi
 }
 
 fn certificate(record: Record<Certificate>) -> Option<L7Certificate> {
-    let Certificate { chain, private_key } = record.spec.own;
-    // One without its key is never written.
+    let Certificate { chain, private_key, asked: _ } = record.spec.own;
+    // One that is still to be signed has neither, and nobody shows it.
     let sealed_key = private_key?.sealed.0;
-    Some(L7Certificate { id: record.id, chain, sealed_key })
+    Some(L7Certificate { id: record.id, chain: chain?, sealed_key })
 }
 
 /// A member with its pool: the one resource of which there are many, read without what only people need.

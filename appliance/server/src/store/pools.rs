@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
+use super::certificates::check_shown;
 use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
@@ -130,13 +131,7 @@ impl Table for Pool {
             faults.unfit("/protocol", format!("virtual service `{service}` speaks another with its clients"));
         }
         if let Some(id) = self.tls.as_ref().and_then(|tls| tls.certificate_id) {
-            let found: i64 = sqlx::query_scalar("SELECT count(*) FROM certificates WHERE id = ?")
-                .bind(Text(id))
-                .fetch_one(&mut *connection)
-                .await?;
-            if found == 0 {
-                faults.missing("/tls/certificate_id", format!("there is no certificate {id}"));
-            }
+            check_shown("/tls/certificate_id", id, faults, connection).await?;
         }
         if let Some(id) = self.backup_pool_id {
             self.check_backup(place.id, id, faults, connection).await?;

@@ -86,13 +86,22 @@ pub(crate) trait Table: Kind {
 }
 
 /// Where a resource is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Place<K: Kind> {
     /// What it belongs to.
     pub(crate) parent: K::Parent,
     /// Which it is.
     pub(crate) id: K::Id,
 }
+
+#[expect(clippy::expl_impl_clone_on_copy, reason = "a derived one would want `K` itself to be so")]
+impl<K: Kind> Clone for Place<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Kind> Copy for Place<K> {}
 
 /// What was found wrong with a document in the light of all others.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
 
 use super::StoreError;
+use super::certificates::check_shown;
 use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
@@ -238,10 +239,7 @@ impl Table for VirtualService {
         self.check_policies(place.id, faults, connection).await?;
         let certificates = self.tls.iter().flat_map(|tls| &tls.certificate_ids).enumerate();
         for (index, id) in certificates {
-            if !exists("certificates", Text(id), connection).await? {
-                let pointer = format!("/tls/certificate_ids/{index}");
-                faults.missing(pointer, format!("there is no certificate {id}"));
-            }
+            check_shown(&format!("/tls/certificate_ids/{index}"), *id, faults, connection).await?;
         }
         Ok(())
     }
