@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
+use serde_json::json;
 
 use crate::support_api::{Answer, Api, send};
 use crate::walk::Operation;
-use crate::world::World;
+use crate::world::{One, World};
 
 /// Routes for whoever is signed in: they show and change what is the caller's own.
 const SIGNED_IN: [&str; 13] = [
@@ -84,6 +85,75 @@ fn every_route_lets_in_whom_it_should_and_nobody_else() {
     );
     after[users] = before[users].clone();
     assert_eq!(after, before, "a call without a body changed something");
+}
+
+/// What a project's users may do there, whatever else their role lets others do.
+const WITHIN_PROJECTS: [&str; 4] = ["balancing:read", "balancing:write", "accounts:read", "accounts:write"];
+
+#[test]
+fn who_belongs_to_a_project_comes_in_nowhere_else() {
+    let world = World::new();
+    let project = world.admin.create("/api/v1/projects", &json!({ "name": "elsewhere" })).id;
+    let roles = world.admin.get("/api/v1/roles").body;
+    let roles = roles["items"].as_array().unwrap();
+    let callers: Vec<(&serde_json::Value, Api)> = roles
+        .iter()
+        .map(|role| (role, world.user_of(role["name"].as_str().unwrap(), &json!(project))))
+        .collect();
+    let before = world.state();
+    let (mut scoped, mut closed) = (0, 0);
+    for operation in world.description.operations() {
+        let Some(permission) = operation.permission() else { continue };
+        let what = format!("{} {}", operation.method, operation.path);
+        for (role, api) in &callers {
+            let has = role["permissions"].as_array().unwrap().iter().any(|word| word == permission);
+            let may = has && operation.is_scoped() && WITHIN_PROJECTS.contains(&permission);
+            let answer = call(api, &operation);
+            let refused = answer.status == 403 && answer.body["code"] == "forbidden";
+            assert_eq!(refused, !may, "{} of a project at {what}: {:#}", role["name"], answer.body);
+            if may { scoped += 1 } else { closed += 1 }
+        }
+    }
+    assert!(scoped > 100 && closed > 200, "{scoped} were let, {closed} were not");
+
+    // What is in another project is not there: neither to be read nor to be changed, by nobody.
+    for One { collection, list, created, another } in &world.resources {
+        for (role, api) in &callers {
+            let what = format!("{} of another project at {}", role["name"], created.path);
+            let not_there = |answer: &Answer| {
+                let code = answer.body["code"].as_str();
+                assert!(
+                    matches!((answer.status, code), (404, Some("not_found")) | (403, Some("forbidden"))),
+                    "{what}: {} {:#}",
+                    answer.status,
+                    answer.body
+                );
+                answer.status
+            };
+            let read = not_there(&api.get(&created.path));
+            not_there(&api.put(&created.path, "*", another));
+            not_there(&api.patch(&created.path, "*", &json!({ "description": "mine" })));
+            not_there(&api.delete(&created.path, "*"));
+            // A role that sees such things in its own project is told that there is none, as of what nobody has.
+            let path = format!("{collection}/{{id}}");
+            let reading = |operation: &Operation| operation.path == path && operation.method == Method::GET;
+            let operations = world.description.operations();
+            let operation = operations.iter().find(|operation| reading(operation)).unwrap();
+            assert_eq!(read, call(api, operation).status, "{what}");
+            let listed = api.get(list);
+            if listed.status == 200 {
+                let items = listed.body["items"].as_array().unwrap();
+                assert!(items.iter().all(|item| item["id"] != created.id), "{what}: it is listed");
+            } else {
+                not_there(&listed);
+            }
+            // Below what is not theirs nothing can be made.
+            if list != collection {
+                not_there(&api.post(list, another));
+            }
+        }
+    }
+    assert_eq!(world.state()[1..], before[1..]);
 }
 
 #[test]

@@ -59,6 +59,11 @@ impl Operation {
         self.described["x-permission"].as_str()
     }
 
+    /// Whether it keeps to what the caller sees.
+    pub(crate) fn is_scoped(&self) -> bool {
+        self.described["x-scoped"] == true
+    }
+
     /// Whether nobody needs to be signed in.
     pub(crate) fn is_open(&self) -> bool {
         self.described["security"].as_array().unwrap().iter().any(|scheme| scheme == &serde_json::json!({}))

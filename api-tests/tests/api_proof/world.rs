@@ -80,6 +80,11 @@ impl World {
             "",
             |n| json!({ "name": format!("webhook{n}"), "url": "http://127.0.0.1:9/", "secret": secret }),
         );
+        self.add(
+            "/api/v1/projects",
+            "",
+            |n| json!({ "name": format!("project{n}"), "quotas": { "pools": n } }),
+        );
         self.add("/api/v1/changesets", "", |n| json!({ "name": format!("changeset{n}"), "operations": [] }));
         let user = self.add(
             "/api/v1/users",
@@ -121,9 +126,14 @@ impl World {
 
     /// A user of this role, signed in.
     pub(crate) fn user(&self, role: &str) -> Api {
-        let name = format!("the-{role}");
+        self.user_of(role, &Value::Null)
+    }
+
+    /// The same, of this project.
+    pub(crate) fn user_of(&self, role: &str, project: &Value) -> Api {
+        let name = format!("the-{role}{}", project.as_str().unwrap_or_default());
         let password = "spillway opens at noon";
-        let body = json!({ "name": name, "role": role, "password": password });
+        let body = json!({ "name": name, "role": role, "password": password, "project_id": project });
         self.admin.create("/api/v1/users", &body);
         let session = json!({ "username": name, "password": password });
         let answer = self.server.anonymous().post("/api/v1/sessions", &session);

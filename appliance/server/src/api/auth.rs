@@ -116,7 +116,7 @@ impl Credentials {
 
 /// Before every route: lets pass whom its `Access` admits.
 pub(super) async fn guard(
-    State((app, access)): State<(App, Access)>,
+    State((app, access, scoped)): State<(App, Access, bool)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -126,7 +126,7 @@ pub(super) async fn guard(
     if !matches!(access, Access::Open | Access::Claimed) {
         let (mut parts, body) = request.into_parts();
         let caller = caller(&app, &parts).await?;
-        admit(&app, access, &caller, &parts).await?;
+        admit(&app, (access, scoped), &caller, &parts).await?;
         parts.extensions.insert(caller);
         request = Request::from_parts(parts, body);
     }
@@ -134,15 +134,25 @@ pub(super) async fn guard(
 }
 
 /// Lets pass who may do this. Who may not is written down.
-async fn admit(app: &App, access: Access, caller: &Caller, request: &Parts) -> Result<(), Problem> {
+async fn admit(
+    app: &App,
+    (access, scoped): (Access, bool),
+    caller: &Caller,
+    request: &Parts,
+) -> Result<(), Problem> {
     let Some(permission) = access.permission() else { return Ok(()) };
-    if caller.may(permission) || matches!(access, Access::OwnOr(_)) && is_own(caller, request.uri.path()) {
+    let may = if scoped { caller.may_within_scope(permission) } else { caller.may(permission) };
+    if may || matches!(access, Access::OwnOr(_)) && is_own(caller, request.uri.path()) {
         return Ok(());
     }
     let details =
         json!({ "method": request.method.as_str(), "path": request.uri.path(), "permission": permission });
     app.store.audit(&caller.author(String::new()), "request", Outcome::Denied, details).await?;
-    Err(Problem::forbidden(permission))
+    Err(if caller.may_within_scope(permission) {
+        Problem::not_within_project()
+    } else {
+        Problem::forbidden(permission)
+    })
 }
 
 /// Whether the address is that of the caller, or of something of theirs.

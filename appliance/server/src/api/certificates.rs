@@ -180,7 +180,7 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[404]);
     let mut routes = resource::routes::<Certificate>();
     let path = format!("{}/{{id}}/request", Certificate::COLLECTION);
-    routes.push(Route::new(HttpMethod::Post, path, Certificate::WRITE, request, requesting));
+    routes.push(Route::new(HttpMethod::Post, path, Certificate::WRITE, request, requesting).scoped());
     routes
 }
 

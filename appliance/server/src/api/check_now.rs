@@ -70,5 +70,6 @@ pub(super) fn route() -> Route {
         .answer_text("text/event-stream", "What the checks come to, as they do.")
         .fails(&[404, 409]);
     let path = format!("{}/{{id}}/check", Member::COLLECTION);
-    Route::new(HttpMethod::Post, path, Access::Permitted(Permission::BalancingWrite), check_now, description)
+    let write = Access::Permitted(Permission::BalancingWrite);
+    Route::new(HttpMethod::Post, path, write, check_now, description).scoped()
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Schema};
 
@@ -198,6 +198,17 @@ pub(crate) fn parameter(
         .name(name)
         .parameter_in(place)
         .required(required)
-        .schema(Some(schema))
+        .schema(Some(with_format(schema.into())))
         .description(Some(text))
+}
+
+/// Numbers say how long they are.
+pub(crate) fn with_format(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) if object.schema_type == SchemaType::Type(Type::Integer) => {
+            object.format.get_or_insert(SchemaFormat::KnownFormat(KnownFormat::Int64));
+            Schema::Object(object).into()
+        }
+        other => other,
+    }
 }

@@ -57,6 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
         method: HttpMethod::Get,
         path: format!("{ROOT}{path}"),
         access: Access::Open,
+        scoped: false,
         operation: None,
         handler,
     };

@@ -118,6 +118,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// The caller belongs to a project, and this is about the whole appliance.
+    pub(crate) fn not_within_project() -> Self {
+        let detail = "this is about the whole appliance, and you belong to a project";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
     /// A change with a cookie that no script of the console sent.
     pub(crate) fn not_from_console() -> Self {
         let detail = "a change that is authenticated by the cookie needs the header X-Penstock-Console: 1";
@@ -189,6 +195,7 @@ impl From<StoreError> for Problem {
                 let problem = Self::new(StatusCode::CONFLICT, "taken", count(&errors, "taken"));
                 Self { errors, ..problem }
             }
+            StoreError::Quota { .. } => Self::new(StatusCode::CONFLICT, "quota_exceeded", detail),
             StoreError::InUse(_) => Self::new(StatusCode::CONFLICT, "in_use", detail),
             StoreError::KeyReused => {
                 let errors = vec![FieldError::new("Idempotency-Key", "reused", detail.clone())];

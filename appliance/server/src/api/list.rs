@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::FieldError;
 use crate::store::{
-    COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort, Table,
+    COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, PROJECT_FILTER, Sort,
+    Table,
 };
 
 /// How many items come on a page where nobody says.
@@ -28,7 +29,8 @@ struct Opaque {
 
 /// What a list of `K` can be filtered by.
 pub(crate) fn filters<K: Table>() -> impl Iterator<Item = Filter> {
-    COMMON_FILTERS.iter().chain(K::FILTERS).copied()
+    let project = if K::OWNER.is_said() { PROJECT_FILTER } else { &[] };
+    COMMON_FILTERS.iter().chain(project).chain(K::FILTERS).copied()
 }
 
 /// What a list of `K` can be sorted by.

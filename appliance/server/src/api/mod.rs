@@ -31,6 +31,7 @@ mod monitors;
 mod openapi;
 mod policies;
 mod pools;
+mod projects;
 mod requests;
 mod resource;
 mod revisions;
@@ -56,11 +57,12 @@ use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tokio::sync::Mutex;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, Operation};
 
 use crate::backup::Shelf;
 use crate::courier::Ledger;
-use crate::domain::{Member, Monitor, Permission, Policy, Pool, VirtualIp, VirtualService};
+use crate::domain::{Member, Monitor, Permission, Policy, Pool, Project, VirtualIp, VirtualService};
 use crate::observed::Observation;
 use crate::peer::{L4, L7, Machine, Peer};
 use crate::probe::Board;
@@ -131,6 +133,8 @@ pub(crate) struct Route {
     pub(crate) method: HttpMethod,
     pub(crate) path: String,
     pub(crate) access: Access,
+    /// Whether it keeps to what the caller sees. To all others who belongs to a project is not let.
+    pub(crate) scoped: bool,
     /// `None` for what is part of a page, not of the API.
     pub(crate) operation: Option<Operation>,
     handler: MethodRouter<App>,
@@ -146,7 +150,16 @@ impl Route {
     ) -> Self {
         let handler = on(filter(&method), handler);
         let operation = Some(description.operation(access));
-        Self { method, path: path.into(), access, operation, handler }
+        Self { method, path: path.into(), access, scoped: false, operation, handler }
+    }
+
+    /// It keeps to what the caller sees: its handler goes by the `Place` or `Collection` that the address means.
+    fn scoped(mut self) -> Self {
+        let scoped = Extensions::builder().add("x-scoped", true).build();
+        if let Some(operation) = &mut self.operation {
+            operation.extensions.get_or_insert_default().merge(scoped);
+        }
+        Self { scoped: true, ..self }
     }
 }
 
@@ -175,6 +188,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(resource::routes::<Pool>());
     routes.extend(resource::routes::<Member>());
     routes.push(check_now::route());
+    routes.extend(resource::routes::<Project>());
     routes.extend(resource::routes::<Monitor>());
     routes.extend(users::routes());
     routes.extend(tokens::routes());
@@ -201,8 +215,8 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The router of all routes, each behind its guard.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { path, access, handler, .. } in routes() {
-        let guard = from_fn_with_state((app.clone(), access), auth::guard);
+    for Route { path, access, scoped, handler, .. } in routes() {
+        let guard = from_fn_with_state((app.clone(), access, scoped), auth::guard);
         router = router.route(&path, handler.route_layer(guard));
     }
     router

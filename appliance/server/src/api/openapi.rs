@@ -10,8 +10,8 @@ use serde_json::Value;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{
-    AdditionalProperties, ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, SchemaType,
-    Type,
+    AdditionalProperties, ArrayBuilder, Components, ComponentsBuilder, KnownFormat, Object, ObjectBuilder,
+    SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -44,8 +44,8 @@ use super::{Route, routes};
 use crate::backup::Backup;
 use crate::domain::schema::SettingsDocument;
 use crate::domain::{
-    Certificate, CertificateRequest, Changeset, Member, Meta, Monitor, Permission, Policy, Pool, Role, Token,
-    User, VirtualIp, VirtualService, Webhook,
+    Certificate, CertificateRequest, Changeset, HomeShown, HomeWritten, Member, Meta, Monitor, Owner,
+    PerhapsHome, Permission, Policy, Pool, Project, Role, Token, User, VirtualIp, VirtualService, Webhook,
 };
 use crate::store::{AuditEntry, Event, Log, RevisionEntry, Verification};
 
@@ -81,8 +81,10 @@ fn document() -> OpenApi {
             tag("virtual-ips", "Addresses that the appliance answers for."),
             tag("virtual-services", "What is offered on them."),
             tag("policies", "What is done with requests, by what they are."),
+            tag("certificates", "What services and members are shown: uploaded, or asked for here."),
             tag("pools", "Who serves it: pools and their members."),
             tag("monitors", "How members are watched."),
+            tag("projects", "Parts of all that, each with its own users and quotas."),
             tag("connections", "Who is connected, what was asked last, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
             tag("webhooks", "Who is told of events."),
@@ -112,7 +114,7 @@ fn components() -> Components {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("The `access_token` of `POST /api/v1/sessions`."))
+        .description(Some("The `access_token` of `POST /api/v1/sessions`, signed and checked as RFC 8725 says; or an API token."))
         .build();
     let cookie = ApiKeyValue::with_description(
         crate::signin::cookie::NAME,
@@ -153,6 +155,7 @@ fn schemas() -> Vec<Named> {
     resource::<Pool>(&mut schemas);
     resource::<Member>(&mut schemas);
     resource::<Monitor>(&mut schemas);
+    resource::<Project>(&mut schemas);
     resource::<Changeset>(&mut schemas);
     resource::<Webhook>(&mut schemas);
     with_parts::<WebhookTrial>(&mut schemas);
@@ -206,7 +209,8 @@ fn with_parts<T: ToSchema>(schemas: &mut Vec<Named>) {
 /// What is written, patched, read and listed of a resource.
 fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     let written = R::write_only().map_or_else(Object::new, as_object);
-    let mut spec = joined([object::<Meta>(), object::<R>(), written]);
+    let (home_written, home_shown) = homes(R::OWNER);
+    let mut spec = joined([object::<Meta>(), home_written, object::<R>(), written]);
     if R::default_name(None).is_some() {
         spec.required.retain(|field| field != "name");
     }
@@ -214,6 +218,7 @@ fn resource<R: Resource>(schemas: &mut Vec<Named>) {
         object::<Identified>(),
         object::<Meta>(),
         object::<State>(),
+        home_shown,
         object::<R>(),
         object::<R::Seen>(),
     ]);
@@ -226,6 +231,15 @@ fn resource<R: Resource>(schemas: &mut Vec<Named>) {
     schemas.push((name("List"), Schema::Object(list(&name("View"))).into()));
     for collect in [Meta::schemas, R::schemas, Identified::schemas, State::schemas, R::Seen::schemas] {
         collect(schemas);
+    }
+}
+
+/// How the project is written and shown of what has this owner.
+fn homes(owner: Owner) -> (Object, Object) {
+    match owner {
+        Owner::Project => (object::<HomeWritten>(), object::<HomeShown>()),
+        Owner::Either => (object::<HomeWritten>(), object::<PerhapsHome>()),
+        Owner::Appliance | Owner::Parent(_) | Owner::Itself => (Object::new(), Object::new()),
     }
 }
 
@@ -337,6 +351,7 @@ fn bounded(schema: RefOr<Schema>) -> RefOr<Schema> {
     if is_integer {
         object.minimum.get_or_insert(Number::Int(0));
         object.maximum.get_or_insert(Number::Int(isize::MAX));
+        object.format.get_or_insert(SchemaFormat::KnownFormat(KnownFormat::Int64));
     }
     // Of maps utoipa says that their keys are texts, which JSON says already.
     object.property_names = None;

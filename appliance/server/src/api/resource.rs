@@ -23,8 +23,9 @@ use super::list::{self, LIMIT_DEFAULT, LIMIT_MAX, NUMBER_MAX};
 use super::view::{Operating, View};
 use super::{Access, App, Route};
 use crate::domain::revision::fingerprint;
-use crate::domain::{Author, FieldError, Permission, Record, Revision, Spec};
+use crate::domain::{Author, FieldError, Owner, Permission, Record, Revision, Scope, Spec};
 use crate::probe::Board;
+use crate::signin::Caller;
 use crate::store::{FilterKind, Place, Repeatable, Table};
 
 /// The header that makes a POST safe to repeat.
@@ -61,7 +62,7 @@ pub(crate) trait Resource: Table {
 
 /// The list that an address means.
 #[derive(Debug)]
-pub(super) struct Collection<R: Resource>(pub(super) R::Parent);
+pub(super) struct Collection<R: Resource>(pub(super) Scope, pub(super) R::Parent);
 
 /// The one resource that an address means.
 #[derive(Debug)]
@@ -72,7 +73,8 @@ impl<R: Resource> FromRequestParts<App> for Collection<R> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let parameters = path(parts, app).await?;
-        R::parent(&parameters).map(Self).ok_or_else(Problem::no_route)
+        let parent = R::parent(&parameters).ok_or_else(Problem::no_route)?;
+        Ok(Self(scope(parts)?, parent))
     }
 }
 
@@ -83,8 +85,13 @@ impl<R: Resource> FromRequestParts<App> for Item<R> {
         let parameters = path(parts, app).await?;
         let parent = R::parent(&parameters).ok_or_else(Problem::no_route)?;
         let id = identifier(&parameters, "id").ok_or_else(Problem::no_route)?;
-        Ok(Self(Place { parent, id }))
+        Ok(Self(Place { scope: scope(parts)?, parent, id }))
     }
+}
+
+/// Whose resources the caller sees. Only routes behind the guard are about resources.
+fn scope(parts: &Parts) -> Result<Scope, Problem> {
+    parts.extensions.get::<Caller>().map(|caller| caller.scope).ok_or_else(Problem::no_route)
 }
 
 async fn path(parts: &mut Parts, app: &App) -> Result<RawPathParams, Problem> {
@@ -106,11 +113,11 @@ struct Listed<T> {
 
 async fn list_all<R: Resource>(
     State(app): State<App>,
-    Collection(parent): Collection<R>,
+    Collection(scope, parent): Collection<R>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = list::parse::<R>(&uri).map_err(Problem::invalid)?;
-    let page = app.store.list::<R>(parent, &query).await?;
+    let page = app.store.list::<R>((scope, parent), &query).await?;
     let next = page.next.map(|cursor| list::next_link(&uri, &query, cursor)).transpose();
     let next = next.map_err(|error| Problem::internal(&error))?;
     let observed = app.observed.borrow();
@@ -121,14 +128,14 @@ async fn list_all<R: Resource>(
 async fn create<R: Resource>(
     State(app): State<App>,
     author: Author,
-    Collection(parent): Collection<R>,
+    Collection(scope, parent): Collection<R>,
     headers: HeaderMap,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let collection = R::collection(parent);
     let repeatable = repeatable(&headers, &author, &collection, &Value::Object(document.clone()))?;
     let spec = Spec::read(&document).map_err(Problem::invalid)?;
-    let record = app.store.create::<R>(&author, parent, spec, repeatable).await?;
+    let record = app.store.create::<R>(&author, (scope, parent), spec, repeatable).await?;
     let location = [(LOCATION, format!("{collection}/{}", record.id))];
     Ok((StatusCode::CREATED, location, shown(&record, &app)).into_response())
 }
@@ -203,14 +210,21 @@ fn repeatable(
 /// The routes of one resource.
 pub(super) fn routes<R: Resource>() -> Vec<Route> {
     let (collection, item) = (R::COLLECTION, format!("{}/{{id}}", R::COLLECTION));
-    vec![
+    let routes = vec![
         Route::new(HttpMethod::Get, collection, R::READ, list_all::<R>, describe_list::<R>()),
         Route::new(HttpMethod::Post, collection, R::WRITE, create::<R>, describe_create::<R>()),
         Route::new(HttpMethod::Get, &item, R::READ, read::<R>, describe_read::<R>()),
         Route::new(HttpMethod::Put, &item, R::WRITE, replace::<R>, describe_replace::<R>()),
         Route::new(HttpMethod::Patch, &item, R::WRITE, patch::<R>, describe_patch::<R>()),
         Route::new(HttpMethod::Delete, &item, R::WRITE, delete::<R>, describe_delete::<R>()),
-    ]
+    ];
+    // A project's own users see what it may have, and do not decide it.
+    let is_scoped = |route: &Route| match R::OWNER {
+        Owner::Appliance => false,
+        Owner::Itself => route.method == HttpMethod::Get,
+        Owner::Project | Owner::Either | Owner::Parent(_) => true,
+    };
+    routes.into_iter().map(|route| if is_scoped(&route) { route.scoped() } else { route }).collect()
 }
 
 pub(super) const ETAG: (&str, &str) =

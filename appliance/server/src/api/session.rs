@@ -20,7 +20,7 @@ use super::error::Problem;
 use super::{Access, App, ROOT, Route};
 use crate::domain::fields::text;
 use crate::domain::schema::Identifier;
-use crate::domain::{Author, Expected, FieldError, Fields, Permission, Role, Timestamp, User};
+use crate::domain::{Author, Expected, FieldError, Fields, Permission, Role, Scope, Timestamp, User};
 use crate::signin::{Caller, Carrier, cookie};
 use crate::store::{Outcome, Place, SessionRow};
 use uuid::Uuid;
@@ -43,6 +43,9 @@ pub(super) struct CurrentSession {
     username: String,
     /// What they may do.
     role: Role,
+    /// The project whose resources they see and change; null: those of all.
+    #[schema(value_type = Option<Identifier>, required)]
+    project_id: Option<Uuid>,
     /// The same in single permissions; with an API token these may be fewer.
     #[schema(max_items = 16)]
     permissions: Vec<Permission>,
@@ -172,7 +175,7 @@ async fn change_password(
     app.sign_in.confirm(&caller, &password).await?;
     let patch = serde_json::json!({ "password": next });
     let patch = patch.as_object().cloned().unwrap_or_default();
-    let place = Place::<User> { parent: (), id: caller.user };
+    let place = Place::<User> { scope: Scope::Appliance, parent: (), id: caller.user };
     let author = caller.author(String::new());
     app.store
         .change(&author, place, &Expected::Any, |spec| {
@@ -204,6 +207,7 @@ fn current(caller: &Caller) -> CurrentSession {
         user_id: caller.user.to_string(),
         username: caller.username.to_string(),
         role: caller.role,
+        project_id: caller.scope.project(),
         permissions: caller.permissions.clone(),
         expires_in: caller.remaining_s(),
         session_ends_in: caller.session_remaining_s(),

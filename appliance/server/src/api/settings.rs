@@ -95,7 +95,7 @@ async fn confirm(State(app): State<App>, author: Author) -> Result<Response, Pro
 
 /// What is written: no field must be there.
 pub(super) fn example() -> serde_json::Value {
-    let management = json!({ "address": "192.0.2.10/24", "gateway": "192.0.2.1" });
+    let management = json!({ "address": "192.0.2.10/24", "gateway": "192.0.2.1", "routes": [] });
     json!({ "hostname": "lb-1", "interfaces": { "management": management }, "ntp_servers": ["ntp.example.net"] })
 }
 

@@ -60,11 +60,11 @@ pub(super) struct CreatedToken {
 async fn create(
     State(app): State<App>,
     author: Author,
-    Collection(parent): Collection<Token>,
+    Collection(scope, parent): Collection<Token>,
     JsonBody(document): JsonBody,
 ) -> Result<Response, Problem> {
     let mut spec = Spec::<Token>::read(&document).map_err(Problem::invalid)?;
-    let place = Place { parent, id: Uuid::now_v7() };
+    let place = Place { scope, parent, id: Uuid::now_v7() };
     let id = place.id;
     let (token, hash) = api_token(id)?;
     spec.own.secret_hash = Some(hash);
@@ -89,6 +89,6 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[404, 409]);
     let mut routes = resource::routes::<Token>();
     routes.retain(|route| route.method != HttpMethod::Post);
-    routes.push(Route::new(HttpMethod::Post, Token::COLLECTION, Token::WRITE, create, creating));
+    routes.push(Route::new(HttpMethod::Post, Token::COLLECTION, Token::WRITE, create, creating).scoped());
     routes
 }

@@ -16,7 +16,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::fields::{self, Fault, Fields};
-use super::{Kind, pkcs12};
+use super::{Kind, Owner, pkcs12};
 use crate::vault::{self, Sealed};
 
 /// The most that a chain, or a key, can hold.
@@ -159,6 +159,7 @@ impl Kind for Certificate {
     type Parent = ();
 
     const NOUN: &'static str = "certificate";
+    const OWNER: Owner = Owner::Project;
     const WRITE_ONLY: &'static [&'static str] = &["private_key", "pkcs12", "passphrase"];
     const EXAMPLE: &'static str = r#"{
         "name": "shop.example",

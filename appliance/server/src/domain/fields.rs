@@ -34,6 +34,7 @@ const READ_ONLY: &[&str] = &[
     "checks",
     "delivery",
     "csr",
+    "used",
 ];
 
 /// What is wrong with one field.

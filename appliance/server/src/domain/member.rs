@@ -9,8 +9,8 @@ use lb_model::{L4Port, MemberId, PoolId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Kind;
 use super::fields::{self, Fields};
+use super::{Kind, Owner};
 
 const STATES: &[(&str, MemberState)] =
     &[("enabled", MemberState::Enabled), ("drain", MemberState::Drain), ("disabled", MemberState::Disabled)];
@@ -46,6 +46,7 @@ impl Kind for Member {
     type Parent = PoolId;
 
     const NOUN: &'static str = "member";
+    const OWNER: Owner = Owner::Parent("pools");
     const EXAMPLE: &'static str = r#"{ "name": "web-1", "address": "198.51.100.11", "port": 8080 }"#;
 
     fn new_id() -> MemberId {

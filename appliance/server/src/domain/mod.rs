@@ -18,10 +18,12 @@ mod member;
 mod merge;
 mod meta;
 mod monitor;
+mod owner;
 mod permission;
 mod pkcs12;
 mod policy;
 mod pool;
+mod project;
 mod rates;
 pub(crate) mod revision;
 pub(crate) mod schema;
@@ -60,9 +62,11 @@ pub(crate) use monitor::{
     AgentSettings, Check, DatabaseSettings, GrpcSettings, HttpSettings, HttpVersion, HttpsSettings, Monitor,
     Role as ReplicationRole, RoleSettings, TcpSettings, TlsSettings, UdpSettings,
 };
+pub(crate) use owner::{Home, HomeShown, HomeWritten, Owner, PerhapsHome, Scope};
 pub(crate) use permission::{Permission, ROLES, Role};
 pub(crate) use policy::Policy;
 pub(crate) use pool::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool};
+pub(crate) use project::{DEFAULT_PROJECT, Project, Quotas};
 pub(crate) use rates::RateLimit;
 pub(crate) use revision::{Expected, Revision};
 #[cfg(test)]
@@ -89,6 +93,8 @@ pub(crate) trait Kind:
 
     /// What one is called in a sentence.
     const NOUN: &'static str;
+    /// Whose it is.
+    const OWNER: Owner = Owner::Appliance;
     /// Fields that name other resources: a JSON pointer, in which `*` is every item of a list, and a table.
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
     /// Fields that are written and never shown; null where they are not written again.
@@ -124,6 +130,9 @@ pub(crate) trait Kind:
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub(crate) struct Spec<K: Kind> {
+    /// Whose it is.
+    #[serde(flatten)]
+    pub(crate) home: Home,
     /// What every resource has.
     #[serde(flatten)]
     pub(crate) meta: Meta,
@@ -137,10 +146,11 @@ impl<K: Kind> Spec<K> {
     pub(crate) fn read(document: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::new(document);
         let own = K::read(&mut fields);
+        let home = Home::read(K::OWNER, &mut fields);
         let meta = Meta::read(&mut fields, K::default_name(own.as_ref()));
         let faults = fields.finish();
-        match (meta, own) {
-            (Some(meta), Some(own)) if faults.is_empty() => Ok(Self { meta, own }),
+        match (home, meta, own) {
+            (Some(home), Some(meta), Some(own)) if faults.is_empty() => Ok(Self { home, meta, own }),
             _ => Err(faults),
         }
     }

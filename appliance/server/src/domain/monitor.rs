@@ -13,7 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::fields::{self, Fault, Fields};
-use super::{Kind, certificate};
+use super::{Kind, Owner, certificate};
 use crate::vault::{self, Sealed};
 
 /// A monitor: a check that is repeated, and how its results are judged.
@@ -195,6 +195,7 @@ impl Kind for Monitor {
     type Parent = ();
 
     const NOUN: &'static str = "monitor";
+    const OWNER: Owner = Owner::Project;
     const WRITE_ONLY: &'static [&'static str] = &["password"];
     const EXAMPLE: &'static str = r#"{
         "name": "shop-alive",

@@ -69,6 +69,21 @@ pub(crate) const ROLES: &[(&str, Role)] = &[
     ("auditor", Role::Auditor),
 ];
 
+/// What belongs to a project as to the appliance: the rest is the appliance's alone.
+const WITHIN_PROJECTS: &[Permission] = &[
+    Permission::BalancingRead,
+    Permission::BalancingWrite,
+    Permission::AccountsRead,
+    Permission::AccountsWrite,
+];
+
+impl Permission {
+    /// Whether who belongs to a project can have it there.
+    pub(crate) fn is_within_projects(self) -> bool {
+        WITHIN_PROJECTS.contains(&self)
+    }
+}
+
 impl Role {
     /// What it lets one do.
     pub(crate) fn permissions(self) -> &'static [Permission] {

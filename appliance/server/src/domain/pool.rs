@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use utoipa::ToSchema;
 
 use super::fields::{self, Fault, Fields};
-use super::{Kind, asking, certificate};
+use super::{Kind, Owner, asking, certificate};
 
 /// What members speak.
 const PROTOCOLS: &[(&str, L4Protocol)] = &[("tcp", L4Protocol::Tcp), ("udp", L4Protocol::Udp)];
@@ -172,6 +172,7 @@ impl Kind for Pool {
     type Parent = ();
 
     const NOUN: &'static str = "pool";
+    const OWNER: Owner = Owner::Project;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[
         ("/monitor_ids/*", "monitors"),
         ("/backup_pool_id", "pools"),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::fields::{self, Fault, Fields};
 use super::permission::{PERMISSIONS, Permission};
-use super::{Kind, Timestamp};
+use super::{Kind, Owner, Timestamp};
 
 /// The longest that a token is good for.
 const DAYS_MAX: i64 = 366;
@@ -20,6 +20,9 @@ pub(crate) struct Token {
     /// When it ends: within 366 days.
     #[schema(value_type = String, format = DateTime, max_length = 35, example = "2026-06-01T00:00:00Z")]
     pub(crate) expires_at: Timestamp,
+    /// The one project that it is good for; null: whatever its user sees.
+    #[schema(value_type = Option<super::schema::Identifier>)]
+    pub(crate) project_id: Option<Uuid>,
     /// SHA-256 of the secret, which itself is shown once.
     #[serde(skip)]
     #[schema(ignore)]
@@ -31,6 +34,7 @@ impl Kind for Token {
     type Parent = Uuid;
 
     const NOUN: &'static str = "token";
+    const OWNER: Owner = Owner::Parent("users");
     const EXAMPLE: &'static str = r#"{ "name": "backup job", "permissions": ["balancing:read"], "expires_at": "2026-06-01T00:00:00Z" }"#;
 
     fn new_id() -> Uuid {
@@ -47,7 +51,13 @@ impl Kind for Token {
             }
             Ok(time)
         });
-        Some(Self { permissions: permissions?, expires_at: expires_at?, secret_hash: None })
+        let project_id = fields.nullable("project_id", fields::id);
+        Some(Self {
+            permissions: permissions?,
+            expires_at: expires_at?,
+            project_id: project_id?,
+            secret_hash: None,
+        })
     }
 
     fn inherit(&mut self, before: &Self) {

@@ -5,9 +5,9 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::Kind;
 use super::fields::{self, Fault, Fields};
 use super::permission::{ROLES, Role};
+use super::{Kind, Owner};
 use crate::signin::password;
 
 /// Somebody who signs in. A disabled user cannot, and their sessions and tokens do not work.
@@ -45,6 +45,7 @@ impl Kind for User {
     type Parent = ();
 
     const NOUN: &'static str = "user";
+    const OWNER: Owner = Owner::Either;
     const WRITE_ONLY: &'static [&'static str] = &["password"];
     const EXAMPLE: &'static str =
         r#"{ "name": "jane", "role": "operator", "password": "spillway opens at noon" }"#;

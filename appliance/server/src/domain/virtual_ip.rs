@@ -6,8 +6,8 @@ use lb_model::VirtualIpId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Kind;
 use super::fields::{self, Fields};
+use super::{Kind, Owner};
 
 /// An address that the appliance answers for. It is held on the port whose network it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,6 +22,7 @@ impl Kind for VirtualIp {
     type Parent = ();
 
     const NOUN: &'static str = "virtual IP";
+    const OWNER: Owner = Owner::Project;
     const EXAMPLE: &'static str = r#"{ "name": "shop", "address": "192.0.2.10" }"#;
 
     fn new_id() -> VirtualIpId {

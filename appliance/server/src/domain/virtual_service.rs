@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Kind;
 use super::edge::{self, Limits};
 use super::fields::{self, Fault, Fields};
 use super::rates::RateLimit;
 use super::tunnel::{self, Tunnel};
+use super::{Kind, Owner};
 
 /// The protocols that are balanced.
 const PROTOCOLS: &[(&str, ServiceProtocol)] = &[
@@ -372,6 +372,7 @@ impl Kind for VirtualService {
     type Parent = ();
 
     const NOUN: &'static str = "virtual service";
+    const OWNER: Owner = Owner::Project;
     const REFERENCES: &'static [(&'static str, &'static str)] = &[
         ("/virtual_ip_ids/*", "virtual_ips"),
         ("/default_pool_id", "pools"),

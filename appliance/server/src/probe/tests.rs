@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use super::relay::{Manner, Relay};
 use super::servers::*;
 use super::{Board, Decided, Told};
-use crate::domain::{Author, Member, Meta, Monitor, Pool, Spec};
+use crate::domain::{Author, Home, Member, Meta, Monitor, Pool, Scope, Spec};
 use crate::events;
 use crate::store::Store;
 
@@ -70,10 +70,10 @@ impl Watch {
         let mut document = monitor.clone();
         document["name"] = name.into();
         let monitor = Spec::<Monitor>::read(document.as_object().unwrap()).unwrap();
-        let monitor = self.store.create(&author, (), monitor, None).await.unwrap();
+        let monitor = self.store.create(&author, (Scope::Appliance, ()), monitor, None).await.unwrap();
         let pool = json!({ "name": name, "monitor_ids": [monitor.id] });
         let pool = Spec::<Pool>::read(pool.as_object().unwrap()).unwrap();
-        let pool = self.store.create(&author, (), pool, None).await.unwrap();
+        let pool = self.store.create(&author, (Scope::Appliance, ()), pool, None).await.unwrap();
         let meta =
             Meta { name: name.to_owned(), description: String::new(), tags: Vec::new(), enabled: true };
         // Loopback is nobody's address outside of a test: it cannot be written over the API.
@@ -85,7 +85,8 @@ impl Watch {
             backup: false,
             connection_limit: None,
         };
-        let id = self.store.create(&author, pool.id, Spec { meta, own }, None).await.unwrap().id;
+        let spec = Spec { home: Home::default(), meta, own };
+        let id = self.store.create(&author, (Scope::Appliance, pool.id), spec, None).await.unwrap().id;
         while self.board.member(id).is_none() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{Author, Spec, VirtualIp};
+use crate::domain::{Author, Scope, Spec, VirtualIp};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -130,7 +130,11 @@ impl Stage {
     async fn create(&self, last: u8) -> Generation {
         let document = json!({ "name": format!("ip-{last}"), "address": format!("192.0.2.{last}") });
         let spec = Spec::<VirtualIp>::read(document.as_object().unwrap()).unwrap();
-        self.store.create(&Author::appliance(""), (), spec, None).await.unwrap().generation
+        self.store
+            .create(&Author::appliance(""), (Scope::Appliance, ()), spec, None)
+            .await
+            .unwrap()
+            .generation
     }
 
     async fn until(&mut self, wanted: impl FnMut(&Observed) -> bool) -> Observed {

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::domain::revision::sha256;
-use crate::domain::{Author, FieldError, Permission, Role, Spec, Timestamp, User};
+use crate::domain::{Author, FieldError, Permission, Role, Scope, Spec, Timestamp, User};
 use crate::private_file;
 use crate::store::{Account, NewSession, Outcome, Refreshed, Store, StoreError};
 pub(crate) use claim::ClaimCode;
@@ -105,7 +105,9 @@ pub(crate) struct Caller {
     pub(crate) username: Arc<str>,
     /// What the user may do.
     pub(crate) role: Role,
-    /// What this caller may do: with an API token perhaps less.
+    /// Whose resources they see.
+    pub(crate) scope: Scope,
+    /// What this caller may do there: with an API token perhaps less.
     pub(crate) permissions: Vec<Permission>,
     /// Who carried the token.
     pub(crate) carrier: Carrier,
@@ -131,8 +133,13 @@ impl Caller {
         }
     }
 
-    /// Whether they may do what needs this.
+    /// Whether they may do what needs this and is about the whole appliance.
     pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.scope == Scope::Appliance && self.may_within_scope(permission)
+    }
+
+    /// Whether they may do what needs this with what they see.
+    pub(crate) fn may_within_scope(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)
     }
 
@@ -331,9 +338,10 @@ impl SignIn {
         let holder = self.store.session_holder(ticket.session).await?;
         Ok(holder.map(|holder| Caller {
             user: ticket.user,
+            scope: Scope::of(holder.project()),
+            permissions: permissions(holder.role, holder.project()),
             username: holder.username.into(),
             role: holder.role,
-            permissions: holder.role.permissions().to_vec(),
             carrier,
             session: Some(ticket.session),
             since: ticket.since,
@@ -354,12 +362,14 @@ impl SignIn {
                 .is_ok()
         });
         Ok(holder.map(|holder| {
-            let may = |permission: &&Permission| holder.permissions.contains(permission);
+            let mut permissions = permissions(holder.role, holder.project());
+            permissions.retain(|permission| holder.permissions.contains(permission));
             Caller {
+                scope: Scope::of(holder.project()),
                 user: holder.user_id,
                 username: holder.username.as_str().into(),
                 role: holder.role,
-                permissions: holder.role.permissions().iter().filter(may).copied().collect(),
+                permissions,
                 carrier: Carrier::Program,
                 session: None,
                 since: 0,
@@ -424,6 +434,12 @@ impl SignIn {
         let _turn = self.hashes.acquire().await.map_err(|error| failed(&error))?;
         tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
     }
+}
+
+/// What a role lets one do who belongs to this project, or to none.
+fn permissions(role: Role, project: Option<Uuid>) -> Vec<Permission> {
+    let may = |permission: &Permission| project.is_none() || permission.is_within_projects();
+    role.permissions().iter().copied().filter(may).collect()
 }
 
 /// Where somebody is, as a name for the throttle.

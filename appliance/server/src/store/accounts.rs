@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Place, Store, StoreError};
-use crate::domain::{Author, PasswordHash, Spec, User};
+use crate::domain::{Author, PasswordHash, Scope, Spec, User};
 
 /// What signing in needs to know of a user.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Store {
             return Err(StoreError::AlreadyClaimed);
         }
         let id = Uuid::now_v7();
-        edit.create(Place { parent: (), id }, &spec).await?;
+        edit.create(Place { scope: Scope::Appliance, parent: (), id }, &spec).await?;
         author.id = Some(id);
         edit.commit(self, &author).await?;
         Ok(Account { id, password_hash: hash(spec.own) })

@@ -37,6 +37,7 @@ pub(super) async fn make(edit: &mut Edit, steps: Vec<Step>) -> Result<(), StoreE
                     error @ (StoreError::Invalid(_)
                     | StoreError::Taken(_)
                     | StoreError::InUse(_)
+                    | StoreError::Quota { .. }
                     | StoreError::NotFound { .. }),
                 ) => {
                     refused.push((step.at.clone(), error));
@@ -82,6 +83,7 @@ fn together(refused: Vec<(String, StoreError)>) -> StoreError {
             StoreError::Invalid(faults) => wrong.extend(faults.into_iter().map(below)),
             StoreError::Taken(faults) => taken.extend(faults.into_iter().map(below)),
             StoreError::NotFound { .. } => wrong.push(FieldError::new(at, "not_found", error.to_string())),
+            StoreError::Quota { .. } => taken.push(FieldError::new(at, "quota_exceeded", error.to_string())),
             other => taken.push(FieldError::new(at, "in_use", other.to_string())),
         }
     }

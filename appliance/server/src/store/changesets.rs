@@ -9,7 +9,7 @@ use super::document::{Applied, Mode};
 use super::list::Filter;
 use super::table::{Faults, Place, Table, Values, find};
 use super::{Store, StoreError, kinds};
-use crate::domain::{Action, Author, Changeset, Expected, FieldError, Operation, Record, Secrets};
+use crate::domain::{Action, Author, Changeset, Expected, FieldError, Operation, Record, Scope, Secrets};
 
 #[derive(FromRow)]
 pub(crate) struct ChangesetRow {
@@ -68,7 +68,7 @@ impl Store {
         mode: Mode,
     ) -> Result<Applied, StoreError> {
         let mut edit = self.edit().await?;
-        let place = Place::<Changeset> { parent: (), id };
+        let place = Place::<Changeset> { scope: Scope::Appliance, parent: (), id };
         let record = find(&place, edit.connection()).await?;
         let mut steps = Vec::new();
         let mut conflicts = Vec::new();

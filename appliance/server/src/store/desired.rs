@@ -64,7 +64,7 @@ pub(super) async fn all<K: Table>(connection: &mut SqliteConnection) -> Result<V
 }
 
 fn virtual_ip(record: Record<VirtualIp>) -> desired::VirtualIp {
-    let Spec { meta, own: VirtualIp { address } } = record.spec;
+    let Spec { home: _, meta, own: VirtualIp { address } } = record.spec;
     desired::VirtualIp { id: record.id, address, enabled: meta.enabled }
 }
 
@@ -75,7 +75,7 @@ enum Offered {
 }
 
 fn offered(record: Record<VirtualService>, policies: Vec<L7Policy>) -> Result<Offered, StoreError> {
-    let Spec { meta, own } = record.spec;
+    let Spec { home: _, meta, own } = record.spec;
     let VirtualService { virtual_ip_ids, protocol, port, port_end, forwarding, default_pool_id, .. } = own;
     let VirtualService {
         timeouts,
@@ -180,7 +180,7 @@ fn pool(
     probed: &HashSet<PoolId>,
 ) -> desired::Pool {
     // The protocol says what the members speak; a pool of another protocol than its service's cannot be written.
-    let Spec { meta, own } = record.spec;
+    let Spec { home: _, meta, own } = record.spec;
     let drain_timeout_s = own.drain_timeout_s;
     let Pool { protocol: _, algorithm, min_healthy, below_min_healthy, backup_pool_id, .. } = own;
     let Pool {
@@ -227,7 +227,7 @@ fn pool(
 fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServiceId, Vec<L7Policy>> {
     records.sort_by_key(|record| (record.spec.own.position, record.id));
     let mut services: HashMap<VirtualServiceId, Vec<L7Policy>> = HashMap::new();
-    for Record { id, spec: Spec { meta, own }, .. } in records {
+    for Record { id, spec: Spec { meta, own, .. }, .. } in records {
         let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, cors, jwt, .. } = own;
         let Policy { pools, redirect, respond, reject, .. } = own;
         if meta.enabled {

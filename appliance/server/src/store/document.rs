@@ -14,7 +14,7 @@ use super::batch::{self, Step};
 use super::edit::Edit;
 use super::kinds::{self, AnyTable, Found};
 use super::{Store, StoreError, current_generation};
-use crate::domain::{Author, Change, Delta, FieldError};
+use crate::domain::{Author, Change, DEFAULT_PROJECT, Delta, FieldError};
 use crate::vault;
 
 /// What is made of an accepted document, or would be.
@@ -138,7 +138,7 @@ fn item(kind: &dyn AnyTable, found: &Found, ids: bool, names: &Names) -> Map<Str
     for (pattern, table) in kind.references() {
         each(&mut document, pattern, &mut |_, value| {
             let id = value.as_str().unwrap_or_default().to_owned();
-            if let Some(name) = names.get(&(*table, id)) {
+            if let Some(name) = names.get(&(table, id)) {
                 *value = Value::String(name.clone());
             }
         });
@@ -147,7 +147,11 @@ fn item(kind: &dyn AnyTable, found: &Found, ids: bool, names: &Names) -> Map<Str
 }
 
 /// Visits what stands at `pattern`, a JSON pointer in which `*` is every item of a list; null is passed over.
-fn each(document: &mut Map<String, Value>, pattern: &str, visit: &mut impl FnMut(&str, &mut Value)) {
+pub(super) fn each(
+    document: &mut Map<String, Value>,
+    pattern: &str,
+    visit: &mut impl FnMut(&str, &mut Value),
+) {
     fn walk(value: &mut Value, path: &[&str], at: &str, visit: &mut impl FnMut(&str, &mut Value)) {
         match (path, value) {
             ([], Value::Null) => {}
@@ -198,7 +202,7 @@ async fn steps(
         reading.list(kind, None, document, "");
     }
     let Reading { mut wanted, mut faults, .. } = reading;
-    resolve(&mut wanted, &mut faults);
+    resolve(&mut wanted, &present, &mut faults);
     if !faults.is_empty() {
         return Err(StoreError::Invalid(faults));
     }
@@ -302,16 +306,17 @@ impl Reading<'_> {
 }
 
 /// Puts identifiers where names are.
-fn resolve(wanted: &mut [Wanted], faults: &mut Vec<FieldError>) {
-    let ids: HashMap<(&'static str, String), String> = wanted
-        .iter()
-        .map(|wanted| ((wanted.kind.word(), name(&wanted.document)), wanted.id.clone()))
+fn resolve(wanted: &mut [Wanted], present: &Present, faults: &mut Vec<FieldError>) {
+    let stays = present.by_name.iter().filter(|(_, id)| **id == DEFAULT_PROJECT.to_string());
+    let ids: HashMap<(&'static str, String), String> = stays
+        .map(|((kind, _, name), id)| ((*kind, name.clone()), id.clone()))
+        .chain(wanted.iter().map(|wanted| ((wanted.kind.word(), name(&wanted.document)), wanted.id.clone())))
         .collect();
     for Wanted { kind, document, at, .. } in wanted {
         for (pattern, table) in kind.references() {
             each(document, pattern, &mut |place, value| {
                 let Some(text) = value.as_str().filter(|text| text.parse::<Uuid>().is_err()) else { return };
-                match ids.get(&(*table, text.to_owned())) {
+                match ids.get(&(table, text.to_owned())) {
                     Some(id) => *value = Value::String(id.clone()),
                     None => faults.push(FieldError::new(
                         format!("{at}{place}"),
@@ -344,6 +349,10 @@ fn difference(wanted: &[Wanted], present: &Present) -> Vec<Step> {
     }
     for kind in kinds::kinds().rev() {
         for (parent, found) in present.by_kind.get(kind.word()).into_iter().flatten() {
+            // It is on every appliance, whether a document says so or not.
+            if found.id == DEFAULT_PROJECT.to_string() {
+                continue;
+            }
             // What belongs to something goes with it.
             let owner_goes = parent.as_ref().is_some_and(|parent| !kept.contains(parent.as_str()));
             if kept.contains(found.id.as_str()) || owner_goes {

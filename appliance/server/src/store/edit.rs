@@ -7,7 +7,7 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::columns::Text;
 use super::table::{check, expect, find, insert, update};
-use super::{Place, Store, StoreError, Table, audit, current_generation, events, kinds, revisions};
+use super::{Place, Store, StoreError, Table, audit, current_generation, events, kinds, projects, revisions};
 use crate::domain::{Action, Author, Delta, Expected, FieldError, NewEvent, Record, Spec};
 
 /// How far a change had come.
@@ -77,8 +77,10 @@ impl Edit {
         place: Place<K>,
         spec: &Spec<K>,
     ) -> Result<Record<K>, StoreError> {
-        K::check_parent(place.parent, &mut self.transaction).await?;
+        K::check_parent(place.scope, place.parent, &mut self.transaction).await?;
+        let spec = &projects::settled(&place, spec, &mut self.transaction).await?;
         check(&place, spec, &mut self.transaction).await?;
+        projects::check_quota(&place, spec, &mut self.transaction).await?;
         insert(&place, spec, self.generation::<K>(), &mut self.transaction).await?;
         spec.own.relate(place.id, &mut self.transaction).await?;
         let record = find(&place, &mut self.transaction).await?;
@@ -96,6 +98,7 @@ impl Edit {
         let before = expect(&place, expected, &mut self.transaction).await?;
         let mut spec = change(&before.spec).map_err(StoreError::Invalid)?;
         spec.own.inherit(&before.spec.own);
+        spec.home = projects::kept(before.spec.home, spec.home)?;
         // Nothing to do for the planes, and no reason for others to read again.
         if spec == before.spec {
             return Ok(before);

@@ -11,8 +11,8 @@ use super::edit::Edit;
 use super::table::{record, select, within as belongs};
 use super::{Place, StoreError, Table};
 use crate::domain::{
-    Certificate, Changeset, Expected, FieldError, Member, Monitor, Policy, Pool, Record, Spec, Token, User,
-    VirtualIp, VirtualService, Webhook,
+    Certificate, Changeset, Expected, FieldError, Member, Monitor, Owner, Policy, Pool, Project, Record,
+    Scope, Spec, Token, User, VirtualIp, VirtualService, Webhook,
 };
 use crate::vault;
 
@@ -24,6 +24,7 @@ pub(super) type Document = Map<String, Value>;
 
 /// In the order in which they can be created: what is named comes before who names it.
 static KINDS: &[&dyn AnyTable] = &[
+    &Any::<Project>::alone(),
     &Any::<VirtualIp>::alone(),
     &Any::<Monitor>::alone(),
     &Any::<Pool>::alone(),
@@ -87,7 +88,7 @@ pub(super) trait AnyTable: Send + Sync {
     /// The document `before` with `patch` merged in.
     fn patched(&self, before: &Document, patch: &Document) -> Result<Document, Vec<FieldError>>;
     /// Which fields name others, and of what kind.
-    fn references(&self) -> &'static [(&'static str, &'static str)];
+    fn references(&self) -> Vec<(&'static str, &'static str)>;
     /// Which fields are written and never shown.
     #[cfg(test)]
     fn write_only(&self) -> &'static [&'static str];
@@ -158,7 +159,7 @@ impl<K: Table> AnyTable for Any<K> {
         Box::pin(async move {
             let mut query = select::<K>();
             match parent {
-                Some(id) => belongs::<K>(parent_of::<K>(Some(id))?, &mut query),
+                Some(id) => belongs::<K>(Scope::Appliance, parent_of::<K>(Some(id))?, &mut query),
                 None => _ = query.push("TRUE"),
             }
             let rows = query.push(" ORDER BY t.id").build().fetch_all(connection).await?;
@@ -249,8 +250,9 @@ impl<K: Table> AnyTable for Any<K> {
         Ok(document)
     }
 
-    fn references(&self) -> &'static [(&'static str, &'static str)] {
-        K::REFERENCES
+    fn references(&self) -> Vec<(&'static str, &'static str)> {
+        let project = (K::OWNER == Owner::Project).then_some(("/project_id", Project::TABLE));
+        K::REFERENCES.iter().copied().chain(project).collect()
     }
 
     #[cfg(test)]
@@ -275,7 +277,7 @@ fn place<K: Table>(parent: Option<&str>, id: &str) -> Result<Place<K>, StoreErro
     let parent = parent_of::<K>(parent).map_err(|_| {
         StoreError::Invalid(vec![FieldError::new("/parent_id", "required", "this belongs to something")])
     })?;
-    Ok(Place { parent, id: id.parse().map_err(|_| missing())? })
+    Ok(Place { scope: Scope::Appliance, parent, id: id.parse().map_err(|_| missing())? })
 }
 
 fn found<K: Table>(Record { id, spec, .. }: &Record<K>) -> Found {

@@ -9,7 +9,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::table::{record, select, within};
 use super::{Store, StoreError, Table};
-use crate::domain::Record;
+use crate::domain::{Record, Scope};
 
 /// Something that a list can be filtered by.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,10 @@ pub(crate) const COMMON_FILTERS: &[Filter] = &[
         sql: "instr(lower(concat_ws(char(10), t.name, t.description, t.tags, {})), lower(?)) > 0",
     },
 ];
+
+/// What every list can be filtered by of which each belongs to a project.
+pub(crate) const PROJECT_FILTER: &[Filter] =
+    &[Filter { key: "project_id", kind: FilterKind::Text, sql: "t.project_id = ?" }];
 
 /// What every list can be sorted by.
 pub(crate) const COMMON_SORTS: &[&str] = &["name", "created_at", "updated_at"];
@@ -107,15 +111,15 @@ pub(crate) struct Page<R> {
 }
 
 impl Store {
-    /// A page of what belongs to `parent`.
+    /// A page of what belongs to `parent` and is seen in this scope.
     pub(crate) async fn list<K: Table>(
         &self,
-        parent: K::Parent,
+        (scope, parent): (Scope, K::Parent),
         query: &ListQuery,
     ) -> Result<Page<Record<K>>, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        K::check_parent(parent, &mut connection).await?;
-        let mut rows = page_query::<K>(parent, query).build().fetch_all(&mut *connection).await?;
+        K::check_parent(scope, parent, &mut connection).await?;
+        let mut rows = page_query::<K>(scope, parent, query).build().fetch_all(&mut *connection).await?;
         let limit = query.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -130,11 +134,11 @@ impl Store {
     }
 }
 
-fn page_query<K: Table>(parent: K::Parent, query: &ListQuery) -> QueryBuilder<Sqlite> {
+fn page_query<K: Table>(scope: Scope, parent: K::Parent, query: &ListQuery) -> QueryBuilder<Sqlite> {
     let ListQuery { limit, sort: Sort { key, descending }, after, filters } = query;
     let mut sql = QueryBuilder::new(format!("SELECT json_quote({key}) AS sort_value, * FROM ("));
     sql.push(select::<K>().sql().as_str());
-    within::<K>(parent, &mut sql);
+    within::<K>(scope, parent, &mut sql);
     for (filter, value) in filters {
         sql.push(" AND ");
         push_filter(filter.sql.replace("{}", K::SEARCHED).as_str(), value, &mut sql);

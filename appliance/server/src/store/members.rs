@@ -12,9 +12,9 @@ use sqlx::{FromRow, QueryBuilder, SqliteConnection};
 use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
-use super::table::{Faults, Place, Table, Values};
+use super::table::{Faults, Place, Table, Values, check_there};
 use super::{Store, StoreError};
-use crate::domain::{Kind, Member, Pool};
+use crate::domain::{Member, Pool, Scope};
 
 impl Store {
     /// The pools of those of these members that there are.
@@ -85,15 +85,12 @@ impl Table for Member {
         Some(parent.to_string())
     }
 
-    async fn check_parent(parent: PoolId, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let pools: i64 = sqlx::query_scalar("SELECT count(*) FROM pools WHERE id = ?")
-            .bind(Text(parent))
-            .fetch_one(connection)
-            .await?;
-        if pools == 0 {
-            return Err(StoreError::NotFound { noun: Pool::NOUN, id: parent.to_string() });
-        }
-        Ok(())
+    async fn check_parent(
+        scope: Scope,
+        parent: PoolId,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        check_there::<Pool>(&Place { scope, parent: (), id: parent }, connection).await
     }
 
     async fn check(

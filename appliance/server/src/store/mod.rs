@@ -27,6 +27,7 @@ mod monitors;
 mod names;
 mod policies;
 mod pools;
+mod projects;
 mod revisions;
 mod rollback;
 mod second_factors;
@@ -63,7 +64,7 @@ pub(crate) use events::Event;
 pub(crate) use health::{CheckState, PoolWatch, Watched};
 pub(crate) use idempotency::Repeatable;
 pub(crate) use list::{
-    COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, Sort,
+    COMMON_FILTERS, COMMON_SORTS, Cursor, Filter, FilterKind, FilterValue, ListQuery, PROJECT_FILTER, Sort,
 };
 pub(crate) use log::{Log, LogQuery};
 pub(crate) use names::Names;
@@ -97,6 +98,16 @@ pub(crate) enum StoreError {
     /// The document takes what another resource has.
     #[error("{} fields are taken", .0.len())]
     Taken(Vec<FieldError>),
+    /// The project has as many as it may have.
+    #[error("project `{project}` may have {most} of {table}, and has them")]
+    Quota {
+        /// What it is called.
+        project: String,
+        /// Of what.
+        table: &'static str,
+        /// How many.
+        most: u32,
+    },
     /// Others need it.
     #[error("{0}")]
     InUse(String),

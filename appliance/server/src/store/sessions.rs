@@ -41,6 +41,14 @@ pub(crate) struct SessionHolder {
     pub(crate) username: String,
     #[sqlx(try_from = "Word<Role>")]
     pub(crate) role: Role,
+    project_id: Option<Text<Uuid>>,
+}
+
+impl SessionHolder {
+    /// The project that they belong to.
+    pub(crate) fn project(&self) -> Option<Uuid> {
+        self.project_id.map(|Text(project)| project)
+    }
 }
 
 impl From<Word<Role>> for Role {
@@ -98,7 +106,7 @@ impl Store {
     /// Whose session this is, if it goes on.
     pub(crate) async fn session_holder(&self, id: Uuid) -> Result<Option<SessionHolder>, StoreError> {
         let holder = sqlx::query_as(
-            "SELECT u.name AS username, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+            "SELECT u.name AS username, u.role, u.project_id FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.id = ? AND u.enabled AND s.ends_at > ?",
         )
         .bind(Text(id))

@@ -6,12 +6,16 @@ use lb_model::Generation;
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use uuid::Uuid;
 
 use super::columns::{Text, Word};
 use super::idempotency::{self, Repeatable};
 use super::list::Filter;
-use super::{Store, StoreError};
-use crate::domain::{Author, Expected, FieldError, Kind, Meta, Readiness, Record, Revision, Spec, Timestamp};
+use super::{Store, StoreError, projects};
+use crate::domain::{
+    Author, Expected, FieldError, Home, Kind, Meta, Owner, Readiness, Record, Revision, Scope, Spec,
+    Timestamp,
+};
 
 /// Values on their way into a statement, in the order of the columns.
 pub(crate) type Values<'q> = Separated<'q, Sqlite, &'static str>;
@@ -51,8 +55,9 @@ pub(crate) trait Table: Kind {
         None
     }
 
-    /// Refuses a parent that does not exist.
+    /// Refuses a parent that does not exist, or not in this scope.
     fn check_parent(
+        _scope: Scope,
         _parent: Self::Parent,
         _connection: &mut SqliteConnection,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
@@ -88,6 +93,8 @@ pub(crate) trait Table: Kind {
 /// Where a resource is.
 #[derive(Debug)]
 pub(crate) struct Place<K: Kind> {
+    /// Whose resources are seen from here.
+    pub(crate) scope: Scope,
     /// What it belongs to.
     pub(crate) parent: K::Parent,
     /// Which it is.
@@ -155,6 +162,7 @@ struct CommonRow {
     generation: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
+    project_id: Option<Text<Uuid>>,
     readiness: Word<Readiness>,
 }
 
@@ -171,7 +179,7 @@ impl Store {
     pub(crate) async fn create<K: Table>(
         &self,
         author: &Author,
-        parent: K::Parent,
+        (scope, parent): (Scope, K::Parent),
         spec: Spec<K>,
         repeatable: Option<Repeatable>,
     ) -> Result<Record<K>, StoreError> {
@@ -181,7 +189,7 @@ impl Store {
         {
             return Ok(first);
         }
-        let record = edit.create(Place { parent, id: K::new_id() }, &spec).await?;
+        let record = edit.create(Place { scope, parent, id: K::new_id() }, &spec).await?;
         if let Some(repeatable) = &repeatable {
             idempotency::remember(repeatable, &record, edit.connection()).await?;
         }
@@ -232,18 +240,36 @@ impl Store {
 pub(super) fn select<K: Table>() -> QueryBuilder<Sqlite> {
     let common = COMMON.split(", ").map(|column| format!("t.{column}")).collect::<Vec<_>>().join(", ");
     QueryBuilder::new(format!(
-        "SELECT {common}, {readiness} AS readiness, {own} FROM {table} t WHERE ",
+        "SELECT {common}, {project} AS project_id, {readiness} AS readiness, {own} FROM {table} t WHERE ",
+        project = if K::OWNER.is_said() { "t.project_id" } else { "NULL" },
         readiness = K::READINESS,
         own = K::SELECT,
         table = K::TABLE,
     ))
 }
 
-/// Restricts a selection to what belongs to `parent`.
-pub(super) fn within<K: Table>(parent: K::Parent, query: &mut QueryBuilder<Sqlite>) {
+/// Restricts a selection to what belongs to `parent` and is seen in this scope: the one place where that is decided.
+pub(super) fn within<K: Table>(scope: Scope, parent: K::Parent, query: &mut QueryBuilder<Sqlite>) {
     match (K::PARENT, K::parent_id(parent)) {
         (Some(column), Some(id)) => query.push(format_args!("t.{column} = ")).push_bind(id),
         _ => query.push("TRUE"),
+    };
+    if let Scope::Project(project) = scope {
+        query.push(" AND ");
+        of_project::<K>(project, query);
+    }
+}
+
+/// Restricts a selection to what is this project's.
+pub(super) fn of_project<K: Table>(project: Uuid, query: &mut QueryBuilder<Sqlite>) {
+    match (K::OWNER, K::PARENT) {
+        (Owner::Project | Owner::Either, _) => query.push("t.project_id = ").push_bind(Text(project)),
+        (Owner::Itself, _) => query.push("t.id = ").push_bind(Text(project)),
+        (Owner::Parent(table), Some(column)) => query
+            .push(format_args!("t.{column} IN (SELECT id FROM {table} WHERE project_id = "))
+            .push_bind(Text(project))
+            .push(")"),
+        (Owner::Appliance | Owner::Parent(_), _) => query.push("FALSE"),
     };
 }
 
@@ -258,13 +284,16 @@ pub(super) fn record<K: Table>(row: &SqliteRow) -> Result<Record<K>, StoreError>
         generation,
         created_at,
         updated_at,
+        project_id,
         readiness: Word(readiness),
     } = CommonRow::from_row(row)?;
+    let project = project_id.map(|Text(project)| project);
+    let home = if K::OWNER.is_said() { Home::known(project) } else { Home::default() };
     let id = id.parse().map_err(|_| sqlx::Error::Decode(format!("`{id}` is not an identifier").into()))?;
     let own = K::from_row(K::Row::from_row(row)?);
     let meta = Meta { name, description, tags, enabled };
     let generation = Generation(generation.unsigned_abs());
-    Ok(Record { id, spec: Spec { meta, own }, generation, created_at, updated_at, readiness })
+    Ok(Record { id, spec: Spec { home, meta, own }, generation, created_at, updated_at, readiness })
 }
 
 pub(super) async fn find<K: Table>(
@@ -272,12 +301,24 @@ pub(super) async fn find<K: Table>(
     connection: &mut SqliteConnection,
 ) -> Result<Record<K>, StoreError> {
     let mut query = select::<K>();
-    within::<K>(place.parent, &mut query);
+    within::<K>(place.scope, place.parent, &mut query);
     query.push(" AND t.id = ").push_bind(Text(place.id));
     match query.build().fetch_optional(connection).await? {
         Some(row) => record(&row),
         None => Err(StoreError::NotFound { noun: K::NOUN, id: place.id.to_string() }),
     }
+}
+
+/// Refuses a place where there is nothing.
+pub(super) async fn check_there<K: Table>(
+    place: &Place<K>,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    let mut query = QueryBuilder::new(format!("SELECT count(*) FROM {} t WHERE ", K::TABLE));
+    within::<K>(place.scope, place.parent, &mut query);
+    query.push(" AND t.id = ").push_bind(Text(place.id));
+    let there: i64 = query.build_query_scalar().fetch_one(connection).await?;
+    if there > 0 { Ok(()) } else { Err(StoreError::NotFound { noun: K::NOUN, id: place.id.to_string() }) }
 }
 
 pub(super) async fn expect<K: Table>(
@@ -295,13 +336,16 @@ pub(super) async fn check<K: Table>(
     connection: &mut SqliteConnection,
 ) -> Result<(), StoreError> {
     let mut faults = Faults::default();
+    // Names are unique in all projects together.
     let mut query = QueryBuilder::new(format!("SELECT count(*) FROM {} t WHERE ", K::TABLE));
-    within::<K>(place.parent, &mut query);
+    within::<K>(Scope::Appliance, place.parent, &mut query);
     query.push(" AND t.name = ").push_bind(&spec.meta.name).push(" AND t.id <> ").push_bind(Text(place.id));
     if query.build_query_scalar::<i64>().fetch_one(&mut *connection).await? > 0 {
         faults.taken("/name", format!("another {} is called `{}`", K::NOUN, spec.meta.name));
     }
-    spec.own.check(place, &mut faults, connection).await?;
+    if projects::check_references(spec, &mut faults, connection).await? {
+        spec.own.check(place, &mut faults, connection).await?;
+    }
     faults.into_result()
 }
 
@@ -313,8 +357,9 @@ pub(super) async fn insert<K: Table>(
 ) -> Result<(), StoreError> {
     let now = Timestamp::now();
     let parent = K::PARENT.map_or(String::new(), |column| format!("{column}, "));
+    let project = if K::OWNER.is_said() { "project_id, " } else { "" };
     let mut query = QueryBuilder::new(format!(
-        "INSERT INTO {table} ({parent}id, created_at, {written}, {own}) VALUES (",
+        "INSERT INTO {table} ({parent}{project}id, created_at, {written}, {own}) VALUES (",
         table = K::TABLE,
         written = WRITTEN,
         own = K::COLUMNS,
@@ -322,6 +367,9 @@ pub(super) async fn insert<K: Table>(
     let mut values = query.separated(", ");
     if let Some(parent) = K::parent_id(place.parent) {
         values.push_bind(parent);
+    }
+    if K::OWNER.is_said() {
+        values.push_bind(spec.home.project().map(Text));
     }
     values.push_bind(Text(place.id)).push_bind(now);
     bind_written(spec, generation, now, &mut values);
@@ -346,7 +394,7 @@ pub(super) async fn update<K: Table>(
 const WRITTEN: &str = "name, description, tags, enabled, generation, updated_at";
 
 fn bind_written<K: Table>(spec: &Spec<K>, generation: Generation, now: Timestamp, values: &mut Values<'_>) {
-    let Spec { meta: Meta { name, description, tags, enabled }, own } = spec;
+    let Spec { home: _, meta: Meta { name, description, tags, enabled }, own } = spec;
     values.push_bind(name).push_bind(description).push_bind(sqlx::types::Json(tags)).push_bind(*enabled);
     values.push_bind(generation.0.cast_signed()).push_bind(now);
     own.bind(values);

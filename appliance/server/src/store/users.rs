@@ -72,8 +72,10 @@ impl Table for User {
 
 /// Without one nobody could ever change who may do what.
 async fn keep_an_admin(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let admins: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE enabled AND role = 'admin'")
-        .fetch_one(connection)
-        .await?;
+    let admins: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM users WHERE enabled AND role = 'admin' AND project_id IS NULL",
+    )
+    .fetch_one(connection)
+    .await?;
     if admins > 0 { Ok(()) } else { Err(StoreError::InUse("this is the last administrator".to_owned())) }
 }

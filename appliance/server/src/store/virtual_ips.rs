@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use sqlx::{FromRow, SqliteConnection};
+use uuid::Uuid;
 
 use super::StoreError;
 use super::columns::Text;
 use super::families;
 use super::list::{Filter, FilterKind};
+use super::projects::named;
 use super::table::{Faults, Place, Table, Values};
 use crate::domain::{Record, VirtualIp};
 
@@ -42,23 +44,26 @@ impl Table for VirtualIp {
         faults: &mut Faults,
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
-        let holder: Option<String> =
-            sqlx::query_scalar("SELECT name FROM virtual_ips WHERE address = ? AND id <> ?")
+        let holder: Option<(String, Text<Uuid>)> =
+            sqlx::query_as("SELECT name, project_id FROM virtual_ips WHERE address = ? AND id <> ?")
                 .bind(Text(self.address))
                 .bind(Text(place.id))
                 .fetch_optional(&mut *connection)
                 .await?;
-        if let Some(holder) = holder {
-            faults.taken("/address", format!("virtual IP `{holder}` has this address"));
+        if let Some((holder, Text(project))) = holder {
+            let holder = named(place.scope, project, "virtual IP", &holder);
+            faults.taken("/address", format!("{holder} has this address"));
         }
-        let masked: Option<String> = sqlx::query_scalar(
-            "SELECT s.name FROM virtual_services s, json_each(s.local_addresses) a WHERE a.value = ? LIMIT 1",
+        let masked: Option<(String, Text<Uuid>)> = sqlx::query_as(
+            "SELECT s.name, s.project_id FROM virtual_services s, json_each(s.local_addresses) a
+             WHERE a.value = ? LIMIT 1",
         )
         .bind(Text(self.address))
         .fetch_optional(&mut *connection)
         .await?;
-        if let Some(service) = masked {
-            faults.taken("/address", format!("it is a local address of virtual service `{service}`"));
+        if let Some((service, Text(project))) = masked {
+            let service = named(place.scope, project, "virtual service", &service);
+            faults.taken("/address", format!("it is a local address of {service}"));
         }
         if let Some(detail) = families::of_virtual_ip(place.id, self.address, connection).await? {
             faults.unfit("/address", detail);

@@ -9,6 +9,7 @@ use lb_model::snapshot::{Ended, L4Protocol, Timeouts, Unserved};
 use lb_model::{L4Port, PoolId, Prefix, VirtualIpId, VirtualServiceId};
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
+use uuid::Uuid;
 
 use super::StoreError;
 use super::certificates::check_shown;
@@ -16,9 +17,12 @@ use super::columns::{Text, Word};
 use super::families;
 use super::list::{Filter, FilterKind};
 use super::policies::has_requests;
+use super::projects::named;
 use super::table::{Faults, Place, Table, Values, record, select};
 use super::ways;
-use crate::domain::{Limits, Policy, RateLimit, Record, RequestTimeouts, Spec, Tls, Tunnel, VirtualService};
+use crate::domain::{
+    Limits, Policy, RateLimit, Record, RequestTimeouts, Scope, Spec, Tls, Tunnel, VirtualService,
+};
 
 #[derive(FromRow)]
 pub(crate) struct VirtualServiceRow {
@@ -209,7 +213,7 @@ impl Table for VirtualService {
             }
         }
         for (index, address) in self.local_addresses.iter().enumerate() {
-            if let Some(holder) = holder(*address, connection).await? {
+            if let Some(holder) = holder(place.scope, *address, connection).await? {
                 faults.taken(format!("/local_addresses/{index}"), format!("{address} is that of {holder}"));
             }
         }
@@ -302,7 +306,7 @@ impl VirtualService {
         let mut query = select::<Policy>();
         query.push("t.virtual_service_id = ").push_bind(Text(id)).push(" ORDER BY t.name");
         for row in query.build().fetch_all(&mut *connection).await? {
-            let Spec { meta, own } = record::<Policy>(&row)?.spec;
+            let Spec { home: _, meta, own } = record::<Policy>(&row)?.spec;
             if own.of_requests().is_some() {
                 let detail =
                     format!("policy `{}` decides about its requests: this protocol has none", meta.name);
@@ -460,15 +464,20 @@ async fn policy_of(
 }
 
 /// Who has an address already, so that members could not answer to it.
-async fn holder(address: IpAddr, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
-    let holder = sqlx::query_scalar(
-        "SELECT 'virtual IP `' || name || '`' FROM virtual_ips WHERE address = ?1
-         UNION ALL SELECT 'member `' || name || '`' FROM members WHERE address = ?1 LIMIT 1",
+async fn holder(
+    scope: Scope,
+    address: IpAddr,
+    connection: &mut SqliteConnection,
+) -> Result<Option<String>, StoreError> {
+    let holder: Option<(String, String, Text<Uuid>)> = sqlx::query_as(
+        "SELECT 'virtual IP', name, project_id FROM virtual_ips WHERE address = ?1 UNION ALL
+         SELECT 'member', m.name, p.project_id FROM members m JOIN pools p ON p.id = m.pool_id WHERE m.address = ?1
+         LIMIT 1",
     )
     .bind(Text(address))
     .fetch_optional(connection)
     .await?;
-    Ok(holder)
+    Ok(holder.map(|(noun, name, Text(project))| named(scope, project, &noun, &name)))
 }
 
 async fn exists<T: std::fmt::Display + Send>(

@@ -13,8 +13,8 @@ use lb_model::{PolicyId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Kind;
 use super::fields::{self, Fault, Fields};
+use super::{Kind, Owner};
 
 /// The most rules that one policy has.
 const RULES_MAX: usize = 16;
@@ -67,6 +67,7 @@ impl Kind for Policy {
     type Parent = ();
 
     const NOUN: &'static str = "policy";
+    const OWNER: Owner = Owner::Project;
     const REFERENCES: &'static [(&'static str, &'static str)] =
         &[("/virtual_service_id", "virtual_services"), ("/pools/*/pool_id", "pools")];
     const EXAMPLE: &'static str = r#"{
