@@ -114,7 +114,7 @@ fn components() -> Components {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("The `access_token` of `POST /api/v1/sessions`, signed and checked as RFC 8725 says; or an API token."))
+        .description(Some("The `access_token` of `POST /api/v1/sessions`, signed and checked as RFC8725 says; or an API token."))
         .build();
     let cookie = ApiKeyValue::with_description(
         crate::signin::cookie::NAME,
