@@ -203,6 +203,26 @@ export interface paths {
         patch: operations["patchCertificate"];
         trace?: never;
     };
+    "/api/v1/certificates/{id}/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a certificate to be signed
+         * @description Makes a key, which never leaves the appliance, and with it `csr`, for an authority to sign. What that makes of it is written as `chain`, and the key with it. Until then all is as before: a certificate that serves goes on serving, and one that has no `chain` yet can be shown by nobody. Asking again takes the place of what was asked before.
+         */
+        post: operations["requestCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/changesets": {
         parameters: {
             query?: never;
@@ -746,6 +766,56 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List projects
+         * @description Filters but `q` are exact, and all are joined by AND.
+         */
+        get: operations["listProjects"];
+        put?: never;
+        /**
+         * Create a project
+         * @description The answer comes once the change is on disk; `observed_generation` reaches `generation` when it is forwarded by.
+         */
+        post: operations["createProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a project */
+        get: operations["readProject"];
+        /**
+         * Replace a project
+         * @description What the body does not name gets its default.
+         */
+        put: operations["replaceProject"];
+        post?: never;
+        /** Delete a project */
+        delete: operations["deleteProject"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a project
+         * @description A JSON Merge Patch (RFC 7396): what the body does not name stays, null brings back the default.
+         */
+        patch: operations["patchProject"];
         trace?: never;
     };
     "/api/v1/requests": {
@@ -1884,14 +1954,65 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
-             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @description The certificate, and after it those that lead to its root, as PEM; null while it is still to be signed. One that was signed for
+             *     `csr` takes the key that was made for it.
              * @example -----BEGIN CERTIFICATE-----
              *     …
              */
-            chain?: string;
+            chain?: string | null;
             /** @description Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is. */
             private_key?: string | null;
+            /** @description A PKCS#12 file (`.p12`, `.pfx`) in base64: what is in it takes the place of `chain` and `private_key`. */
+            pkcs12?: string | null;
+            /**
+             * Format: password
+             * @description What opens `pkcs12`.
+             * @example spillway
+             */
+            passphrase?: string | null;
+        };
+        /** @description What a certificate is to be for. */
+        CertificateRequest: {
+            /**
+             * @description The names and addresses that it is for; the first is its common name, if it is short enough.
+             * @example [
+             *       "shop.example",
+             *       "*.shop.example"
+             *     ]
+             */
+            names: components["schemas"]["RequestedName"][];
+            /**
+             * @description The kind of key that is made for it.
+             * @default ecdsa_p256
+             */
+            key?: components["schemas"]["KeyKind"];
+            /**
+             * @description The organisation.
+             * @example Example Ltd
+             */
+            organization?: string | null;
+            /**
+             * @description Its unit.
+             * @example Shop
+             */
+            organizational_unit?: string | null;
+            /**
+             * @description Its town.
+             * @example Basel
+             */
+            locality?: string | null;
+            /**
+             * @description Its state or province.
+             * @example Basel-Stadt
+             */
+            state?: string | null;
+            /**
+             * @description Its country: two letters (ISO 3166).
+             * @example CH
+             */
+            country?: string | null;
         };
         /** @description What is written and never shown. */
         CertificateSpec: {
@@ -1920,14 +2041,24 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
-             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @description The certificate, and after it those that lead to its root, as PEM; null while it is still to be signed. One that was signed for
+             *     `csr` takes the key that was made for it.
              * @example -----BEGIN CERTIFICATE-----
              *     …
              */
-            chain: string;
+            chain?: string | null;
             /** @description Its private key as PEM, without a passphrase: written and never shown. One that is not given stays as it is. */
             private_key?: string | null;
+            /** @description A PKCS#12 file (`.p12`, `.pfx`) in base64: what is in it takes the place of `chain` and `private_key`. */
+            pkcs12?: string | null;
+            /**
+             * Format: password
+             * @description What opens `pkcs12`.
+             * @example spillway
+             */
+            passphrase?: string | null;
         };
         /** @description What stands in the certificate, the first of its chain. */
         CertificateView: {
@@ -1997,12 +2128,15 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /**
-             * @description The certificate, and after it those that lead to its root, as PEM.
+             * @description The certificate, and after it those that lead to its root, as PEM; null while it is still to be signed. One that was signed for
+             *     `csr` takes the key that was made for it.
              * @example -----BEGIN CERTIFICATE-----
              *     …
              */
-            chain: string;
+            chain: string | null;
             /** @description The names that it is for; where it has none, the common name of its subject. */
             names: components["schemas"]["CertifiedName"][];
             /**
@@ -2027,6 +2161,12 @@ export interface components {
              * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
              */
             fingerprint: string;
+            /**
+             * @description What an authority is to sign (PKCS#10), as PEM; null where nothing is asked for.
+             * @example -----BEGIN CERTIFICATE REQUEST-----
+             *     …
+             */
+            csr: string | null;
         };
         /**
          * @description A name that a certificate is for.
@@ -2465,6 +2605,7 @@ export interface components {
             username: string;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
+            project_id: components["schemas"]["Identifier"] | null;
             /** @description The same in single permissions; with an API token these may be fewer. */
             permissions: components["schemas"]["Permission"][];
             /**
@@ -3015,6 +3156,11 @@ export interface components {
          * @example pool `web`
          */
         Kept: string;
+        /**
+         * @description A kind of key.
+         * @enum {string}
+         */
+        KeyKind: "ecdsa_p256" | "ecdsa_p384" | "rsa_2048" | "rsa_3072" | "rsa_4096";
         /** @description The result of a check. */
         LastCheck: {
             /**
@@ -3494,6 +3640,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
@@ -3608,6 +3755,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
@@ -3749,6 +3897,8 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /**
              * @description What is done: `icmp` pings; `tcp` connects, and can send something and expect an answer; `udp` sends something and
              *     wants an answer; `tls` shakes hands and looks at the certificate; `http` and `https` ask for a page; `grpc` asks the
@@ -4137,6 +4287,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
              *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
@@ -4219,6 +4370,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
              *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
@@ -4317,6 +4469,8 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /**
              * @description The service whose requests it decides about, of protocol `http` or `https`; of `tls`, and `tcp` with forwarding `proxy`, whose
              *     connections: by their `source`, and for `tls` their `sni`; they get `pools`, are rejected, or limited in number.
@@ -4380,6 +4534,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description What the members speak.
              * @default tcp
@@ -4470,6 +4625,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * @description What the members speak.
              * @default tcp
@@ -4601,6 +4757,8 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /**
              * @description What the members speak.
              * @default tcp
@@ -4744,6 +4902,162 @@ export interface components {
             /** @description The one that holds addresses and steers packets. */
             host: components["schemas"]["Process"];
         };
+        ProjectList: {
+            /** @description What is on this page. */
+            items: components["schemas"]["ProjectView"][];
+            /** @description The address of the next page; null on the last one. */
+            next: string | null;
+        };
+        /** @description A part of what is balanced. Its users see and change what is its own. */
+        ProjectPatch: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name?: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description How many of each kind it may have.
+             * @default {}
+             */
+            quotas?: components["schemas"]["Quotas"];
+        };
+        /** @description A part of what is balanced. Its users see and change what is its own. */
+        ProjectSpec: {
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description?: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags?: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled?: boolean;
+            /**
+             * @description How many of each kind it may have.
+             * @default {}
+             */
+            quotas?: components["schemas"]["Quotas"];
+        };
+        /** @description What is seen of a project. */
+        ProjectView: {
+            /** @description What identifies it. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
+             * @example web
+             */
+            name: string;
+            /**
+             * @description Words for other people.
+             * @default
+             * @example The shop's front door
+             */
+            description: string;
+            /**
+             * @description Words to find it by.
+             * @default []
+             * @example [
+             *       "shop"
+             *     ]
+             */
+            tags: components["schemas"]["Tag"][];
+            /**
+             * @description A disabled resource keeps its configuration and does nothing.
+             * @default true
+             * @example true
+             */
+            enabled: boolean;
+            /**
+             * @description Whether the last change is being forwarded by: `applied` once `observed_generation` has reached `generation`,
+             *     `pending` before, `failed` where it was tried and refused (what was applied before goes on).
+             */
+            provisioning_status: components["schemas"]["Provisioning"];
+            /**
+             * @description Whether it serves, as far as is known. What its configuration keeps from serving is `offline` or `draining`.
+             *     Else its members decide: `online` if all are up, `degraded` if some are down, `offline` if all are; `unknown`
+             *     while nobody watches them or nothing has been seen yet.
+             */
+            operating_status: components["schemas"]["Operating"];
+            /** @description Why the two above are not what one wishes; null where there is nothing to say. */
+            status_reason: string | null;
+            /** @description How far the last change has come, process by process. */
+            conditions: components["schemas"]["Condition"][];
+            /**
+             * Format: int64
+             * @description The number that the last change of this resource gave to the whole configuration.
+             * @example 7
+             */
+            generation: number;
+            /**
+             * Format: int64
+             * @description The number of the configuration that is forwarded by now.
+             * @example 7
+             */
+            observed_generation: number;
+            /**
+             * Format: date-time
+             * @description When it was created.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed by somebody.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            updated_at: string;
+            /**
+             * @description How many of each kind it may have.
+             * @default {}
+             */
+            quotas: components["schemas"]["Quotas"];
+            /**
+             * @description How many of each kind it has.
+             * @example {
+             *       "members": 12,
+             *       "pools": 3
+             *     }
+             */
+            used: {
+                [key: string]: number;
+            };
+        };
         /**
          * @description What clients speak: `tcp` and `udp` are carried as they come; `http` is understood (HTTP/1.1 and HTTP/2), and so is `https`, whose
          *     TLS ends here. Of `tls` only the name that the client asks for is looked at: TLS passes through, or ends here and what is in it is carried
@@ -4872,6 +5186,52 @@ export interface components {
              * @description Requests that wait.
              */
             requests_waiting: number;
+        };
+        /** @description How many of each kind a project may have; null: as many as it likes. */
+        Quotas: {
+            /**
+             * Format: int32
+             * @default null
+             * @example 10
+             */
+            virtual_ips?: number | null;
+            /**
+             * Format: int32
+             * @default null
+             * @example 10
+             */
+            virtual_services?: number | null;
+            /**
+             * Format: int32
+             * @default null
+             * @example 100
+             */
+            policies?: number | null;
+            /**
+             * Format: int32
+             * @default null
+             * @example 10
+             */
+            certificates?: number | null;
+            /**
+             * Format: int32
+             * @default null
+             * @example 20
+             */
+            pools?: number | null;
+            /**
+             * Format: int32
+             * @description In all its pools together.
+             * @default null
+             * @example 200
+             */
+            members?: number | null;
+            /**
+             * Format: int32
+             * @default null
+             * @example 20
+             */
+            monitors?: number | null;
         };
         /** @description How many requests there may be: a token bucket. */
         RateLimit: {
@@ -5157,6 +5517,11 @@ export interface components {
              */
             total_us: number;
         };
+        /**
+         * @description A name that a certificate is asked for: of a host, perhaps with `*` as its first part, or an IP address.
+         * @example shop.example
+         */
+        RequestedName: string;
         /** @description An answer that stands here. */
         Respond: {
             /**
@@ -5901,6 +6266,7 @@ export interface components {
              * @example 2026-06-01T00:00:00Z
              */
             expires_at?: string;
+            project_id?: components["schemas"]["Identifier"] | null;
         };
         /** @description What a program signs in with: it may do what is listed here and its user may do, until it expires. */
         TokenSpec: {
@@ -5942,6 +6308,7 @@ export interface components {
              * @example 2026-06-01T00:00:00Z
              */
             expires_at: string;
+            project_id?: components["schemas"]["Identifier"] | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         TokenView: {
@@ -6024,6 +6391,7 @@ export interface components {
              * @example 2026-06-01T00:00:00Z
              */
             expires_at: string;
+            project_id: components["schemas"]["Identifier"] | null;
         };
         /**
          * @description A transport protocol.
@@ -6115,6 +6483,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /** @description What they may do. */
             role?: components["schemas"]["Role"];
             /**
@@ -6152,6 +6521,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
             /**
@@ -6230,6 +6600,7 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            project_id: components["schemas"]["Identifier"] | null;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
         };
@@ -6294,6 +6665,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * Format: ip
              * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
@@ -6328,6 +6700,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /**
              * Format: ip
              * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
@@ -6403,6 +6776,8 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /**
              * Format: ip
              * @description An IPv4 or IPv6 address of one host, that no other virtual IP has. IPv6 is answered in the form of RFC 5952.
@@ -6443,6 +6818,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids?: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
@@ -6542,6 +6918,7 @@ export interface components {
              * @example true
              */
             enabled?: boolean;
+            project_id?: components["schemas"]["Identifier"] | null;
             /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
@@ -6682,6 +7059,8 @@ export interface components {
              * @example 2026-01-02T03:04:05.678Z
              */
             updated_at: string;
+            /** @description The project that it belongs to. */
+            project_id: components["schemas"]["Identifier"];
             /** @description The virtual IPs it is offered on. No other service has one of its ports by the same protocol on one of them. */
             virtual_ip_ids: components["schemas"]["Identifier"][];
             /** @description What clients speak. */
@@ -7505,6 +7884,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
             };
             header?: never;
             path?: never;
@@ -7787,6 +8168,59 @@ export interface operations {
             415: components["responses"]["Problem415"];
             422: components["responses"]["Problem422"];
             428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    requestCertificate: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "names": [
+                 *         "shop.example",
+                 *         "*.shop.example"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["CertificateRequest"];
+            };
+        };
+        responses: {
+            /** @description This is asked for. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -8693,6 +9127,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `kind`. */
                 kind?: string;
             };
@@ -9077,6 +9513,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `virtual_service_id`. */
                 virtual_service_id?: string;
                 /** @description Those with this `pool_id`. */
@@ -9419,6 +9857,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `protocol`. */
                 protocol?: string;
                 /** @description Those with this `algorithm`. */
@@ -10068,6 +10508,318 @@ export interface operations {
             403: components["responses"]["Problem403"];
             404: components["responses"]["Problem404"];
             409: components["responses"]["Problem409"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listProjects: {
+        parameters: {
+            query?: {
+                /** @description How many items to return at most. */
+                limit?: number;
+                /** @description Where the page begins: taken from `next` of the page before. */
+                cursor?: string;
+                /**
+                 * @description One of `name`, `created_at`, `updated_at`, with `:asc` or `:desc`.
+                 * @example name:desc
+                 */
+                sort?: string;
+                /** @description Those with this `name`. */
+                name?: string;
+                /** @description Those with this `enabled`. */
+                enabled?: boolean;
+                /** @description Those that have this tag. */
+                tags?: string;
+                /** @description Those that do not have this tag. */
+                not_tags?: string;
+                /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    createProject: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header?: {
+                /** @description A text of your choice that makes this request safe to repeat for 24 hours: the same key with the same body gets the first answer, with another body 422. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop",
+                 *       "quotas": {
+                 *         "members": 200,
+                 *         "virtual_services": 10
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProjectSpec"];
+            };
+        };
+        responses: {
+            /** @description It was created. */
+            201: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    /** @description The address of what was created. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    readProject: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that you have: if it is still right, the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is it. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            /** @description It is what you have. */
+            304: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    replaceProject: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "shop",
+                 *       "quotas": {
+                 *         "members": 200,
+                 *         "virtual_services": 10
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProjectSpec"];
+            };
+        };
+        responses: {
+            /** @description It is replaced. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    deleteProject: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    patchProject: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Why this is done: kept with the revision and in the audit log.
+                 * @example more room for the sale
+                 */
+                comment?: string;
+                /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
+                confirm_within?: number;
+            };
+            header: {
+                /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
+                "If-Match": string;
+            };
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ProjectPatch"];
+                /**
+                 * @example {
+                 *       "description": "Moved to rack 4"
+                 *     }
+                 */
+                "application/merge-patch+json": components["schemas"]["ProjectPatch"];
+            };
+        };
+        responses: {
+            /** @description It is changed. */
+            200: {
+                headers: {
+                    /** @description Changes with what can be written, not with what is observed. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectView"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            408: components["responses"]["Problem408"];
+            409: components["responses"]["Problem409"];
+            412: components["responses"]["Problem412"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            428: components["responses"]["Problem428"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -10932,7 +11684,8 @@ export interface operations {
                  *       "interfaces": {
                  *         "management": {
                  *           "address": "192.0.2.10/24",
-                 *           "gateway": "192.0.2.1"
+                 *           "gateway": "192.0.2.1",
+                 *           "routes": []
                  *         }
                  *       },
                  *       "ntp_servers": [
@@ -10947,7 +11700,8 @@ export interface operations {
                  *       "interfaces": {
                  *         "management": {
                  *           "address": "192.0.2.10/24",
-                 *           "gateway": "192.0.2.1"
+                 *           "gateway": "192.0.2.1",
+                 *           "routes": []
                  *         }
                  *       },
                  *       "ntp_servers": [
@@ -11127,6 +11881,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `role`. */
                 role?: string;
             };
@@ -11785,6 +12541,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `address`. */
                 address?: string;
             };
@@ -12093,6 +12851,8 @@ export interface operations {
                 not_tags?: string;
                 /** @description Those that have this in their name, description, tags or addresses; case does not matter. */
                 q?: string;
+                /** @description Those with this `project_id`. */
+                project_id?: string;
                 /** @description Those with this `protocol`. */
                 protocol?: string;
                 /** @description Those with this `port`. */
