@@ -25,10 +25,11 @@ test: setup ## Check and test everything (as root); ends with "N passed, N faile
 test-full: setup ## The same, with the tests that take time to measure
 	@.ci/test --include-ignored
 
-bench: setup ## Measure the forwarder, ten thousand checks, and the console in a browser (as root)
+bench: setup ## Measure the forwarder, balancing, ten thousand checks, and the console in a browser (as root)
 	@cargo build --profile dist --locked -p lb-l4
 	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench
 	@"$$CARGO_TARGET_DIR/dist/penstock-l4" bench --rounds 5 testpmd
+	@cargo test --release --locked --quiet -p lb-l7 --test balancing -- --ignored --nocapture
 	@cargo test --release --locked --quiet -p lb-server -- --ignored --nocapture --test-threads 1 ten_thousand_checks
 	@console=$$(.ci/console) && export PENSTOCK_CONSOLE_DIR=$$console && cargo build --release --locked --quiet --workspace && \
 		cargo test --release --locked --quiet -p api-tests --test console -- --ignored --nocapture the_console_is_measured

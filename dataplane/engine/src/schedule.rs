@@ -97,8 +97,10 @@ impl Schedule {
             Scheduler::LeastConnections if are_alike => How::Least(Cost::Flows),
             Scheduler::WeightedLeastConnections => How::Least(Cost::FlowsByWeight),
             // With unlike shares, who has no connections and a small share would get the first one at once: what counts is how
-            // many it would have.
-            Scheduler::LeastConnections | Scheduler::ShortestExpectedDelay => How::Least(Cost::Delay),
+            // many it would have. How fast members are (`peak_ewma`) is not seen here.
+            Scheduler::LeastConnections | Scheduler::ShortestExpectedDelay | Scheduler::PeakEwma => {
+                How::Least(Cost::Delay)
+            }
             Scheduler::NeverQueue => How::Least(Cost::IdleFirst),
             Scheduler::SourceHash => How::Table(maglev(size, &takers), Hashed::Source),
             Scheduler::SourcePortHash => How::Table(maglev(size, &takers), Hashed::SourcePort),

@@ -22,7 +22,7 @@ use lb_model::{L4Port, Tunnel, VirtualServiceId, Vni, probes};
 use support::v6::*;
 use support::*;
 
-const SCHEDULERS: [Scheduler; 11] = [
+const SCHEDULERS: [Scheduler; 12] = [
     Scheduler::RoundRobin,
     Scheduler::WeightedRoundRobin,
     Scheduler::LeastConnections,
@@ -33,6 +33,7 @@ const SCHEDULERS: [Scheduler; 11] = [
     Scheduler::SourcePortHash,
     Scheduler::Maglev,
     Scheduler::PowerOfTwo,
+    Scheduler::PeakEwma,
     Scheduler::Ordered,
 ];
 

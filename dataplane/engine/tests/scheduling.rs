@@ -289,6 +289,7 @@ fn a_limit_is_kept_by_every_scheduler() {
         SourcePortHash,
         Maglev,
         PowerOfTwo,
+        PeakEwma,
         Ordered,
     ] {
         let snapshot = (1..=3).fold(pool(scheduler, &[1, 1, 1]), |all, member| limited(all, member, 2));

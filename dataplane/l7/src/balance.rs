@@ -11,8 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lb_model::snapshot::{Scheduler, Share};
 
+use crate::clock::now;
 use crate::persistence::Kept;
 use crate::service::{Member, OpenRequest};
+
+/// Up to so many members all are looked at by `peak_ewma`; of more, two.
+const LOOKED_AT: usize = 64;
+/// How often a lot is drawn that may fall on somebody who cannot be asked.
+const DRAWS: usize = 8;
 
 /// Members of a pool that take new requests, and how one of them is chosen.
 #[derive(Debug)]
@@ -42,6 +48,8 @@ struct Tier {
     takers: Vec<Taker>,
     /// The order in which they have their turns, as places in `takers`.
     turns: Vec<u32>,
+    /// Where lots are drawn: for each of them the sum of weights up to it.
+    sums: Vec<u64>,
     /// Some are given less than all of their weight.
     some_have_less: bool,
     turn: AtomicUsize,
@@ -183,7 +191,13 @@ impl Tier {
             Scheduler::RoundRobin if some_have_less => smooth_turns(&takers),
             _ => (0..).take(takers.len()).collect(),
         };
-        Self { takers, turns, some_have_less, turn: AtomicUsize::new(0) }
+        let draws = match scheduler {
+            Scheduler::PowerOfTwo => true,
+            Scheduler::PeakEwma => takers.len() > LOOKED_AT,
+            _ => false,
+        };
+        let sums = if draws { sums(&takers) } else { Vec::new() };
+        Self { takers, turns, sums, some_have_less, turn: AtomicUsize::new(0) }
     }
 
     fn pick(&self, scheduler: Scheduler, ends: Ends, passed: Passed<'_>) -> Option<u32> {
@@ -205,7 +219,12 @@ impl Tier {
             Scheduler::SourceHash => self.ranked(passed, ends.client.ip()),
             Scheduler::SourcePortHash => self.ranked(passed, ends.client),
             Scheduler::Maglev => self.ranked(passed, (ends.client, ends.service)),
-            Scheduler::PowerOfTwo => self.two_drawn(passed),
+            Scheduler::PowerOfTwo => self.two_drawn(passed, |taker| share(taker.member.open(), taker.weight)),
+            Scheduler::PeakEwma => {
+                let now = now();
+                let cost = |taker: &Taker| taker.member.pace.cost(now, taker.member.open(), taker.weight);
+                if self.sums.is_empty() { self.least(passed, cost) } else { self.two_drawn(passed, cost) }
+            }
             Scheduler::Ordered => self.free(passed).next().map(|(place, _)| place),
         }
     }
@@ -252,20 +271,25 @@ impl Tier {
         ranks.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(place, _)| place)
     }
 
-    fn two_drawn(&self, passed: Passed<'_>) -> Option<u32> {
-        let sum: u64 = self.free(passed).map(|(_, taker)| u64::from(taker.weight)).sum();
-        let draw = || {
-            let mut left = random() % sum.max(1);
-            self.free(passed).find(|(_, taker)| {
-                let weight = u64::from(taker.weight);
-                let here = left < weight;
-                left = left.saturating_sub(weight);
-                here
-            })
+    /// The cheaper one of two.
+    fn two_drawn(&self, passed: Passed<'_>, cost: impl Fn(&Taker) -> u64) -> Option<u32> {
+        let (Some(one), Some(other)) = (self.drawn(passed), self.drawn(passed)) else {
+            // Nearly all are full: whoever is left.
+            return self.least(passed, cost);
         };
-        let (one, other) = (draw()?, draw()?);
-        let cost = |(_, taker): &(u32, &Taker)| share(taker.member.open(), taker.weight);
-        Some(if cost(&other) < cost(&one) { other.0 } else { one.0 })
+        let cost = |place: u32| cost(&self.takers[place as usize]);
+        Some(if cost(other) < cost(one) { other } else { one })
+    }
+
+    /// Each as likely as its weight; none if the lots fall on those that cannot be asked.
+    fn drawn(&self, passed: Passed<'_>) -> Option<u32> {
+        let sum = self.sums.last().copied().filter(|sum| *sum > 0)?;
+        (0..DRAWS).find_map(|_| {
+            let lot = random() % sum;
+            let place = self.sums.partition_point(|upto| *upto <= lot);
+            let free = self.takers.get(place)?.is_free(passed);
+            if free { u32::try_from(place).ok() } else { None }
+        })
     }
 }
 
@@ -301,6 +325,15 @@ fn smooth_turns(takers: &[Taker]) -> Vec<u32> {
     (0..sum).filter_map(turn).collect()
 }
 
+fn sums(takers: &[Taker]) -> Vec<u64> {
+    let mut sum = 0;
+    let upto = |taker: &Taker| {
+        sum += u64::from(taker.weight);
+        sum
+    };
+    takers.iter().map(upto).collect()
+}
+
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
@@ -325,7 +358,7 @@ pub(crate) fn random() -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use lb_model::l7::L7Member;
     use lb_model::snapshot::Weight;
     use lb_model::{L4Port, MemberId};
@@ -333,7 +366,7 @@ mod tests {
     use super::*;
     use crate::service::OpenRequest;
 
-    fn takers(weights: &[u16]) -> Vec<Taker> {
+    pub(crate) fn takers(weights: &[u16]) -> Vec<Taker> {
         let numbered = (1u8..).zip(weights);
         let taker = |(last, weight): (u8, &u16)| {
             let member = Member::new(
@@ -366,7 +399,7 @@ mod tests {
         numbered.map(taker).collect()
     }
 
-    fn ends(client: u8) -> Ends {
+    pub(crate) fn ends(client: u8) -> Ends {
         Ends { client: ([198, 51, 100, client], 1000).into(), service: ([192, 0, 2, 100], 80).into() }
     }
 
@@ -440,6 +473,52 @@ mod tests {
         assert_eq!(claimed(&balancer, ends(1), &[second]), 3);
         drop(full);
         assert!(picks(&balancer, 2).contains(&1));
+    }
+
+    #[test]
+    fn of_many_members_two_are_compared_and_whoever_has_room_is_found() {
+        let mut all = takers(&[1; 100]);
+        for taker in &all {
+            taker.member.pace.watch(true);
+            let time = std::time::Duration::from_millis(if taker.member.number() == 7 { 500 } else { 5 });
+            taker.member.pace.answered(http::StatusCode::OK, || time);
+        }
+        let drawn = picks(&Balancer::new(Scheduler::PeakEwma, all.clone()), 2000);
+        // It would have to be drawn twice for the same request.
+        assert!(drawn.iter().filter(|number| **number == 7).count() < 10);
+        assert!(drawn.iter().collect::<std::collections::BTreeSet<_>>().len() > 90, "all others are asked");
+        let full: Vec<_> = all
+            .iter_mut()
+            .skip(1)
+            .map(|taker| {
+                taker.limit = NonZeroU32::new(1);
+                OpenRequest::begin(&taker.member, None).unwrap()
+            })
+            .collect();
+        for scheduler in [Scheduler::PeakEwma, Scheduler::PowerOfTwo] {
+            assert_eq!(picks(&Balancer::new(scheduler, all.clone()), 5), [1; 5], "{scheduler:?}");
+        }
+        drop(full);
+    }
+
+    #[test]
+    fn whoever_answered_faster_and_has_less_to_do_is_next() {
+        crate::clock::tests::set(1_000);
+        let takers = takers(&[1, 1, 2]);
+        for (taker, millis) in takers.iter().zip([10, 25, 60]) {
+            taker.member.pace.watch(true);
+            taker.member.pace.answered(http::StatusCode::OK, || std::time::Duration::from_millis(millis));
+        }
+        let balancer = Balancer::new(Scheduler::PeakEwma, takers);
+        let mut open = Vec::new();
+        let mut next = || {
+            open.push(balancer.claim(ends(1), Kept::Nobody, &[]).unwrap());
+            open[open.len() - 1].member().number()
+        };
+        // 10, 20, 30, 40; 25 and 50; 30, as it has twice the weight, and 60.
+        let order: Vec<_> = (0..6).map(|_| next()).collect();
+        assert_eq!((&order[..3], order[5]), (&[1, 1, 2][..], 1));
+        assert_eq!(order[3] + order[4], 1 + 3, "both would take 30");
     }
 
     #[test]

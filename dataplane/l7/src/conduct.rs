@@ -1,10 +1,10 @@
 //! How members conduct themselves: who fails is left out for a while, and how many requests may be asked again.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
 
 use lb_model::asking::{Ejection, EjectionReason, Outlier, Retries};
+
+use crate::clock::now;
 
 /// In which time a rate is taken, in milliseconds.
 const WINDOW: u64 = 10_000;
@@ -12,13 +12,6 @@ const WINDOW: u64 = 10_000;
 const ENOUGH: u32 = 20;
 /// The longest time for which a member is left out.
 const LONGEST: u64 = 600_000;
-
-static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Milliseconds since the process was started; never 0.
-fn now() -> u64 {
-    1 + u64::try_from(BEGIN.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-}
 
 /// How one member does, seen from all workers. What is counted by two at once may be off by one.
 #[derive(Debug, Default)]

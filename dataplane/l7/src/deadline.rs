@@ -11,18 +11,26 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug)]
 pub(crate) struct Deadline {
     due: Instant,
+    set: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Deadline {
     /// So long from now.
     pub(crate) fn after(time: Duration) -> Self {
-        Self { due: Instant::now() + time, timer: None }
+        let set = Instant::now();
+        Self { due: set + time, set, timer: None }
     }
 
     /// Moves it to so long from now.
     pub(crate) fn set(&mut self, time: Duration) {
-        self.due = Instant::now() + time;
+        self.set = Instant::now();
+        self.due = self.set + time;
+    }
+
+    /// How long ago it was set.
+    pub(crate) fn age(&self) -> Duration {
+        self.set.elapsed()
     }
 
     /// Ready once it has passed.

@@ -118,6 +118,8 @@ impl Exchange {
             let mut wait = pin!(std::future::poll_fn(|cx| self.poll_answer(cx)));
             wait.as_mut().await?
         };
+        // It was set when the member had taken the last of the request.
+        self.member.pace.answered(head.parts.status, || self.deadline.age());
         let ResponseHead { parts, framing, keep_alive } = head;
         let tunneled = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let mut body = MemberBody {

@@ -7,6 +7,7 @@
 mod balance;
 mod body;
 mod client;
+mod clock;
 mod compress;
 mod conduct;
 mod connection;
@@ -25,6 +26,7 @@ mod journal;
 mod listen;
 mod member_tls;
 mod origin;
+mod pace;
 mod persistence;
 mod pick;
 mod policy;

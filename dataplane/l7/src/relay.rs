@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::{Request, StatusCode};
@@ -129,8 +129,11 @@ async fn connect(
     let member = open.member();
     member.counters().began();
     let patience = seconds(service.timeouts.connect_s);
+    let began = Instant::now();
     match pool::connect(member, origin.ends, patience, Speech::Bytes).await {
         Ok(stream) => {
+            // All that is seen of how fast it is.
+            member.pace.answered(StatusCode::OK, || began.elapsed());
             pool.judge(member, Some(StatusCode::OK));
             Ok((stream, open))
         }

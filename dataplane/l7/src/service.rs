@@ -16,6 +16,7 @@ use lb_model::l7::{
     ProxyProtocol,
 };
 use lb_model::policy::L7Policy;
+use lb_model::snapshot::Scheduler;
 use lb_model::{L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
 use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
@@ -27,6 +28,7 @@ use crate::counters::{MemberCounters, ServiceCounters};
 use crate::journal::Journal;
 use crate::member_tls::MemberTls;
 use crate::origin::Origin;
+use crate::pace::Pace;
 use crate::persistence::{Keeper, Kept, MarkKey};
 use crate::policy::{Policies, PolicyError};
 use crate::queue::Queue;
@@ -125,6 +127,9 @@ impl Pool {
 
     /// A member answered with this, or not at all.
     pub(crate) fn judge(&self, member: &Member, status: Option<StatusCode>) {
+        if status.is_none() {
+            member.pace.failed();
+        }
         let Some(outlier) = &self.outlier else { return };
         if status.is_some_and(|status| !status.is_server_error()) {
             return member.conduct.well(outlier);
@@ -151,6 +156,7 @@ pub(crate) struct Member {
     pub(crate) proxy_protocol: ProxyProtocol,
     counters: MemberCounters,
     pub(crate) conduct: Conduct,
+    pub(crate) pace: Pace,
     /// Requests that it has now, from all workers.
     open: AtomicU32,
     /// Who waits for it to have fewer.
@@ -172,6 +178,7 @@ impl Member {
             proxy_protocol,
             counters: MemberCounters::new(workers),
             conduct: Conduct::default(),
+            pace: Pace::default(),
             open: AtomicU32::new(0),
             queue,
             gone: AtomicBool::new(false),
@@ -435,6 +442,7 @@ impl State {
                 pool.members.iter().map(|of| (of, self.member(pool.id, of, &manner, &queue))).collect();
             let taking = all.iter().filter_map(|(of, member)| {
                 let member = Arc::clone(member);
+                member.pace.watch(pool.scheduler == Scheduler::PeakEwma);
                 members.insert((pool.id, of.id), Arc::clone(&member));
                 let taker = Taker {
                     member,
@@ -503,7 +511,7 @@ fn retire(cell: &ServiceCell) {
 impl Pool {
     /// One with a member that takes requests.
     pub(crate) fn of_one() -> Self {
-        use lb_model::snapshot::{Scheduler, Share, Weight};
+        use lb_model::snapshot::{Share, Weight};
 
         let of = L7Member {
             id: MemberId::generate(),

@@ -132,6 +132,9 @@ pub enum Scheduler {
     Maglev,
     /// Two are drawn, each as likely as its weight; the one with fewer connections for its weight.
     PowerOfTwo,
+    /// The one that would answer soonest, by how fast it has answered lately, what it has to answer, and its weight (peak EWMA). Where no
+    /// answers are seen, as the shortest expected delay.
+    PeakEwma,
     /// The one with the highest weight, and the next one only when that has no room.
     Ordered,
 }

@@ -524,6 +524,7 @@ export const pagesEn = {
     source_port_hash: 'Source address and port hash',
     maglev: 'Maglev consistent hash',
     power_of_two: 'Power of two choices',
+    peak_ewma: 'Soonest answer (Peak EWMA)',
     ordered: 'In order',
   },
   mode: {

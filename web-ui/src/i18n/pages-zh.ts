@@ -519,6 +519,7 @@ export const pagesZh: PagesDictionary = {
     source_port_hash: '源地址与端口哈希',
     maglev: 'Maglev 一致性哈希',
     power_of_two: '二选一',
+    peak_ewma: '最快应答（Peak EWMA）',
     ordered: '按序优先',
   },
   mode: {

@@ -17,6 +17,7 @@ export const ALGORITHMS = [
   'source_port_hash',
   'maglev',
   'power_of_two',
+  'peak_ewma',
   'ordered',
 ] as const
 export const MEMBER_STATES = ['enabled', 'drain', 'disabled'] as const

@@ -26,6 +26,7 @@ const ALGORITHMS: &[(&str, Scheduler)] = &[
     ("source_port_hash", Scheduler::SourcePortHash),
     ("maglev", Scheduler::Maglev),
     ("power_of_two", Scheduler::PowerOfTwo),
+    ("peak_ewma", Scheduler::PeakEwma),
     ("ordered", Scheduler::Ordered),
 ];
 

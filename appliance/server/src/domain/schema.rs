@@ -121,6 +121,10 @@ pub(crate) enum Ended {
 ///   port too.
 /// * `maglev`: by addresses and ports of both ends, in a table that changes little when members come and go.
 /// * `power_of_two`: two are drawn, each as likely as its weight; the one with fewer connections for its weight.
+/// * `peak_ewma`: the one that would answer soonest: by how long its last answers took, of which a slow one counts at once and is
+///   forgotten slowly, how many requests it has, and its weight. Up to 64 members all are compared; of more, two that are drawn. Where
+///   packets are forwarded, and answers not seen, as `shortest_expected_delay`; for `tcp` and `tls` with forwarding `proxy` by how long
+///   connections to it took.
 /// * `ordered`: the one with the highest weight (of equal ones the first added), and the next one only when that has
 ///   reached its `connection_limit` or takes no new connections.
 ///
@@ -139,6 +143,7 @@ pub(crate) enum Algorithm {
     SourcePortHash,
     Maglev,
     PowerOfTwo,
+    PeakEwma,
     Ordered,
 }
 

@@ -54,6 +54,7 @@ impl Exchange {
     /// Waits for the head of the answer.
     pub(crate) async fn answer(mut self) -> Result<(http::response::Parts, Body), NoAnswer> {
         let (parts, stream) = std::future::poll_fn(|cx| self.poll_answer(cx)).await?.into_parts();
+        self.member.pace.answered(parts.status, || self.deadline.age());
         if self.upload.is_none() && stream.is_end_stream() {
             return Ok((parts, Body::Empty));
         }
