@@ -245,4 +245,74 @@ fn how_members_are_asked_is_checked_as_well() {
     refused(json!({ "queue": { "timeout_s": 601 } }), [("/queue/timeout_s", "out_of_range")]);
     assert_eq!(set(json!({ "queue": {} })).body["queue"], json!({ "length": 100, "timeout_s": 5 }));
     assert_eq!(set(json!({ "queue": null })).body["queue"], json!(null));
+    refused(json!({ "breaker": { "percent": 0 } }), [("/breaker/percent", "out_of_range")]);
+    refused(json!({ "breaker": { "open_s": 601 } }), [("/breaker/open_s", "out_of_range")]);
+    let breaker = json!({ "percent": 50, "requests": 20, "open_s": 10 });
+    assert_eq!(set(json!({ "breaker": {} })).body["breaker"], breaker);
+    refused(json!({ "hedge": {} }), [("/hedge/delay_ms", "required")]);
+    refused(json!({ "hedge": { "delay_ms": 0 } }), [("/hedge/delay_ms", "out_of_range")]);
+    assert_eq!(set(json!({ "hedge": { "delay_ms": 20 } })).body["hedge"], json!({ "delay_ms": 20 }));
+    assert_eq!(set(json!({ "algorithm": "peak_ewma" })).body["algorithm"], "peak_ewma");
+}
+
+#[test]
+fn passwords_of_clients_are_written_and_never_shown() {
+    const PASSWORD: &str = "weir-below-the-eighth-lock";
+    let stage = Stage::set();
+    let fields = json!({ "basic_auth": { "users": ["ann"] }, "passwords": format!("ann:{PASSWORD}") });
+    let made = stage.post(&fields);
+    assert_eq!(made.status, 201, "{:#}", made.body);
+    let path = made.header("location");
+    let basic = json!({ "realm": "restricted", "users": ["ann"], "user_header": null });
+    assert_eq!((&made.body["basic_auth"], made.body.get("passwords")), (&basic, None));
+    // What is written again as it was read keeps what is not shown.
+    let etag = made.etag();
+    let again = json!({ "name": "policy", "virtual_service_id": stage.http, "basic_auth": basic });
+    assert_eq!(stage.api.put(&path, &etag, &again).status, 200);
+    for of in ["policies", "config", "revisions", "audit", "events"] {
+        let text = stage.api.get(&format!("/api/v1/{of}")).body.to_string();
+        assert!(!text.contains(PASSWORD) && !text.contains("argon2id"), "{of}: {text}");
+    }
+    let hash = |cost: &str| {
+        format!("$argon2id$v=19${cost}$cGVuc3RvY2stbm9ib2R5$CX0IiUsD4DGJFvEzV2Ez2xPvyzIEgMXBzvvMlnNrVDk")
+    };
+    let change = |passwords: Value| stage.api.patch(&path, "*", &json!({ "passwords": passwords }));
+    assert_eq!(change(json!(format!("ann:{}\n", hash("m=19456,t=2,p=1")))).status, 200);
+    for (passwords, code) in [
+        (json!(format!("ann:{}", hash("m=2000000,t=2,p=1"))), "out_of_range"),
+        (json!("ann:$argon2id$v=19$nothing"), "invalid"),
+        (json!("ann:short\nbob:long enough"), "out_of_range"),
+        (json!("a b:long enough"), "invalid"),
+        (json!("nobody knows whose"), "invalid"),
+        (json!({ "ann": PASSWORD }), "wrong_type"),
+    ] {
+        change(passwords).is_problem(422, "validation_failed", [("/passwords", code)]);
+    }
+    let users = |users: Value| stage.api.patch(&path, "*", &json!({ "basic_auth": { "users": users } }));
+    users(json!([])).is_problem(422, "validation_failed", [("/basic_auth/users", "out_of_range")]);
+    users(json!(["a b"])).is_problem(422, "validation_failed", [("/basic_auth/users/0", "invalid")]);
+    users(json!(["eve"])).is_problem(422, "validation_failed", [("/passwords", "required")]);
+    let realm = json!({ "basic_auth": { "realm": "a\"b" } });
+    stage.api.patch(&path, "*", &realm).is_problem(
+        422,
+        "validation_failed",
+        [("/basic_auth/realm", "invalid")],
+    );
+}
+
+#[test]
+fn a_mirror_is_a_pool_that_is_there_and_stays() {
+    let stage = Stage::set();
+    let nobody = "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f";
+    stage.refused(&json!({ "mirror": { "pool_id": nobody } }), [("/mirror/pool_id", "not_found")]);
+    let percent = json!({ "mirror": { "pool_id": stage.pool, "percent": 101 } });
+    stage.refused(&percent, [("/mirror/percent", "out_of_range")]);
+    let datagrams = stage.api.create("/api/v1/pools", &json!({ "name": "dns", "protocol": "udp" })).id;
+    stage.refused(&json!({ "mirror": { "pool_id": datagrams } }), [("/mirror/pool_id", "invalid")]);
+    let made = stage.post(&json!({ "mirror": { "pool_id": stage.pool } }));
+    assert_eq!((made.status, &made.body["mirror"]["percent"]), (201, &json!(100)));
+    let pool = format!("/api/v1/pools/{}", stage.pool);
+    assert_eq!(stage.api.delete(&pool, "*").status, 409);
+    let found = stage.api.get(&format!("{POLICIES}?pool_id={}", stage.pool)).body;
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
 }

@@ -258,6 +258,59 @@ fn answers_are_made_smaller_for_who_understands_it() -> Result<()> {
 }
 
 #[test]
+fn only_who_shows_the_right_password_is_served_and_named() -> Result<()> {
+    let edge = Edge::open(&json!({}))?;
+    let below = json!([{ "kind": "path", "compare": "prefix", "values": ["/echo"] }]);
+    let basic = json!({ "realm": "shop", "users": ["ann", "bob"], "user_header": "x-shop" });
+    let document =
+        json!({ "name": "door", "virtual_service_id": edge.service, "rules": below, "basic_auth": basic });
+    assert_eq!(edge.refused("/policies", &document)?, (json!("/passwords"), json!("required")));
+    let mut whole = document.clone();
+    whole["passwords"] = json!("ann:weir:water\nbob:lock and quay\n");
+    let made = edge.stage.api.create("/policies", &whole)?;
+    let policy = format!("/policies/{}", id(&made)?);
+    ensure!(
+        made.get("passwords").is_none() && made["basic_auth"]["users"] == json!(["ann", "bob"]),
+        "{made:#}"
+    );
+    edge.stage.await_forwarding()?;
+
+    assert_eq!(edge.status("/", &[])?, "200", "for which none is wanted");
+    let refused = edge.curl("/echo", &["--include"])?.to_ascii_lowercase();
+    ensure!(refused.contains("www-authenticate: basic realm=\"shop\", charset=\"utf-8\"\r\n"), "{refused}");
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let shown = |pair: &str| edge.status("/echo", &[version, "--user", pair]);
+        for _ in 0..3 {
+            assert_eq!(shown("ann:weir:water")?, "200");
+            assert_eq!(shown("ann:lock and quay")?, "401");
+            assert_eq!(shown("eve:weir:water")?, "401");
+        }
+        let told =
+            edge.curl("/echo", &[version, "--user", "bob:lock and quay", "--header", "X-Shop: forged"])?;
+        ensure!(told.contains(" x-shop=bob "), "{told}");
+    }
+    // Who is not named keeps what there is; who is no user any more is not let in, nor if it becomes one again.
+    let change = |patch: Value| -> Result<()> {
+        edge.stage.api.change(&policy, &patch)?;
+        edge.stage.await_forwarding()
+    };
+    change(json!({ "passwords": "bob:quay and lock" }))?;
+    let shown = |pair: &str| edge.status("/echo", &["--user", pair]);
+    assert_eq!((shown("ann:weir:water")?, shown("bob:quay and lock")?), ("200".into(), "200".into()));
+    assert_eq!(shown("bob:lock and quay")?, "401");
+    change(json!({ "basic_auth": { "users": ["ann"] } }))?;
+    assert_eq!((shown("ann:weir:water")?, shown("bob:quay and lock")?), ("200".into(), "401".into()));
+    let again = edge.stage.api.patch(&policy, "*", &json!({ "basic_auth": { "users": ["ann", "bob"] } }))?;
+    assert_eq!(again.expect_status(422)?.body["errors"][0]["pointer"], "/passwords");
+    // From what it kept, without anybody who knows more.
+    edge.stage.lab.appliance().penstockd.kill_for_good()?;
+    edge.stage.lab.appliance().l7.kill()?;
+    edge.stage.lab.appliance().l7.await_ready(PATIENCE)?;
+    assert_eq!((shown("ann:weir:water")?, shown("ann:lock and quay")?), ("200".into(), "401".into()));
+    Ok(())
+}
+
+#[test]
 fn clients_show_certificates_and_members_hear_whose() -> Result<()> {
     let stage = Stage::set(Driver::AfXdp, true)?;
     let folder = stage.lab.folder();

@@ -1,6 +1,7 @@
 //! The product in the lab: what a client of a virtual service sees, whatever happens to the appliance meanwhile.
 
 mod admission;
+mod asking;
 mod bad_input;
 mod balancing;
 mod checksums;

@@ -79,19 +79,58 @@ fn a_client_sees_the_certificate_of_the_name_it_asks_for() -> Result<()> {
     Ok(())
 }
 
+/// What `openssl s_client` offers, one at a time, and by which `min_version` it is taken. It offers nothing old unless it is told to (`SECLEVEL`).
+const OFFERS: &[(&[&str], &[&str])] = &[
+    (&["-tls1", "-cipher", "ALL:@SECLEVEL=0"], &[]),
+    (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], &["1.2"]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"], &["1.2"]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], &["1.2"]),
+    // Without forward secrecy, or by ciphers that do not authenticate what they hide.
+    (&["-tls1_2", "-cipher", "kRSA:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-CCM:@SECLEVEL=0"], &[]),
+    (&["-tls1_2", "-cipher", "aNULL:eNULL:@SECLEVEL=0"], &[]),
+    (&["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"], &["1.2", "1.3"]),
+    (&["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"], &["1.2", "1.3"]),
+    (&["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"], &["1.2", "1.3"]),
+    (&["-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256"], &[]),
+    (&["-groups", "X25519"], &["1.2", "1.3"]),
+    (&["-groups", "P-256"], &["1.2", "1.3"]),
+    (&["-tls1_2", "-groups", "P-256"], &["1.2"]),
+    (&["-groups", "ffdhe2048"], &[]),
+];
+
 #[test]
-fn old_versions_are_not_spoken() -> Result<()> {
+fn what_a_profile_does_not_have_is_not_spoken() -> Result<()> {
     let shop = Shop::open()?;
-    let speaks = |version: &str| {
-        let oldest = format!("--tlsv{version}");
-        shop.get("shop.example", &shop.exact, &[&oldest, "--tls-max", version]).is_ok()
+    let to = format!("{VIRTUAL_IP}:{PORT}");
+    // It says what was agreed on, or that there was no certificate.
+    let agrees = |offer: &[&str]| -> Result<bool> {
+        let mut client = shop.stage.lab.client().command("openssl");
+        client.args(["s_client", "-connect", &to, "-servername", "shop.example", "-brief"]).args(offer);
+        let said = client.stdin(std::process::Stdio::null()).output()?;
+        let told = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        let (agreed, refused) = (told.contains("CONNECTION ESTABLISHED"), told.contains("alert"));
+        ensure!(agreed != refused || told.contains("no ciphers available"), "{offer:?}: {told}");
+        Ok(agreed)
     };
-    assert_eq!(["1.1", "1.2", "1.3"].map(speaks), [false, true, true]);
     let ids =
         shop.stage.api.get(&format!("/virtual-services/{}", shop.service))?.body["tls"]["certificate_ids"]
             .take();
-    shop.patch_tls(&json!({ "certificate_ids": ids, "min_version": "1.3" }))?;
-    assert_eq!(["1.2", "1.3"].map(speaks), [false, true]);
+    for profile in ["1.2", "1.3"] {
+        shop.patch_tls(&json!({ "certificate_ids": ids, "min_version": profile }))?;
+        for (offer, taken_by) in OFFERS {
+            assert_eq!(agrees(offer)?, taken_by.contains(&profile), "{offer:?} by {profile}");
+        }
+    }
+    let hsts = json!({ "max_age_s": 31_536_000, "include_subdomains": true, "preload": true });
+    shop.patch_tls(&json!({ "certificate_ids": ids, "hsts": hsts }))?;
+    let head = shop.get("shop.example", &shop.exact, &["--include"])?.to_ascii_lowercase();
+    let told = "strict-transport-security: max-age=31536000; includesubdomains; preload\r\n";
+    ensure!(head.contains(told), "{head}");
     Ok(())
 }
 

@@ -88,6 +88,8 @@ fn pool(id: PoolId, of: &Pool, pools: &HashMap<PoolId, &Pool>, seen: &Health) ->
         retries: of.retries.clone(),
         outlier: of.outlier,
         queue: of.queue,
+        breaker: of.breaker,
+        hedge: of.hedge,
         members,
         manner: of.manner.clone(),
     }

@@ -80,6 +80,8 @@ fn pool(number: usize, members: Vec<Member>) -> Pool {
         retries: Retries::default(),
         outlier: None,
         queue: None,
+        breaker: None,
+        hedge: None,
         manner: Manner::default(),
         probed: false,
     }

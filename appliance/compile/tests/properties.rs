@@ -49,6 +49,8 @@ fn pool() -> impl Strategy<Value = Pool> {
         retries: Retries::default(),
         outlier: None,
         queue: None,
+        breaker: None,
+        hedge: None,
         manner: Manner::default(),
         probed: false,
     })

@@ -49,6 +49,8 @@ pub(crate) enum Body {
     H2Member(Box<crate::h2::MemberBody>),
     /// One whose length is not known, and may be so much.
     Limited(Box<Limited>),
+    /// One of which a copy is made.
+    Copied(Box<crate::mirror::Copied>),
     /// One that becomes smaller on its way.
     Coded(Box<crate::compress::Coded>),
 }
@@ -79,6 +81,7 @@ impl Body {
             Self::H2Client(body) => body.length(),
             Self::Member(body) => body.length(),
             Self::H2Member(body) => body.length(),
+            Self::Copied(body) => body.length(),
             Self::Limited(_) | Self::Coded(_) => None,
         }
     }
@@ -99,7 +102,12 @@ impl Body {
             Self::Member(body) => body.poll_upload(cx),
             Self::H2Member(body) => body.poll_upload(cx),
             Self::Coded(body) => body.poll_upload(cx),
-            Self::Empty | Self::Whole(_) | Self::Client(_) | Self::H2Client(_) | Self::Limited(_) => {}
+            Self::Empty
+            | Self::Whole(_)
+            | Self::Client(_)
+            | Self::H2Client(_)
+            | Self::Limited(_)
+            | Self::Copied(_) => {}
         }
     }
 }
@@ -138,6 +146,7 @@ impl http_body::Body for Body {
             Self::Member(body) => body.poll_frame(cx),
             Self::H2Member(body) => body.poll_frame(cx),
             Self::Limited(body) => body.poll_frame(cx),
+            Self::Copied(body) => body.poll_frame(cx),
             Self::Coded(body) => body.poll_frame(cx),
         }
     }

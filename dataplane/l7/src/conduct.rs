@@ -13,15 +13,38 @@ const ENOUGH: u32 = 20;
 /// The longest time for which a member is left out.
 const LONGEST: u64 = 600_000;
 
+/// What was asked and failed lately, seen from all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    began: AtomicU64,
+    asked: AtomicU32,
+    failed: AtomicU32,
+}
+
+impl Window {
+    /// One more. How many there were, and how many of them failed.
+    pub(crate) fn count(&self, now: u64, failed: bool) -> (u32, u32) {
+        if now.saturating_sub(self.began.load(Ordering::Relaxed)) > WINDOW {
+            self.began.store(now, Ordering::Relaxed);
+            self.clear();
+        }
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        (asked, self.failed.fetch_add(u32::from(failed), Ordering::Relaxed) + u32::from(failed))
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
+    }
+}
+
 /// How one member does, seen from all workers. What is counted by two at once may be off by one.
 #[derive(Debug, Default)]
 pub(crate) struct Conduct {
     /// Failures in a row.
     row: AtomicU32,
-    /// When the window began, and what was in it.
-    window: AtomicU64,
-    asked: AtomicU32,
-    failed: AtomicU32,
+    window: Window,
     /// Until when it is left out; 0: it never was.
     until: AtomicU64,
     times: AtomicU32,
@@ -41,7 +64,7 @@ impl Conduct {
             self.row.store(0, Ordering::Relaxed);
         }
         if of.percent.is_some() {
-            self.count(now(), false);
+            self.window.count(now(), false);
         }
     }
 
@@ -49,21 +72,11 @@ impl Conduct {
     pub(crate) fn ill(&self, of: &Outlier, may_go: impl FnOnce() -> bool) {
         let now = now();
         let row = self.row.fetch_add(1, Ordering::Relaxed) + 1;
-        let (asked, failed) = self.count(now, true);
+        let (asked, failed) = self.window.count(now, true);
         let by_rate = of.percent.is_some_and(|percent| asked >= ENOUGH && failed * 100 >= percent * asked);
         if (row >= of.consecutive || by_rate) && !self.is_out() && may_go() {
             self.eject(of, now, by_rate && row < of.consecutive);
         }
-    }
-
-    fn count(&self, now: u64, failed: bool) -> (u32, u32) {
-        if now.saturating_sub(self.window.load(Ordering::Relaxed)) > WINDOW {
-            self.window.store(now, Ordering::Relaxed);
-            self.asked.store(0, Ordering::Relaxed);
-            self.failed.store(0, Ordering::Relaxed);
-        }
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        (asked, self.failed.fetch_add(u32::from(failed), Ordering::Relaxed) + u32::from(failed))
     }
 
     fn eject(&self, of: &Outlier, now: u64, by_rate: bool) {
@@ -75,8 +88,7 @@ impl Conduct {
         self.times.store(times + 1, Ordering::Relaxed);
         self.by_rate.store(u32::from(by_rate), Ordering::Relaxed);
         self.row.store(0, Ordering::Relaxed);
-        self.asked.store(0, Ordering::Relaxed);
-        self.failed.store(0, Ordering::Relaxed);
+        self.window.clear();
         self.until.store(now + time, Ordering::Relaxed);
     }
 

@@ -30,6 +30,9 @@ pub(crate) fn explain(
 
     let policies = service.policies.asked(&parts, &origin);
     let decision = service.policies.decide(&parts, &origin);
+    while let Some(question) = decision.question(&parts) {
+        question.settle_here();
+    }
     let asking_page = parts.headers.get(ORIGIN).cloned();
     prepare(&mut parts.headers, &origin);
     let (mut pool, mut member) = (None, None);
@@ -37,7 +40,7 @@ pub(crate) fn explain(
         Ok(Whom::Nobody(answer)) => Some(answer),
         Err(refused) => Some(refused.answer()),
         Ok(Whom::Pools(pools)) => {
-            match choose(pools, &origin, &parts, |pool, kept| pool.balancer.look(origin.ends, kept)) {
+            match choose(pools, &origin, &parts, |pool, kept| pool.look(&origin, kept)) {
                 Some((chosen, _, first)) => {
                     (pool, member) = (Some(chosen.id), Some(first.id));
                     None

@@ -18,9 +18,12 @@ use crate::client::seconds;
 use crate::exchange::{Exchange, MemberConnection, NoAnswer, Patience};
 use crate::h1::{Framing, Sender, write_request_head};
 use crate::h2;
+use crate::hedge::Outcome;
 use crate::member_tls::Speech;
+use crate::mirror;
 use crate::origin::Origin;
 use crate::pick::{Picked, pick};
+use crate::policy::{Busy, Copies, Decision};
 use crate::pool;
 use crate::record::Record;
 use crate::route::{self, Pools, Refused, Whom};
@@ -100,8 +103,14 @@ pub(crate) async fn answer(
     let compression = service.compression.as_ref();
     let coding = compression.and_then(|compression| compression.coding_for(&parts.method, &parts.headers));
     prepare(&mut parts.headers, origin);
+    if settle(&decision, &parts).await.is_err() {
+        record.note(Ending::RateLimited);
+        let mut answer = Answer::own(StatusCode::TOO_MANY_REQUESTS);
+        answer.parts.headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        return answer;
+    }
     let mut answer = match route::follow(&decision, service, origin, &mut parts) {
-        Ok(Whom::Pools(pools)) => ask(service, pools, origin, parts, body, record).await,
+        Ok(Whom::Pools(pools)) => ask(service, pools, decision.copies(), origin, parts, body, record).await,
         Ok(Whom::Nobody(answer)) => answer,
         Err(refused) => {
             record.note(refused.ending);
@@ -118,6 +127,15 @@ pub(crate) async fn answer(
     answer
 }
 
+/// Finds out what is not known yet about the passwords that a request shows.
+async fn settle(decision: &Decision<'_>, parts: &http::request::Parts) -> Result<(), Busy> {
+    for _ in 0..decision.fitting.len() {
+        let Some(question) = decision.question(parts) else { break };
+        Box::pin(question.settle()).await?;
+    }
+    Ok(())
+}
+
 /// Refuses what is larger than the service takes.
 fn fit(service: &Service, parts: &http::request::Parts, body: Body) -> Result<Body, Refused> {
     let L7Limits { target_bytes, body_bytes, .. } = service.limits;
@@ -125,7 +143,7 @@ fn fit(service: &Service, parts: &http::request::Parts, body: Body) -> Result<Bo
     if target > target_bytes as usize {
         return Err(Refused::new(StatusCode::URI_TOO_LONG, Ending::HeadTooLarge));
     }
-    let Some(most) = body_bytes.filter(|_| parts.extensions.get::<tunnel::Wanted>().is_none()) else {
+    let Some(most) = body_bytes.filter(|_| !tunnel::is_asked(parts)) else {
         return Ok(body);
     };
     let too_large = Refused::new(StatusCode::PAYLOAD_TOO_LARGE, Ending::BodyTooLarge);
@@ -136,6 +154,7 @@ fn fit(service: &Service, parts: &http::request::Parts, body: Body) -> Result<Bo
 async fn ask(
     service: &Service,
     pools: Pools<'_>,
+    copies: Option<Copies>,
     origin: &Origin,
     mut parts: http::request::Parts,
     body: Body,
@@ -149,17 +168,21 @@ async fn ask(
     if let Some(keeper) = &pool.keeper {
         keeper.unmark_request(&mut parts.headers);
     }
+    let body = match copies {
+        Some(copies) => mirror::copy(copies, service, origin.ends, &parts, body),
+        None => body,
+    };
     pool.budget.earn();
     let secure = origin.sni.is_some() || origin.scheme == "https";
-    let mut request = Request { service, ends: origin.ends, parts, body: Some(body), record };
+    let mut request = Request::new(service.timeouts, origin.ends, parts, body, record);
     // Holds nothing, and no memory, unless another one is asked.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = None;
     let mut next = Some(open);
     while let Some(open) = next.take() {
+        request.record.asking(pool.id, open.member().id);
+        let Outcome { open, asked } = request.ask_one_or_two(&pool, kept, open, &mut tried).await;
         let member = open.member();
-        request.record.asking(pool.id, member.id);
-        let asked = request.ask(member).await;
         // What broke off at the client's side tells nothing of the member.
         if !matches!(asked, Err(NoAnswer::Request(_))) {
             pool.judge(member, asked.as_ref().ok().map(|answer| answer.parts.status));
@@ -200,18 +223,28 @@ fn nobody(ending: Ending, record: &mut Record) -> Answer {
 }
 
 /// A request that looks for a member.
-struct Request<'r> {
-    service: &'r Service,
-    ends: Ends,
-    parts: http::request::Parts,
+pub(crate) struct Request<'r> {
+    timeouts: L7Timeouts,
+    pub(crate) ends: Ends,
+    pub(crate) parts: http::request::Parts,
     /// Until it was given to a member.
     body: Option<Body>,
-    record: &'r mut Record,
+    pub(crate) record: &'r mut Record,
 }
 
-impl Request<'_> {
+impl<'r> Request<'r> {
+    pub(crate) fn new(
+        timeouts: L7Timeouts,
+        ends: Ends,
+        parts: http::request::Parts,
+        body: Body,
+        record: &'r mut Record,
+    ) -> Self {
+        Self { timeouts, ends, parts, body: Some(body), record }
+    }
+
     /// Asks one member: on a connection that waits, or a new one.
-    async fn ask(&mut self, member: &Arc<Member>) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn ask(&mut self, member: &Arc<Member>) -> Result<Answer, NoAnswer> {
         let tunneled = self.is_tunneled();
         if member.speaks == HttpVersion::Http2 && !tunneled {
             return self.ask_over_h2(member).await;
@@ -236,13 +269,13 @@ impl Request<'_> {
             }
         }
         let stream = self.connect(member).await?;
-        let connect = seconds(self.service.timeouts.connect_s);
+        let connect = seconds(self.timeouts.connect_s);
         let connection = h2::pool::begin(stream, member, connect).await?;
         self.exchange_over_h2(connection, member).await
     }
 
     async fn connect(&mut self, member: &Member) -> Result<Stream, NoAnswer> {
-        let patience = seconds(self.service.timeouts.connect_s);
+        let patience = seconds(self.timeouts.connect_s);
         let began = Instant::now();
         let connected = pool::connect(member, self.ends, patience, Speech::Http).await;
         self.record.connected(began.elapsed());
@@ -272,12 +305,12 @@ impl Request<'_> {
     }
 
     fn patience(&self) -> Patience {
-        let L7Timeouts { response_s, idle_s, tunnel_s, .. } = self.service.timeouts;
+        let L7Timeouts { response_s, idle_s, tunnel_s, .. } = self.timeouts;
         Patience { response: seconds(response_s), idle: seconds(idle_s), tunnel: seconds(tunnel_s) }
     }
 
     fn is_tunneled(&self) -> bool {
-        self.parts.extensions.get::<tunnel::Wanted>().is_some()
+        tunnel::is_asked(&self.parts)
     }
 
     async fn exchange(
@@ -308,6 +341,16 @@ impl Request<'_> {
             NoAnswer::Closed => self.is_repeatable(),
             NoAnswer::Timeout | NoAnswer::Malformed | NoAnswer::Request(_) => false,
         }
+    }
+
+    /// Whether it can be asked of two at a time.
+    pub(crate) fn is_hedgeable(&self) -> bool {
+        self.is_repeatable() && matches!(self.body, Some(Body::Empty)) && !self.is_tunneled()
+    }
+
+    /// The same request once more; it has no body.
+    pub(crate) fn twin<'t>(&self, record: &'t mut Record) -> Request<'t> {
+        Request::new(self.timeouts, self.ends, self.parts.clone(), Body::Empty, record)
     }
 
     /// Whether asking twice does what asking once does (RFC 9110, 9.2.2), and there is something to ask with.

@@ -6,6 +6,7 @@
 
 mod balance;
 mod body;
+mod breaker;
 mod client;
 mod clock;
 mod compress;
@@ -21,10 +22,12 @@ mod farewell;
 mod forward;
 mod h1;
 mod h2;
+mod hedge;
 mod hello;
 mod journal;
 mod listen;
 mod member_tls;
+mod mirror;
 mod origin;
 mod pace;
 mod persistence;

@@ -65,16 +65,28 @@ pub(crate) async fn pick<'p>(
     parts: &Parts,
     record: &mut Record,
 ) -> Result<Picked<'p>, Ending> {
-    let claim = |pool: &'p Pool, kept| if pool.queue.is_busy() { None } else { pool.claim(origin, kept) };
+    let claim = |pool: &'p Pool, kept| {
+        if pool.queue.is_busy() || pool.is_cut() {
+            return None;
+        }
+        pool.claim(origin, kept).filter(|_| pool.admits())
+    };
     if let Some((pool, kept, open)) = choose(pools, origin, parts, claim) {
         return Ok(Picked { pool: Held::Here(pool), kept: Some(kept), open });
     }
-    let full = pools.iter().find(|pool| pool.balancer.has_takers()).ok_or(Ending::NoMember)?;
+    let full = full(pools)?;
     let waiting = full.waiting.ok_or(Ending::MembersFull)?;
     let began = Instant::now();
     let picked = Box::pin(wait(full, waiting, origin, parts)).await;
     record.waited(began.elapsed());
     picked
+}
+
+/// The first pool that could serve if it had room.
+fn full(pools: Pools<'_>) -> Result<&Arc<Pool>, Ending> {
+    let mut able = pools.iter().filter(|pool| pool.balancer.has_takers()).peekable();
+    able.peek().ok_or(Ending::NoMember)?;
+    able.find(|pool| !pool.is_cut()).ok_or(Ending::CircuitOpen)
 }
 
 async fn wait(

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, StatusCode};
-use lb_model::asking::{Outlier, PersistenceKind, Queue as Waiting, Retries};
+use lb_model::asking::{Breaker as BreakerTerms, Hedge, Outlier, PersistenceKind, Queue as Waiting, Retries};
 use lb_model::contract::{L7MemberStatus, L7QueueStatus, L7ServiceStatus};
 use lb_model::l7::{
     Hsts, HttpVersion, L7Limits, L7Member, L7Pool, L7Protocol, L7Service, L7Snapshot, L7Timeouts,
@@ -22,6 +23,7 @@ use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::balance::{Balancer, Taker};
+use crate::breaker::{Breaker, Change};
 use crate::compress::Compression;
 use crate::conduct::{Budget, Conduct};
 use crate::counters::{MemberCounters, ServiceCounters};
@@ -111,7 +113,25 @@ pub(crate) struct Pool {
     pub(crate) waiting: Option<Waiting>,
     pub(crate) queue: Arc<Queue>,
     outlier: Option<Outlier>,
+    /// When it is left alone as a whole, and how it does.
+    breaks: Option<BreakerTerms>,
+    breaker: Arc<Breaker>,
+    /// What is asked of two members.
+    pub(crate) hedging: Option<Hedging>,
     members: Vec<Arc<Member>>,
+}
+
+/// When a second member is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hedging {
+    /// After so long.
+    pub(crate) delay: Duration,
+}
+
+impl Hedging {
+    fn new(of: Hedge) -> Self {
+        Self { delay: Duration::from_millis(of.delay_ms.into()) }
+    }
 }
 
 impl Pool {
@@ -125,13 +145,36 @@ impl Pool {
         self.balancer.claim(origin.ends, kept, &[])
     }
 
+    /// The member that would be asked first.
+    pub(crate) fn look<'p>(&'p self, origin: &Origin, kept: Kept<'p>) -> Option<&'p Arc<Member>> {
+        if self.is_cut() { None } else { self.balancer.look(origin.ends, kept) }
+    }
+
+    /// Whether it is left alone, as it fails as a whole.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.breaks.is_some() && self.breaker.is_open()
+    }
+
+    /// The same, by a request that comes now: one of many may try it.
+    pub(crate) fn admits(&self) -> bool {
+        self.breaks.as_ref().is_none_or(|terms| self.breaker.admits(terms))
+    }
+
     /// A member answered with this, or not at all.
     pub(crate) fn judge(&self, member: &Member, status: Option<StatusCode>) {
+        let failed = status.is_none_or(|status| status.is_server_error());
         if status.is_none() {
             member.pace.failed();
         }
+        match self.breaks.as_ref().and_then(|terms| self.breaker.judge(terms, failed)) {
+            Some(Change::Opened) => {
+                tracing::warn!(pool = %self.id, "pool {} fails, and is left alone", self.id);
+            }
+            Some(Change::Closed) => tracing::info!(pool = %self.id, "pool {} is asked again", self.id),
+            None => {}
+        }
         let Some(outlier) = &self.outlier else { return };
-        if status.is_some_and(|status| !status.is_server_error()) {
+        if !failed {
             return member.conduct.well(outlier);
         }
         member.conduct.ill(outlier, || {
@@ -455,9 +498,12 @@ impl State {
                 of.takes_new.then_some(taker)
             });
             let balancer = Balancer::new(pool.scheduler, taking.collect());
-            if let Some(before) = self.pools.get(&pool.id) {
+            let before = self.pools.get(&pool.id);
+            if let Some(before) = before {
                 balancer.follow(&before.balancer);
             }
+            // Who takes a breaker out closes it.
+            let breaking = before.filter(|before| before.breaks.is_some() && pool.breaker.is_some());
             let kept = all.iter().filter(|(of, _)| of.takes_new || of.keeps);
             let kept: Vec<_> = kept.map(|(of, member)| (of.id, Arc::clone(member))).collect();
             let keeper = pool.persistence.as_ref();
@@ -470,6 +516,9 @@ impl State {
                 waiting: pool.queue,
                 queue: Arc::clone(&queue),
                 outlier: pool.outlier,
+                breaks: pool.breaker,
+                breaker: breaking.map(|before| Arc::clone(&before.breaker)).unwrap_or_default(),
+                hedging: pool.hedge.map(Hedging::new),
                 members: all.into_iter().map(|(_, member)| member).collect(),
             };
             queues.insert(pool.id, queue);
@@ -538,6 +587,9 @@ impl Pool {
             waiting: None,
             queue,
             outlier: None,
+            breaks: None,
+            breaker: Arc::default(),
+            hedging: None,
             members,
         }
     }

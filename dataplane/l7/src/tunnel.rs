@@ -26,6 +26,11 @@ pub(crate) fn is_wanted(parts: &http::request::Parts) -> bool {
         && has_option(&parts.headers, "upgrade")
 }
 
+/// Whether this request's client wants a tunnel.
+pub(crate) fn is_asked(parts: &http::request::Parts) -> bool {
+    parts.extensions.get::<Wanted>().is_some()
+}
+
 /// Whether a member agrees.
 pub(crate) fn is_granted(parts: &http::response::Parts) -> bool {
     let named = parts.headers.get(UPGRADE).map(HeaderValue::as_bytes);

@@ -81,6 +81,26 @@ pub struct Outlier {
     pub max_percent: u32,
 }
 
+/// When a pool is left alone as a whole: too much of what it is asked fails, whoever is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// So many of a hundred requests within ten seconds. A failure is no answer, or one of 500 and above.
+    pub percent: u32,
+    /// If there were so many at least.
+    pub requests: u32,
+    /// For so many seconds; after them one request tries it.
+    pub open_s: u32,
+}
+
+/// What is asked of another member as well, while the first one has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hedge {
+    /// After so many milliseconds.
+    pub delay_ms: u32,
+}
+
 /// Requests that wait while every member has as many as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::asking::{Outlier, Persistence, Queue, Retries};
+use crate::asking::{Breaker, Hedge, Outlier, Persistence, Queue, Retries};
 use crate::l7::{L7Certificate, L7Compression, L7Limits, L7Protocol, L7Timeouts, L7Tls, Manner};
 use crate::policy::L7Policy;
 use crate::snapshot::{
@@ -120,6 +120,10 @@ pub struct Pool {
     pub outlier: Option<Outlier>,
     /// What waits while every member has as many requests as it may.
     pub queue: Option<Queue>,
+    /// When it is left alone as a whole.
+    pub breaker: Option<Breaker>,
+    /// What is asked of two members.
+    pub hedge: Option<Hedge>,
     /// How they are spoken to by the layer-7 plane.
     pub manner: Manner,
     /// The members, in the order they were added.

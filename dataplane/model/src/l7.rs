@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::asking::{Outlier, Persistence, Queue, Retries};
+use crate::asking::{Breaker, Hedge, Outlier, Persistence, Queue, Retries};
 use crate::policy::L7Policy;
 use crate::snapshot::{Generation, Scheduler, Share, Weight};
 use crate::{CertificateId, L4Port, MemberId, PoolId, Prefix, VirtualServiceId};
@@ -325,6 +325,12 @@ pub struct L7Pool {
     /// What waits while every member has as many requests as it may.
     #[serde(default)]
     pub queue: Option<Queue>,
+    /// When it is left alone as a whole.
+    #[serde(default)]
+    pub breaker: Option<Breaker>,
+    /// What is asked of two members.
+    #[serde(default)]
+    pub hedge: Option<Hedge>,
     /// The members, in the order they were added.
     pub members: Vec<L7Member>,
     /// How they are spoken to.
@@ -489,6 +495,8 @@ endings! {
     QueueFull => "queue_full",
     /// No member had room for the request in time.
     QueueTimeout => "queue_timeout",
+    /// The pool fails as a whole, and is left alone for a while.
+    CircuitOpen => "circuit_open",
     /// No connection to a member could be made.
     ConnectFailed => "connect_failed",
     /// The member showed no certificate that counts, or speaks no TLS that we do.

@@ -28,6 +28,12 @@ pub struct L7Policy {
     /// What clients must show.
     #[serde(default)]
     pub jwt: Option<Jwt>,
+    /// Names and passwords of which clients must show one.
+    #[serde(default)]
+    pub basic_auth: Option<BasicAuth>,
+    /// Who else gets a copy of it.
+    #[serde(default)]
+    pub mirror: Option<Mirror>,
     /// Who may serve it instead of the service's pool. Of these four at most one is there, and with it the search ends;
     /// without one it goes on with the next policy.
     pub pools: Vec<WeightedPool>,
@@ -147,6 +153,44 @@ pub struct Jwt {
     pub leeway_s: u32,
     /// The field that tells the member whose it is.
     pub subject_header: Option<String>,
+}
+
+/// Names and passwords that clients must show (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// What clients are asked for a password of.
+    pub realm: String,
+    /// Who is let in.
+    pub users: Vec<BasicUser>,
+    /// The field that tells the member who it is.
+    pub user_header: Option<String>,
+}
+
+/// Somebody with a password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicUser {
+    /// What they are called.
+    pub name: String,
+    /// The password's hash (Argon2id, a PHC string).
+    pub hash: String,
+}
+
+impl std::fmt::Debug for BasicUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BasicUser").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A pool that gets copies of requests, and whose answers nobody sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirror {
+    /// The pool.
+    pub pool_id: PoolId,
+    /// Of a hundred requests it gets so many.
+    pub percent: u32,
 }
 
 /// Whose requests are counted together.
@@ -282,6 +326,7 @@ pub struct Reject {
 impl L7Policy {
     /// The pools that it names.
     pub fn pools(&self) -> impl Iterator<Item = PoolId> {
-        self.pools.iter().map(|pool| pool.pool_id)
+        let mirror = self.mirror.map(|mirror| mirror.pool_id);
+        self.pools.iter().map(|pool| pool.pool_id).chain(mirror)
     }
 }

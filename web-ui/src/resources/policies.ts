@@ -17,6 +17,8 @@ const decides =
 
 const isLimited = (values: Values) => typeof values['rate_limit.requests'] === 'number'
 const wantsToken = ({ jwt }: Values) => jwt === true
+const wantsPassword = ({ basic_auth }: Values) => basic_auth === true
+const isMirrored = (values: Values) => (values['mirror.pool_id'] ?? null) !== null
 const sharesWith = ({ cors }: Values) => cors === true
 /** Whether there is an object, and what of it is folded away with the rest. */
 const inside = (of: (values: Values) => boolean, fields: readonly Field[]): Field[] =>
@@ -29,6 +31,22 @@ const JWT: readonly Field[] = [
     { path: 'jwt.audiences', kind: 'tags', label: 'field.audiences', help: 'help.audiences' },
     { path: 'jwt.subject_header', kind: 'mono', label: 'field.subjectHeader', help: 'help.subjectHeader' },
     { path: 'jwt.leeway_s', kind: 'number', label: 'field.leeway', min: 0, max: 600, unit: 's', usual: 30 },
+  ]),
+]
+const BASIC: readonly Field[] = [
+  { path: 'basic_auth', kind: 'part', label: 'field.basicAuth', help: 'help.jwt', advanced: true },
+  ...inside(wantsPassword, [
+    { path: 'basic_auth.users', kind: 'tags', label: 'field.basicUsers', required: true },
+    { path: 'basic_auth.realm', kind: 'text', label: 'field.realm', help: 'help.realm', usual: 'restricted' },
+    { path: 'basic_auth.user_header', kind: 'mono', label: 'field.subjectHeader', help: 'help.subjectHeader' },
+    {
+      path: 'passwords',
+      kind: 'file',
+      accept: '.htpasswd,text/plain',
+      secret: true,
+      label: 'field.passwords',
+      help: 'help.passwords',
+    },
   ]),
 ]
 const CORS: readonly Field[] = [
@@ -291,7 +309,30 @@ export function usePolicyFields(): readonly Field[] {
         when: rewritesPath,
       },
       ...JWT,
+      ...BASIC,
       ...CORS,
+      {
+        path: 'mirror.pool_id',
+        kind: 'choice',
+        label: 'field.mirror',
+        help: 'help.mirror',
+        optional: true,
+        whole: true,
+        advanced: true,
+        choices: named(pools),
+      },
+      {
+        path: 'mirror.percent',
+        kind: 'number',
+        label: 'field.mirrorPercent',
+        min: 1,
+        max: 100,
+        unit: '%',
+        usual: 100,
+        beside: true,
+        advanced: true,
+        when: isMirrored,
+      },
       { path: 'rewrite.host', kind: 'mono', label: 'field.rewriteHost', advanced: true },
       changes('rewrite.request_headers', 'field.requestHeaders'),
       changes('rewrite.response_headers', 'field.responseHeaders'),

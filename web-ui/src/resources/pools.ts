@@ -124,6 +124,7 @@ export function usePoolFields(): readonly Field[] {
 const keeps = (values: Values) => values['persistence.kind'] ?? null
 const leavesOut = ({ outlier }: Values) => outlier === true
 const waits = ({ queue }: Values) => queue === true
+const breaks = ({ breaker }: Values) => breaker === true
 const speaksTls = ({ tls }: Values) => tls === true
 
 /** What only members behind HTTP services have. */
@@ -293,6 +294,53 @@ function useHttpFields(): readonly Field[] {
       usual: 5,
       advanced: true,
       when: waits,
+    },
+    { path: 'breaker', kind: 'part', label: 'field.breaker', help: 'help.breaker', advanced: true },
+    {
+      path: 'breaker.percent',
+      kind: 'number',
+      label: 'field.breakerPercent',
+      help: 'help.breakerPercent',
+      min: 1,
+      max: 100,
+      unit: '%',
+      usual: 50,
+      advanced: true,
+      when: breaks,
+    },
+    {
+      path: 'breaker.requests',
+      kind: 'number',
+      label: 'field.breakerRequests',
+      min: 1,
+      max: 100_000,
+      usual: 20,
+      advanced: true,
+      when: breaks,
+    },
+    {
+      path: 'breaker.open_s',
+      kind: 'number',
+      label: 'field.breakerOpen',
+      help: 'help.breakerOpen',
+      min: 1,
+      max: 600,
+      unit: 's',
+      usual: 10,
+      advanced: true,
+      when: breaks,
+    },
+    {
+      path: 'hedge.delay_ms',
+      kind: 'number',
+      label: 'field.hedge',
+      help: 'help.hedge',
+      min: 1,
+      max: 60_000,
+      unit: 'ms',
+      optional: true,
+      whole: true,
+      advanced: true,
     },
     {
       path: 'http_version',

@@ -1,7 +1,7 @@
 //! How members are asked, as a part of their pool.
 
 use http::HeaderName;
-use lb_model::asking::{Outlier, Persistence, PersistenceKind, Queue, Retries};
+use lb_model::asking::{Breaker, Hedge, Outlier, Persistence, PersistenceKind, Queue, Retries};
 use serde_json::Value;
 
 use super::fields::{self, Fault, Fields};
@@ -74,6 +74,18 @@ pub(super) fn queue(fields: &mut Fields<'_>) -> Option<Queue> {
     let length = fields.optional("length", 100, fields::number(1, 100_000));
     let timeout_s = fields.optional("timeout_s", 5, fields::number(1, 600));
     Some(Queue { length: length?, timeout_s: timeout_s? })
+}
+
+pub(super) fn breaker(fields: &mut Fields<'_>) -> Option<Breaker> {
+    let percent = fields.optional("percent", 50, fields::number(1, 100));
+    let requests = fields.optional("requests", 20, fields::number(1, 100_000));
+    let open_s = fields.optional("open_s", 10, fields::number(1, 600));
+    Some(Breaker { percent: percent?, requests: requests?, open_s: open_s? })
+}
+
+pub(super) fn hedge(fields: &mut Fields<'_>) -> Option<Hedge> {
+    let delay_ms = fields.required("delay_ms", fields::number(1, 60_000));
+    Some(Hedge { delay_ms: delay_ms? })
 }
 
 pub(super) fn outlier(fields: &mut Fields<'_>) -> Option<Outlier> {
@@ -162,6 +174,33 @@ pub(super) mod shape {
         /// For how many seconds each of them does; it is answered with 503 then.
         #[schema(minimum = 1, maximum = 600, default = 5)]
         timeout_s: u32,
+    }
+
+    /// When a pool is left alone as a whole. What would be asked of it goes to another pool of the policy's, if there is one, and is
+    /// answered with 503 at once otherwise (`circuit_open`). After `open_s` one request tries it: if that is served, so are all others. A failure
+    /// is no answer, or one of 500 and above. Single members are `outlier`'s matter, how many requests there are at a time that of `connection_limit`
+    /// and `queue`.
+    #[derive(ToSchema)]
+    pub(crate) struct Breaker {
+        /// So many of a hundred requests to the pool within ten seconds fail.
+        #[schema(minimum = 1, maximum = 100, default = 50)]
+        percent: u32,
+        /// If there were so many at least.
+        #[schema(minimum = 1, maximum = 100_000, default = 20)]
+        requests: u32,
+        /// For how many seconds it is left alone until one request tries it.
+        #[schema(minimum = 1, maximum = 600, default = 10)]
+        open_s: u32,
+    }
+
+    /// What is asked of a second member as well, when the first one takes long: whichever answers first serves the client, the other request
+    /// is taken back. Only what can be asked twice without harm (GET, HEAD, OPTIONS, PUT, DELETE without a body), of clients that keep no member, and out
+    /// of the budget of `retries`.
+    #[derive(ToSchema)]
+    pub(crate) struct Hedge {
+        /// After how many milliseconds without an answer.
+        #[schema(minimum = 1, maximum = 60_000, example = 200)]
+        delay_ms: u32,
     }
 
     /// When a member of an HTTP service is left out although no check found it down. A failure is no answer, or one of 500 and above. If

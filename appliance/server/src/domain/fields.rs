@@ -108,6 +108,11 @@ impl Fault {
         Self { code, detail: detail.into() }
     }
 
+    /// The same, of a part of the field.
+    pub(super) fn of(self, part: &str) -> Self {
+        Self { detail: format!("of `{part}`: {}", self.detail), ..self }
+    }
+
     /// The word for programs.
     #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {

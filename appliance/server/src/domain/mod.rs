@@ -64,7 +64,7 @@ pub(crate) use monitor::{
 };
 pub(crate) use owner::{Home, HomeShown, HomeWritten, Owner, PerhapsHome, Scope};
 pub(crate) use permission::{Permission, ROLES, Role};
-pub(crate) use policy::Policy;
+pub(crate) use policy::{BasicAuth, Passwords, Policy};
 pub(crate) use pool::{BelowMinHealthy, MemberTls, MonitorsNeeded, Pool};
 pub(crate) use project::{DEFAULT_PROJECT, Project, Quotas};
 pub(crate) use rates::RateLimit;

@@ -1,6 +1,6 @@
 //! A pool: members, and how one of them is chosen.
 
-use lb_model::asking::{Outlier, Persistence, Queue, Retries};
+use lb_model::asking::{Breaker, Hedge, Outlier, Persistence, Queue, Retries};
 use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{CertificateId, MonitorId, PoolId};
@@ -77,6 +77,12 @@ pub(crate) struct Pool {
     /// null: nothing does. Only where the appliance asks the members itself.
     #[schema(value_type = Option<asking::shape::Queue>)]
     pub(crate) queue: Option<Queue>,
+    /// When the pool is left alone as a whole, as too much of what it is asked fails; null: never. Only where the appliance asks the members itself.
+    #[schema(value_type = Option<asking::shape::Breaker>)]
+    pub(crate) breaker: Option<Breaker>,
+    /// Which requests are asked of a second member as well, when the first one takes long; null: none. Only for services with requests.
+    #[schema(value_type = Option<asking::shape::Hedge>)]
+    pub(crate) hedge: Option<Hedge>,
     /// The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
     #[schema(value_type = super::schema::HttpVersion, default = "1.1")]
     pub(crate) http_version: HttpVersion,
@@ -203,6 +209,8 @@ impl Kind for Pool {
         let retries = fields.object("retries", asking::retries);
         let outlier = fields.nullable_object("outlier", asking::outlier);
         let queue = fields.nullable_object("queue", asking::queue);
+        let breaker = fields.nullable_object("breaker", asking::breaker);
+        let hedge = fields.nullable_object("hedge", asking::hedge);
         let drain_timeout_s = fields.nullable("drain_timeout_s", fields::number(0, 604_800));
         let http_version = fields.optional("http_version", HttpVersion::Http1, fields::word(HTTP_VERSIONS));
         let tls = fields.nullable_object("tls", MemberTls::read);
@@ -222,6 +230,8 @@ impl Kind for Pool {
             retries: retries?,
             outlier: outlier?,
             queue: queue?,
+            breaker: breaker?,
+            hedge: hedge?,
             http_version: http_version?,
             tls: tls?,
             proxy_protocol: proxy_protocol?,

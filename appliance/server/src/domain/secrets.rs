@@ -9,7 +9,8 @@ use super::fields::{Fault, Pointer};
 use crate::vault::{self, Sealed};
 
 /// Fields that are secret wherever they stand: all that any kind of resource never shows.
-pub(crate) const SECRETS: &[&str] = &["private_key", "pkcs12", "passphrase", "password", "secret"];
+pub(crate) const SECRETS: &[&str] =
+    &["private_key", "pkcs12", "passphrase", "password", "passwords", "secret"];
 
 /// What was taken out of a document, by its place there (RFC 6901).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

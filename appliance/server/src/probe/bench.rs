@@ -75,6 +75,8 @@ fn pool(first: u32, count: u32, port: L4Port) -> Pool {
         retries: Retries::default(),
         outlier: None,
         queue: None,
+        breaker: None,
+        hedge: None,
         manner: Manner::default(),
         min_healthy: 1,
         below_min_healthy: BelowMinHealthy::Refuse,

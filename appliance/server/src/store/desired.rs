@@ -191,6 +191,8 @@ fn pool(
         retries,
         outlier,
         queue,
+        breaker,
+        hedge,
         ..
     } = own;
     let Pool { http_version, tls, proxy_protocol, .. } = own;
@@ -219,6 +221,8 @@ fn pool(
         retries,
         outlier,
         queue,
+        breaker,
+        hedge,
         probed: probed.contains(&record.id),
     }
 }
@@ -228,11 +232,24 @@ fn policies_by_service(mut records: Vec<Record<Policy>>) -> HashMap<VirtualServi
     records.sort_by_key(|record| (record.spec.own.position, record.id));
     let mut services: HashMap<VirtualServiceId, Vec<L7Policy>> = HashMap::new();
     for Record { id, spec: Spec { meta, own, .. }, .. } in records {
-        let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, cors, jwt, .. } = own;
-        let Policy { pools, redirect, respond, reject, .. } = own;
+        let Policy { virtual_service_id, position: _, rules, rewrite, rate_limit, cors, jwt, mirror, .. } =
+            own;
+        let Policy { basic_auth, passwords, pools, redirect, respond, reject, .. } = own;
         if meta.enabled {
-            let policy =
-                L7Policy { id, rules, rewrite, rate_limit, cors, jwt, pools, redirect, respond, reject };
+            let policy = L7Policy {
+                id,
+                rules,
+                rewrite,
+                rate_limit,
+                cors,
+                jwt,
+                basic_auth: basic_auth.map(|basic| basic.with(&passwords)),
+                mirror,
+                pools,
+                redirect,
+                respond,
+                reject,
+            };
             services.entry(virtual_service_id).or_default().push(policy);
         }
     }

@@ -2,7 +2,9 @@
 
 use lb_model::VirtualServiceId;
 use lb_model::desired::{ServiceForwarding, ServiceProtocol};
-use lb_model::policy::{Cors, Jwt, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool};
+use lb_model::policy::{
+    Cors, Jwt, Mirror, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, WeightedPool,
+};
 use lb_model::snapshot::L4Protocol;
 use sqlx::types::Json;
 use sqlx::{FromRow, SqliteConnection};
@@ -12,7 +14,7 @@ use super::columns::{Text, Word};
 use super::list::{Filter, FilterKind};
 use super::table::{Faults, Place, Table, Values};
 use super::ways;
-use crate::domain::Policy;
+use crate::domain::{BasicAuth, Passwords, Policy};
 
 /// The most policies that one service has.
 const POLICIES_MAX: i64 = 1000;
@@ -31,6 +33,12 @@ pub(crate) struct PolicyRow {
     cors: Option<Cors>,
     #[sqlx(json(nullable))]
     jwt: Option<Jwt>,
+    #[sqlx(json(nullable))]
+    basic_auth: Option<BasicAuth>,
+    #[sqlx(json(nullable))]
+    passwords: Option<Passwords>,
+    #[sqlx(json(nullable))]
+    mirror: Option<Mirror>,
     #[sqlx(json)]
     pools: Vec<WeightedPool>,
     #[sqlx(json(nullable))]
@@ -44,9 +52,10 @@ pub(crate) struct PolicyRow {
 impl Table for Policy {
     const TABLE: &'static str = "policies";
     const COLUMNS: &'static str = "virtual_service_id, position, rules, rewrite, pools, redirect, respond, reject, \
-        rate_limit, cors, jwt";
+        rate_limit, cors, jwt, mirror, basic_auth, passwords";
     const SELECT: &'static str = "t.virtual_service_id, t.position, t.rules, t.rewrite, t.pools, t.redirect,
-        t.respond, t.reject, t.rate_limit, t.cors, t.jwt";
+        t.respond, t.reject, t.rate_limit, t.cors, t.jwt, t.mirror,
+        t.basic_auth, t.passwords";
     const READINESS: &'static str = "iif(t.enabled, 'ready', 'disabled')";
     const SORTS: &'static [&'static str] = &["position"];
     const FILTERS: &'static [Filter] = &[
@@ -54,7 +63,7 @@ impl Table for Policy {
         Filter {
             key: "pool_id",
             kind: FilterKind::Text,
-            sql: "EXISTS (SELECT 1 FROM json_each(t.pools) p WHERE p.value ->> 'pool_id' = ?)",
+            sql: "? IN (SELECT p.value ->> 'pool_id' FROM json_each(t.pools) p UNION SELECT t.mirror ->> 'pool_id')",
         },
     ];
 
@@ -62,6 +71,7 @@ impl Table for Policy {
 
     fn from_row(row: PolicyRow) -> Self {
         let PolicyRow { virtual_service_id: Text(virtual_service_id), position, rules, rewrite, .. } = row;
+        let PolicyRow { basic_auth, passwords, mirror, .. } = row;
         let PolicyRow { rate_limit, cors, jwt, pools, redirect, respond, reject, .. } = row;
         Self {
             virtual_service_id,
@@ -71,6 +81,9 @@ impl Table for Policy {
             rate_limit,
             cors,
             jwt,
+            basic_auth,
+            passwords: passwords.unwrap_or_default(),
+            mirror,
             pools,
             redirect,
             respond,
@@ -80,12 +93,14 @@ impl Table for Policy {
 
     fn bind(&self, values: &mut Values<'_>) {
         let Self { virtual_service_id, position, rules, rewrite, rate_limit, cors, jwt, .. } = self;
-        let Self { pools, redirect, respond, reject, .. } = self;
+        let Self { basic_auth, passwords, mirror, pools, redirect, respond, reject, .. } = self;
         values.push_bind(Text(*virtual_service_id)).push_bind(*position).push_bind(Json(rules.clone()));
         values.push_bind(rewrite.clone().map(Json)).push_bind(Json(pools.clone()));
         values.push_bind(redirect.clone().map(Json)).push_bind(respond.clone().map(Json));
         values.push_bind(reject.map(Json)).push_bind(rate_limit.clone().map(Json));
         values.push_bind(cors.clone().map(Json)).push_bind(jwt.clone().map(Json));
+        values.push_bind(mirror.map(Json)).push_bind(basic_auth.clone().map(Json));
+        values.push_bind(basic_auth.is_some().then(|| Json(passwords.clone())));
     }
 
     async fn check(
@@ -115,9 +130,15 @@ impl Table for Policy {
                 self.check_count(place, faults, connection).await?;
             }
         }
-        for (index, pool) in self.pools.iter().enumerate() {
-            let id = pool.pool_id;
-            let pointer = format!("/pools/{index}/pool_id");
+        let serving = self.pools.iter().enumerate();
+        let serving = serving.map(|(index, pool)| (pool.pool_id, format!("/pools/{index}/pool_id")));
+        let mirror = self.mirror.map(|mirror| (mirror.pool_id, "/mirror/pool_id".to_owned()));
+        for user in self.basic_auth.iter().flat_map(|basic| &basic.users) {
+            if !self.passwords.has(user) {
+                faults.required("/passwords", format!("user `{user}` has no password"));
+            }
+        }
+        for (id, pointer) in serving.chain(mirror) {
             let spoken: Option<Word<L4Protocol>> =
                 sqlx::query_scalar("SELECT protocol FROM pools WHERE id = ?")
                     .bind(Text(id))

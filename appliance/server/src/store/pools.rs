@@ -1,6 +1,6 @@
 //! The table of pools.
 
-use lb_model::asking::{Outlier, Persistence, Queue, Retries};
+use lb_model::asking::{Breaker, Hedge, Outlier, Persistence, Queue, Retries};
 use lb_model::l7::{HttpVersion, ProxyProtocol};
 use lb_model::snapshot::{L4Protocol, Scheduler};
 use lb_model::{MonitorId, PoolId};
@@ -36,6 +36,10 @@ pub(crate) struct PoolRow {
     outlier: Option<Outlier>,
     #[sqlx(json(nullable))]
     queue: Option<Queue>,
+    #[sqlx(json(nullable))]
+    breaker: Option<Breaker>,
+    #[sqlx(json(nullable))]
+    hedge: Option<Hedge>,
     http_version: Word<HttpVersion>,
     #[sqlx(json(nullable))]
     tls: Option<MemberTls>,
@@ -45,10 +49,10 @@ pub(crate) struct PoolRow {
 impl Table for Pool {
     const TABLE: &'static str = "pools";
     const COLUMNS: &'static str = "protocol, algorithm, monitors_needed, min_healthy, below_min_healthy, \
-        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier, queue, \
+        backup_pool_id, slow_start_s, drain_timeout_s, persistence, retries, outlier, queue, breaker, hedge, \
         http_version, tls, proxy_protocol";
     const SELECT: &'static str = "t.protocol, t.algorithm, t.monitors_needed, t.min_healthy, t.below_min_healthy,
-        t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier, t.queue,
+        t.backup_pool_id, t.slow_start_s, t.drain_timeout_s, t.persistence, t.retries, t.outlier, t.queue, t.breaker, t.hedge,
         t.http_version, t.tls, t.proxy_protocol,
         (SELECT json_group_array(w.monitor_id ORDER BY w.position) FROM pool_monitors w WHERE w.pool_id = t.id)
             AS monitor_ids";
@@ -75,7 +79,7 @@ impl Table for Pool {
         let PoolRow { protocol: Word(protocol), algorithm: Word(algorithm), monitor_ids, .. } = row;
         let PoolRow { monitors_needed: Word(monitors_needed), min_healthy, slow_start_s, .. } = row;
         let PoolRow { below_min_healthy: Word(below_min_healthy), backup_pool_id, drain_timeout_s, .. } = row;
-        let PoolRow { persistence, retries, outlier, queue, .. } = row;
+        let PoolRow { persistence, retries, outlier, queue, breaker, hedge, .. } = row;
         let PoolRow { http_version: Word(http_version), tls, proxy_protocol: Word(proxy_protocol), .. } = row;
         Self {
             protocol,
@@ -91,6 +95,8 @@ impl Table for Pool {
             retries,
             outlier,
             queue,
+            breaker,
+            hedge,
             http_version,
             tls,
             proxy_protocol,
@@ -100,7 +106,7 @@ impl Table for Pool {
     fn bind(&self, values: &mut Values<'_>) {
         let Self { protocol, algorithm, monitor_ids: _, monitors_needed, min_healthy, .. } = self;
         let Self { below_min_healthy, backup_pool_id, slow_start_s, drain_timeout_s, .. } = self;
-        let Self { persistence, retries, outlier, queue, .. } = self;
+        let Self { persistence, retries, outlier, queue, breaker, hedge, .. } = self;
         values.push_bind(Word(protocol)).push_bind(Word(algorithm)).push_bind(Word(monitors_needed));
         values.push_bind(*min_healthy).push_bind(Word(below_min_healthy));
         values.push_bind(backup_pool_id.map(Text)).push_bind(*slow_start_s).push_bind(*drain_timeout_s);
@@ -108,7 +114,9 @@ impl Table for Pool {
             .push_bind(persistence.clone().map(Json))
             .push_bind(Json(retries.clone()))
             .push_bind(outlier.map(Json))
-            .push_bind(queue.map(Json));
+            .push_bind(queue.map(Json))
+            .push_bind(breaker.map(Json))
+            .push_bind(hedge.map(Json));
         let Self { http_version, tls, proxy_protocol, .. } = self;
         values.push_bind(Word(http_version)).push_bind(tls.clone().map(Json)).push_bind(Word(proxy_protocol));
     }
@@ -269,8 +277,8 @@ impl Pool {
 /// The name of a policy that sends requests to the pool.
 async fn policy_to(pool: PoolId, connection: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
     let policy = sqlx::query_scalar(
-        "SELECT name FROM policies WHERE EXISTS (
-             SELECT 1 FROM json_each(pools) p WHERE p.value ->> 'pool_id' = ?)
+        "SELECT name FROM policies WHERE
+             ? IN (SELECT p.value ->> 'pool_id' FROM json_each(pools) p UNION SELECT mirror ->> 'pool_id')
          ORDER BY name LIMIT 1",
     );
     Ok(policy.bind(Text(pool)).fetch_optional(connection).await?)

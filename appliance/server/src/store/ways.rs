@@ -77,7 +77,8 @@ pub(super) async fn proxying(
          SELECT s.name FROM virtual_services s WHERE s.forwarding = 'proxy' AND (
             s.default_pool_id IN before OR EXISTS (
                 SELECT 1 FROM policies y, json_each(y.pools) p
-                WHERE y.virtual_service_id = s.id AND p.value ->> 'pool_id' IN before))
+                WHERE y.virtual_service_id = s.id AND p.value ->> 'pool_id' IN before) OR EXISTS (
+                SELECT 1 FROM policies y WHERE y.virtual_service_id = s.id AND y.mirror ->> 'pool_id' IN before))
          ORDER BY s.name LIMIT 1",
     );
     Ok(service.bind(Text(pool)).fetch_optional(connection).await?)

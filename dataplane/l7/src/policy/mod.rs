@@ -1,6 +1,7 @@
 //! What is done with a request, by what it is: a service's policies, made when the configuration changes into what can be
 //! decided by quickly. Pure: a request's facts in, a decision out.
 
+mod basic;
 mod change;
 mod cors;
 mod facts;
@@ -11,13 +12,16 @@ mod rule;
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lb_model::explain::AskedPolicy;
-use lb_model::policy::{Compare, L7Policy, Redirect, Reject, Respond, Subject, WeightedPool};
+use lb_model::policy::{Compare, L7Policy, Mirror, Redirect, Reject, Respond, Subject, WeightedPool};
 use lb_model::{PolicyId, PoolId};
 use thiserror::Error;
 
+use basic::Guard;
+pub(crate) use basic::{Busy, Question};
 pub(crate) use change::Changes;
 use cors::Cors;
 use facts::Facts;
@@ -50,6 +54,8 @@ pub(crate) enum PartError {
     Key,
     #[error("no key by which tokens are signed can be used")]
     Keys,
+    #[error("the system has no random numbers")]
+    Random,
 }
 
 /// The policies of a service, in the order in which they are asked.
@@ -73,6 +79,8 @@ pub(crate) struct Policy {
     limit: Option<Limiter>,
     cors: Option<Cors>,
     verifier: Option<Verifier>,
+    guard: Option<Guard>,
+    mirror: Option<Copies>,
     pub(crate) end: Option<End>,
 }
 
@@ -83,6 +91,15 @@ pub(crate) enum End {
     Redirect(Redirect),
     Respond { status: StatusCode, content_type: HeaderValue, body: Bytes },
     Reject(StatusCode),
+}
+
+/// Where copies of requests go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Copies {
+    /// The pool's place in [`Policies::pools`].
+    pub(crate) place: usize,
+    /// Of a hundred requests so many.
+    pub(crate) percent: u32,
 }
 
 /// Pools that share requests.
@@ -215,7 +232,27 @@ impl Decision<'_> {
     /// Whether the client shows all that it must; otherwise what it is told.
     pub(crate) fn authenticate(&self, parts: &mut Parts) -> Result<(), HeaderValue> {
         let mut verifiers = self.fitting.iter().filter_map(|policy| policy.verifier.as_ref());
-        verifiers.try_for_each(|verifier| verifier.admit(parts))
+        verifiers.try_for_each(|verifier| verifier.admit(parts))?;
+        self.guards().try_for_each(|guard| guard.admit(parts))?;
+        if self.guards().next().is_some() {
+            // A password is no matter of the members'.
+            parts.headers.remove(AUTHORIZATION);
+        }
+        Ok(())
+    }
+
+    /// What has to be found out about a password before the request can go on.
+    pub(crate) fn question(&self, parts: &Parts) -> Option<Question> {
+        self.guards().find_map(|guard| guard.question(parts))
+    }
+
+    fn guards(&self) -> impl Iterator<Item = &Guard> {
+        self.fitting.iter().filter_map(|policy| policy.guard.as_ref())
+    }
+
+    /// Who gets a copy.
+    pub(crate) fn copies(&self) -> Option<Copies> {
+        self.fitting.iter().find_map(|policy| policy.mirror)
     }
 
     /// Changes an answer to a request from this page.
@@ -252,7 +289,11 @@ impl Policy {
         let limit = of.rate_limit.as_ref().map(Limiter::new).transpose()?;
         let cors = of.cors.as_ref().map(Cors::new).transpose()?;
         let verifier = of.jwt.as_ref().map(Verifier::new).transpose()?;
-        Ok(Self { id: of.id, tests, changes, limit, cors, verifier, end })
+        let mirror = of.mirror.and_then(|Mirror { pool_id, percent }| {
+            Some(Copies { place: pools.binary_search(&pool_id).ok()?, percent })
+        });
+        let guard = of.basic_auth.as_ref().map(Guard::new).transpose()?;
+        Ok(Self { id: of.id, tests, changes, limit, cors, verifier, guard, mirror, end })
     }
 }
 

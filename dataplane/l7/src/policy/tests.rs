@@ -16,6 +16,8 @@ fn policy(rules: &[Rule]) -> L7Policy {
         rate_limit: None,
         cors: None,
         jwt: None,
+        basic_auth: None,
+        mirror: None,
         pools: vec![],
         redirect: None,
         respond: None,

@@ -1801,6 +1801,10 @@ export interface components {
          *       port too.
          *     * `maglev`: by addresses and ports of both ends, in a table that changes little when members come and go.
          *     * `power_of_two`: two are drawn, each as likely as its weight; the one with fewer connections for its weight.
+         *     * `peak_ewma`: the one that would answer soonest: by how long its last answers took, of which a slow one counts at once and is
+         *       forgotten slowly, how many requests it has, and its weight. Up to 64 members all are compared; of more, two that are drawn. Where
+         *       packets are forwarded, and answers not seen, as `shortest_expected_delay`; for `tcp` and `tls` with forwarding `proxy` by how long
+         *       connections to it took.
          *     * `ordered`: the one with the highest weight (of equal ones the first added), and the next one only when that has
          *       reached its `connection_limit` or takes no new connections.
          *
@@ -1808,7 +1812,7 @@ export interface components {
          * @example round_robin
          * @enum {string}
          */
-        Algorithm: "round_robin" | "weighted_round_robin" | "least_connections" | "weighted_least_connections" | "shortest_expected_delay" | "never_queue" | "source_hash" | "source_port_hash" | "maglev" | "power_of_two" | "ordered";
+        Algorithm: "round_robin" | "weighted_round_robin" | "least_connections" | "weighted_least_connections" | "shortest_expected_delay" | "never_queue" | "source_hash" | "source_port_hash" | "maglev" | "power_of_two" | "peak_ewma" | "ordered";
         /** @description What was changed, or would be. */
         Applied: {
             /** @description Whether nothing was changed and this only says what would be. */
@@ -1916,11 +1920,53 @@ export interface components {
              */
             passphrase: string;
         };
+        /** @description Names and passwords that clients must show (RFC 7617). The field `Authorization` does not reach the member. */
+        BasicAuth: {
+            /**
+             * @description What the client is asked for a password of.
+             * @default restricted
+             * @example shop
+             */
+            realm?: string;
+            /** @description Who is let in. Each has its password in `passwords`, at least the first time. */
+            users: components["schemas"]["UserName"][];
+            /**
+             * @description The header field that tells the member who it is. What the client itself says there is taken off. Null: none.
+             * @example x-user
+             */
+            user_header?: string | null;
+        };
         /**
          * @description What becomes of new connections when too few members of a pool can take them.
          * @enum {string}
          */
         BelowMinHealthy: "refuse" | "all_members" | "backup_pool";
+        /**
+         * @description When a pool is left alone as a whole. What would be asked of it goes to another pool of the policy's, if there is one, and is
+         *     answered with 503 at once otherwise (`circuit_open`). After `open_s` one request tries it: if that is served, so are all others. A failure
+         *     is no answer, or one of 500 and above. Single members are `outlier`'s matter, how many requests there are at a time that of `connection_limit`
+         *     and `queue`.
+         */
+        Breaker: {
+            /**
+             * Format: int32
+             * @description So many of a hundred requests to the pool within ten seconds fail.
+             * @default 50
+             */
+            percent?: number;
+            /**
+             * Format: int32
+             * @description If there were so many at least.
+             * @default 20
+             */
+            requests?: number;
+            /**
+             * Format: int32
+             * @description For how many seconds it is left alone until one request tries it.
+             * @default 10
+             */
+            open_s?: number;
+        };
         CertificateList: {
             /** @description What is on this page. */
             items: components["schemas"]["CertificateView"][];
@@ -2956,6 +3002,19 @@ export interface components {
              */
             status: string;
         };
+        /**
+         * @description What is asked of a second member as well, when the first one takes long: whichever answers first serves the client, the other request
+         *     is taken back. Only what can be asked twice without harm (GET, HEAD, OPTIONS, PUT, DELETE without a body), of clients that keep no member, and out
+         *     of the budget of `retries`.
+         */
+        Hedge: {
+            /**
+             * Format: int32
+             * @description After how many milliseconds without an answer.
+             * @example 200
+             */
+            delay_ms: number;
+        };
         /** @description An address of a host, and a port. */
         Host: {
             /** @description The address. */
@@ -3607,6 +3666,22 @@ export interface components {
          * @enum {string}
          */
         MetricKind: "counter" | "gauge";
+        /**
+         * @description A pool that gets copies of requests. Its members are asked as those of any pool are, and nothing is asked of them twice. A body goes along up to
+         *     128 KiB, once it has come whole; a request with a larger one, one for a WebSocket, or one that comes while each worker has 256 copies on
+         *     their way is not copied.
+         */
+        Mirror: {
+            /** @description The pool. */
+            pool_id: components["schemas"]["Identifier"];
+            /**
+             * Format: int32
+             * @description Of a hundred requests it gets so many.
+             * @default 100
+             * @example 10
+             */
+            percent?: number;
+        };
         MonitorList: {
             /** @description What is on this page. */
             items: components["schemas"]["MonitorView"][];
@@ -4256,11 +4331,7 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
-        /**
-         * @description What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
-         *     their positions, of equal ones the older first; the first that fits and has `pools`, `redirect`, `respond` or `reject` is the last.
-         *     Where none is, the service's pool serves the request.
-         */
+        /** @description What is written and never shown. */
         PolicyPatch: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -4309,6 +4380,8 @@ export interface components {
             rate_limit?: components["schemas"]["RateLimit"] | null;
             cors?: components["schemas"]["Cors"] | null;
             jwt?: components["schemas"]["Jwt"] | null;
+            basic_auth?: components["schemas"]["BasicAuth"] | null;
+            mirror?: components["schemas"]["Mirror"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -4317,6 +4390,12 @@ export interface components {
             redirect?: components["schemas"]["Redirect"] | null;
             respond?: components["schemas"]["Respond"] | null;
             reject?: components["schemas"]["Reject"] | null;
+            /**
+             * @description For `basic_auth`: a line for each user, `NAME:PASSWORD`, the password of 8 to 256 characters, or a hash of one (`$argon2id$…`, a PHC string of
+             *     64 MiB, ten rounds and four lanes at most). What is kept is a hash. Who is not named here keeps the one that there is.
+             * @example ann:sluice gate at dawn
+             */
+            passwords?: string | null;
         };
         /** @description A question about a request. */
         PolicyRule: {
@@ -4339,11 +4418,7 @@ export interface components {
              */
             invert?: boolean;
         };
-        /**
-         * @description What is done with those requests to a virtual service that fit all its rules. The policies of a service are asked in the order of
-         *     their positions, of equal ones the older first; the first that fits and has `pools`, `redirect`, `respond` or `reject` is the last.
-         *     Where none is, the service's pool serves the request.
-         */
+        /** @description What is written and never shown. */
         PolicySpec: {
             /**
              * @description What people call it: unique among resources of its kind (members: in their pool), without control characters.
@@ -4392,6 +4467,8 @@ export interface components {
             rate_limit?: components["schemas"]["RateLimit"] | null;
             cors?: components["schemas"]["Cors"] | null;
             jwt?: components["schemas"]["Jwt"] | null;
+            basic_auth?: components["schemas"]["BasicAuth"] | null;
+            mirror?: components["schemas"]["Mirror"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -4400,6 +4477,12 @@ export interface components {
             redirect?: components["schemas"]["Redirect"] | null;
             respond?: components["schemas"]["Respond"] | null;
             reject?: components["schemas"]["Reject"] | null;
+            /**
+             * @description For `basic_auth`: a line for each user, `NAME:PASSWORD`, the password of 8 to 256 characters, or a hash of one (`$argon2id$…`, a PHC string of
+             *     64 MiB, ten rounds and four lanes at most). What is kept is a hash. Who is not named here keeps the one that there is.
+             * @example ann:sluice gate at dawn
+             */
+            passwords?: string | null;
         };
         /** @description What is shown of a kind that has nothing of its own to show. */
         PolicyView: {
@@ -4492,6 +4575,8 @@ export interface components {
             rate_limit: components["schemas"]["RateLimit"] | null;
             cors: components["schemas"]["Cors"] | null;
             jwt: components["schemas"]["Jwt"] | null;
+            basic_auth: components["schemas"]["BasicAuth"] | null;
+            mirror: components["schemas"]["Mirror"] | null;
             /**
              * @description The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
              * @default []
@@ -4585,6 +4670,8 @@ export interface components {
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
             queue?: components["schemas"]["Queue"] | null;
+            breaker?: components["schemas"]["Breaker"] | null;
+            hedge?: components["schemas"]["Hedge"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -4676,6 +4763,8 @@ export interface components {
             retries?: components["schemas"]["Retries"];
             outlier?: components["schemas"]["Outlier"] | null;
             queue?: components["schemas"]["Queue"] | null;
+            breaker?: components["schemas"]["Breaker"] | null;
+            hedge?: components["schemas"]["Hedge"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -4809,6 +4898,8 @@ export interface components {
             retries: components["schemas"]["Retries"];
             outlier: components["schemas"]["Outlier"] | null;
             queue: components["schemas"]["Queue"] | null;
+            breaker: components["schemas"]["Breaker"] | null;
+            hedge: components["schemas"]["Hedge"] | null;
             /**
              * @description The version of HTTP that members are asked by, where the appliance asks. Tunnels (`websocket`) are opened by 1.1.
              * @default 1.1
@@ -6456,6 +6547,11 @@ export interface components {
             /** @description The address of the next page; null on the last one. */
             next: string | null;
         };
+        /**
+         * @description The name of somebody who is let in.
+         * @example ann
+         */
+        UserName: string;
         /** @description What is written and never shown. */
         UserPatch: {
             /**
@@ -10842,7 +10938,7 @@ export interface operations {
                 /** @description Those answered with this status, as `502`, or this class, as `5xx`. */
                 status?: string;
                 /** @description Those that ended so. */
-                ending?: "bad_request" | "bad_proxy_header" | "tls_failed" | "head_too_large" | "body_too_large" | "too_many_connections" | "unauthorized" | "rejected" | "rate_limited" | "client_timeout" | "taken_back" | "client_gone" | "silent" | "service_gone" | "no_member" | "members_full" | "queue_full" | "queue_timeout" | "connect_failed" | "member_tls" | "member_timeout" | "member_closed" | "member_protocol" | "member_cut";
+                ending?: "bad_request" | "bad_proxy_header" | "tls_failed" | "head_too_large" | "body_too_large" | "too_many_connections" | "unauthorized" | "rejected" | "rate_limited" | "client_timeout" | "taken_back" | "client_gone" | "silent" | "service_gone" | "no_member" | "members_full" | "queue_full" | "queue_timeout" | "circuit_open" | "connect_failed" | "member_tls" | "member_timeout" | "member_closed" | "member_protocol" | "member_cut";
             };
             header?: never;
             path?: never;

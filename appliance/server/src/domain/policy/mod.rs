@@ -1,20 +1,26 @@
 //! A policy: what is done with those requests to a virtual service that fit its rules.
 
 mod admit;
+mod basic;
 mod read;
 mod rewrite;
 mod rule;
 mod shape;
 
 use lb_model::policy::{
-    Cors, Jwt, LimitKey, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, Subject, WeightedPool,
+    Cors, Jwt, LimitKey, Mirror, RateLimit, Redirect, Reject, Respond, Rewrite, Rule, Subject, WeightedPool,
 };
 use lb_model::{PolicyId, VirtualServiceId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+pub(crate) use basic::{BasicAuth, Passwords};
 
 use super::fields::{self, Fault, Fields};
 use super::{Kind, Owner};
+use crate::vault;
 
 /// The most rules that one policy has.
 const RULES_MAX: usize = 16;
@@ -48,6 +54,15 @@ pub(crate) struct Policy {
     /// A token (JWT) that clients must show in `Authorization: Bearer`; others are answered with 401.
     #[schema(value_type = Option<shape::Jwt>)]
     pub(crate) jwt: Option<Jwt>,
+    /// A name and its password that clients must show; others are answered with 401. Not beside `jwt`.
+    pub(crate) basic_auth: Option<BasicAuth>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub(crate) passwords: Passwords,
+    /// A pool that gets a copy of the request, once a member of another has been chosen to serve it. What it answers is dropped, and nobody waits
+    /// for it. Of several policies that fit, the first that says so counts.
+    #[schema(value_type = Option<shape::Mirror>)]
+    pub(crate) mirror: Option<Mirror>,
     /// The pools that serve the request, each as often as its weight says. One without a member that takes requests is passed over.
     #[schema(value_type = Vec<shape::WeightedPool>, max_items = 16, default = json!([]))]
     pub(crate) pools: Vec<WeightedPool>,
@@ -68,8 +83,12 @@ impl Kind for Policy {
 
     const NOUN: &'static str = "policy";
     const OWNER: Owner = Owner::Project;
-    const REFERENCES: &'static [(&'static str, &'static str)] =
-        &[("/virtual_service_id", "virtual_services"), ("/pools/*/pool_id", "pools")];
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[
+        ("/virtual_service_id", "virtual_services"),
+        ("/pools/*/pool_id", "pools"),
+        ("/mirror/pool_id", "pools"),
+    ];
+    const WRITE_ONLY: &'static [&'static str] = &["passwords"];
     const EXAMPLE: &'static str = r#"{
         "name": "shop-api",
         "virtual_service_id": "01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f",
@@ -77,6 +96,20 @@ impl Kind for Policy {
         "rules": [{ "kind": "path", "compare": "prefix", "values": ["/api"] }],
         "pools": [{ "pool_id": "01975c1e-9f00-7b11-8a70-1f2e3d4c5b6a", "weight": 1 }]
     }"#;
+
+    fn write_only() -> Option<RefOr<Schema>> {
+        Some(basic::Written::schema())
+    }
+
+    fn inherit(&mut self, before: &Self) {
+        let users = self.basic_auth.as_ref().map_or(&[][..], |basic| &basic.users);
+        self.passwords = self.passwords.beside(&before.passwords, users);
+    }
+
+    fn reveal(&self, _key: &vault::Key) -> Map<String, Value> {
+        let text = self.passwords.reveal();
+        text.map(|text| ("passwords".to_owned(), Value::String(text))).into_iter().collect()
+    }
 
     fn new_id() -> PolicyId {
         PolicyId::generate()
@@ -90,6 +123,9 @@ impl Kind for Policy {
         let rate_limit = fields.nullable_object("rate_limit", read::rate_limit);
         let cors = fields.nullable_object("cors", admit::cors);
         let jwt = fields.nullable_object("jwt", admit::jwt);
+        let basic_auth = fields.nullable_object("basic_auth", basic::read);
+        let passwords = fields.nullable("passwords", basic::passwords);
+        let mirror = fields.nullable_object("mirror", read::mirror);
         let pools = fields.objects("pools", POOLS_MAX, read::pool);
         let redirect = fields.nullable_object("redirect", read::redirect);
         let respond = fields.nullable_object("respond", read::respond);
@@ -102,6 +138,9 @@ impl Kind for Policy {
             rate_limit: rate_limit?,
             cors: cors?,
             jwt: jwt?,
+            basic_auth: basic_auth?,
+            passwords: passwords?.unwrap_or_default(),
+            mirror: mirror?,
             pools: pools?,
             redirect: redirect?,
             respond: respond?,
@@ -123,6 +162,8 @@ impl Policy {
             ("/rewrite", self.rewrite.is_some()),
             ("/cors", self.cors.is_some()),
             ("/jwt", self.jwt.is_some()),
+            ("/basic_auth", self.basic_auth.is_some()),
+            ("/mirror", self.mirror.is_some()),
             ("/redirect", self.redirect.is_some()),
             ("/respond", self.respond.is_some()),
             ("/rate_limit/key", by_header),
@@ -133,8 +174,9 @@ impl Policy {
 
     /// Whether it does something beside ending the search.
     fn has_more(&self) -> bool {
-        let Self { rewrite, rate_limit, cors, jwt, .. } = self;
-        rewrite.is_some() || rate_limit.is_some() || cors.is_some() || jwt.is_some()
+        let Self { rewrite, rate_limit, cors, jwt, basic_auth, mirror, .. } = self;
+        let shown = jwt.is_some() || basic_auth.is_some();
+        rewrite.is_some() || rate_limit.is_some() || cors.is_some() || shown || mirror.is_some()
     }
 
     /// Whether it does something, and does not end the search in two ways.
@@ -148,13 +190,20 @@ impl Policy {
         let mut given = ends.iter().filter(|(_, given)| *given).map(|(key, _)| *key);
         match (given.next(), given.next()) {
             (None, _) if !self.has_more() => {
-                let detail =
-                    "nothing to do: want pools, redirect, respond, reject, rewrite, rate_limit, cors or jwt";
+                let detail = "nothing to do: want pools, redirect, respond, reject, rewrite, rate_limit, cors, jwt, \
+                    basic_auth or mirror";
                 fields.fault("pools", Fault::new("required", detail));
                 false
             }
             (Some(one), Some(other)) => {
                 fields.fault(other, Fault::new("invalid", format!("not beside `{one}`")));
+                false
+            }
+            _ if self.jwt.is_some() && self.basic_auth.is_some() => {
+                fields.fault(
+                    "basic_auth",
+                    Fault::new("invalid", "not beside `jwt`: there is one `Authorization`"),
+                );
                 false
             }
             _ if !self.pools.is_empty() && self.pools.iter().all(|pool| pool.weight.get() == 0) => {

@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
-use lb_model::policy::{LimitKey, RateLimit, Redirect, Reject, Respond, UriScheme, WeightedPool};
+use lb_model::policy::{LimitKey, Mirror, RateLimit, Redirect, Reject, Respond, UriScheme, WeightedPool};
 use lb_model::snapshot::Weight;
 use serde_json::Value;
 
@@ -22,6 +22,12 @@ pub(super) fn pool(fields: &mut Fields<'_>) -> Option<WeightedPool> {
     let pool_id = fields.required("pool_id", fields::id);
     let weight = fields.optional("weight", Weight::default(), fields::weight);
     Some(WeightedPool { pool_id: pool_id?, weight: weight? })
+}
+
+pub(super) fn mirror(fields: &mut Fields<'_>) -> Option<Mirror> {
+    let pool_id = fields.required("pool_id", fields::id);
+    let percent = fields.optional("percent", 100, fields::number(1, 100));
+    Some(Mirror { pool_id: pool_id?, percent: percent? })
 }
 
 pub(super) fn redirect(fields: &mut Fields<'_>) -> Option<Redirect> {

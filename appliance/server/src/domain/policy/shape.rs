@@ -145,6 +145,18 @@ pub(super) struct Jwt {
 #[schema(value_type = String, min_length = 1, max_length = 1024, example = "shop")]
 pub(super) struct Audience(String);
 
+/// A pool that gets copies of requests. Its members are asked as those of any pool are, and nothing is asked of them twice. A body goes along up to
+/// 128 KiB, once it has come whole; a request with a larger one, one for a WebSocket, or one that comes while each worker has 256 copies on
+/// their way is not copied.
+#[derive(ToSchema)]
+pub(super) struct Mirror {
+    /// The pool.
+    pool_id: Identifier,
+    /// Of a hundred requests it gets so many.
+    #[schema(minimum = 1, maximum = 100, default = 100, example = 10)]
+    percent: u32,
+}
+
 /// Whose requests are counted together.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", example = "source")]
