@@ -466,3 +466,25 @@ fn only_connections_that_pass_as_packets_are_reset_when_they_are_ended() {
     let reset = shop.api.patch(&shop.service.path, "*", &json!({ "ended": "reset" }));
     assert_eq!((reset.status, &reset.body["ended"]), (200, &json!("reset")));
 }
+
+#[test]
+fn cookies_are_given_where_answers_come_back() {
+    let shop = Shop::open();
+    let own = &shop.service.path;
+    let patch = |change: Value| move |api: &Api| api.patch(own, "*", &change);
+    let guarded = |protocol: &str, forwarding: &str| {
+        let of = with(service(protocol, &shop.virtual_ip.id, 53, &Value::Null), "protocol", json!(protocol));
+        with(with(of, "forwarding", json!(forwarding)), "syn_cookies_from", json!(0))
+    };
+    for (protocol, forwarding) in [("udp", "nat"), ("tcp", "dr"), ("tcp", "proxy"), ("http", "proxy")] {
+        let unsupported = [("/syn_cookies_from", "unsupported")];
+        let asked = guarded(protocol, forwarding);
+        shop.refuses(|api| api.post(SERVICES, &asked), 422, "validation_failed", unsupported);
+    }
+    let too_many = [("/syn_cookies_from", "out_of_range")];
+    shop.refuses(patch(json!({ "syn_cookies_from": 16_000_001 })), 422, "validation_failed", too_many);
+    let always = patch(json!({ "syn_cookies_from": 0 }))(&shop.api);
+    assert_eq!((always.status, &always.body["syn_cookies_from"]), (200, &json!(0)));
+    let never = patch(json!({ "syn_cookies_from": null }))(&shop.api);
+    assert_eq!((never.status, &never.body["syn_cookies_from"]), (200, &Value::Null));
+}

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::stage::{MOMENT, PATIENCE, Stage};
 
 impl Stage {
-    fn change_service(&self, patch: &Value) -> Result<()> {
+    pub(crate) fn change_service(&self, patch: &Value) -> Result<()> {
         let listed = self.api.get("/virtual-services")?.expect_status(200)?.body;
         let id = listed["items"][0]["id"].as_str().context("no virtual service")?;
         self.api.change(&format!("/virtual-services/{id}"), patch)?;

@@ -5,6 +5,7 @@ mod asking;
 mod bad_input;
 mod balancing;
 mod checksums;
+mod cookies;
 mod direct;
 mod edge;
 mod endings;

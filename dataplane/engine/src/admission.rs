@@ -6,6 +6,7 @@ use lb_model::Prefix;
 use lb_model::explain::NetworkRule;
 use lb_model::snapshot::Admission;
 
+use crate::half_open::Guard;
 use crate::prefixes::PrefixMap;
 use crate::rates::Metered;
 
@@ -19,12 +20,19 @@ pub(crate) struct Gate {
     /// Whether an address of no network may.
     others: bool,
     metered: Option<Metered>,
+    guard: Option<Guard>,
 }
 
 impl Gate {
     /// Of what the operator wants; `limit` is the number of its limit.
-    pub(crate) fn new(admission: &Admission, limit: u32, metered: Option<Metered>) -> Self {
-        let Admission { connection_limit: _, allowed_cidrs, denied_cidrs, rates: _ } = admission;
+    pub(crate) fn new(
+        admission: &Admission,
+        limit: u32,
+        metered: Option<Metered>,
+        guard: Option<Guard>,
+    ) -> Self {
+        let Admission { connection_limit: _, allowed_cidrs, denied_cidrs, rates: _, syn_cookies_from: _ } =
+            admission;
         let mut networks = PrefixMap::default();
         let mut enter = |prefixes: &[Prefix], may: bool| {
             for prefix in prefixes {
@@ -34,7 +42,7 @@ impl Gate {
         // One that is in both lists may not.
         enter(allowed_cidrs, true);
         enter(denied_cidrs, false);
-        Self { limit, networks, others: allowed_cidrs.is_empty(), metered }
+        Self { limit, networks, others: allowed_cidrs.is_empty(), metered, guard }
     }
 
     /// Whether a client may: the longest network that holds its address says so.
@@ -55,6 +63,11 @@ impl Gate {
         self.metered.as_ref()
     }
 
+    /// When floods are answered with cookies, if ever.
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        self.guard
+    }
+
     /// Whether any network is named.
     pub(crate) fn has_rules(&self) -> bool {
         !self.networks.is_empty()
@@ -68,12 +81,11 @@ mod tests {
     fn gate(allowed: &[&str], denied: &[&str]) -> Gate {
         let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let admission = Admission {
-            connection_limit: None,
             allowed_cidrs: networks(allowed),
             denied_cidrs: networks(denied),
-            rates: None,
+            ..Admission::default()
         };
-        Gate::new(&admission, 0, None)
+        Gate::new(&admission, 0, None, None)
     }
 
     fn admits(gate: &Gate, address: &str) -> bool {

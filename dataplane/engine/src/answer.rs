@@ -137,32 +137,113 @@ pub(crate) struct Segment {
     pub(crate) sequence: u32,
     pub(crate) acknowledged: u32,
     pub(crate) flags: u8,
+    pub(crate) window: u16,
+    pub(crate) options: Options,
+}
+
+/// The options of such a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    bytes: [u8; Self::MOST],
+    len: usize,
+}
+
+impl Options {
+    /// All of them together.
+    const MOST: usize = 20;
+
+    fn push<const N: usize>(&mut self, bytes: [u8; N]) {
+        store(&mut self.bytes, self.len, bytes);
+        self.len = (self.len + N).min(Self::MOST);
+    }
+
+    /// The largest segment that is taken (RFC 9293, 3.7.1).
+    pub(crate) fn largest(&mut self, bytes: u16) {
+        let [high, low] = bytes.to_be_bytes();
+        self.push([tcp::MSS, 4, high, low]);
+    }
+
+    /// That losses may be told selectively (RFC 2018), and our clock with what was heard of the other's (RFC 7323).
+    pub(crate) fn sacks_and_clock(&mut self, sacks: bool, clocks: Option<[u32; 2]>) {
+        match (sacks, clocks) {
+            (false, None) => return,
+            (true, None) => return self.push([tcp::NOTHING, tcp::NOTHING, tcp::SACKS, 2]),
+            (true, Some(_)) => self.push([tcp::SACKS, 2, tcp::CLOCK, 10]),
+            (false, Some(_)) => self.push([tcp::NOTHING, tcp::NOTHING, tcp::CLOCK, 10]),
+        }
+        clocks.unwrap_or_default().into_iter().for_each(|clock| self.push(clock.to_be_bytes()));
+    }
+
+    /// By how many bits windows are shifted (RFC 7323).
+    pub(crate) fn scale(&mut self, bits: u8) {
+        self.push([tcp::NOTHING, tcp::SCALE, 3, bits]);
+    }
 }
 
 impl Segment {
+    /// One that acknowledges nothing yet, and says nothing else.
+    pub(crate) fn between(ends: Ends) -> Self {
+        Self { ends, sequence: 0, acknowledged: 0, flags: ACK, window: 0, options: Options::default() }
+    }
+
+    /// The bytes of its TCP header.
+    fn header(&self) -> usize {
+        tcp::MIN_LEN + self.options.len
+    }
+
     /// The bytes of its frame.
     pub(crate) fn len(&self) -> usize {
-        let header = if self.ends.source.address.is_ipv6() { ipv6::LEN } else { ipv4::MIN_LEN };
-        eth::LEN + header + tcp::MIN_LEN
+        let before = if self.ends.source.address.is_ipv6() { ipv6::LEN } else { ipv4::MIN_LEN };
+        eth::LEN + before + self.header()
+    }
+
+    /// Takes the place of a frame, but for the Ethernet addresses. Says whether there was space for it.
+    pub(crate) fn take_place<B: Burst>(&self, burst: &mut B, index: usize) -> bool {
+        let (len, before) = (self.len(), burst.frame(index).len());
+        let fits = before >= len || burst.prepend(index, len - before);
+        if fits {
+            burst.truncate(index, len);
+            self.write(burst.frame(index));
+        }
+        fits
+    }
+
+    /// The same, as an answer to who sent the frame.
+    pub(crate) fn answer<B: Burst>(&self, burst: &mut B, index: usize) -> bool {
+        let macs = burst.frame(index).first_chunk().copied().unwrap_or_default();
+        let fits = self.take_place(burst, index);
+        send_back(burst.frame(index), macs);
+        fits
+    }
+
+    /// The same, in a frame of its own, which leaves through the port that the other came in by.
+    pub(crate) fn answer_aside<B: Burst>(&self, burst: &mut B, index: usize, to: PortIndex) {
+        let macs = burst.frame(index).first_chunk().copied().unwrap_or_default();
+        if let Some(frame) = burst.originate(index, 0..0, self.len(), to) {
+            self.write(frame);
+            send_back(frame, macs);
+        }
     }
 
     /// Writes it into a frame of so many bytes, but for the Ethernet addresses.
     pub(crate) fn write(&self, frame: &mut [u8]) {
-        let Self { ends: Ends { source, destination }, sequence, acknowledged, flags } = *self;
+        let Self { ends: Ends { source, destination }, sequence, acknowledged, flags, window, options } =
+            *self;
+        let len = self.header();
         let (at, protocol) = match (source.address, destination.address) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
                 // As the answer to one from there.
                 let mut head = [0; eth::LEN + ipv4::MIN_LEN];
                 store(&mut head, ipv4::SOURCE, to.octets());
                 store(&mut head, ipv4::DESTINATION, from.octets());
-                turn_back(frame, &head, tcp::MIN_LEN, TCP);
+                turn_back(frame, &head, len, TCP);
                 (eth::LEN + ipv4::MIN_LEN, TCP)
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let mut head = [0; eth::LEN + ipv6::LEN];
                 store(&mut head, ipv6::SOURCE, to.octets());
                 store(&mut head, ipv6::DESTINATION, from.octets());
-                turn_back_v6(frame, &head, tcp::MIN_LEN, TCP);
+                turn_back_v6(frame, &head, len, TCP);
                 (eth::LEN + ipv6::LEN, TCP | WIDE)
             }
             _ => return,
@@ -170,32 +251,27 @@ impl Segment {
         store(frame, at, tcp::pair(source.port, destination.port).to_ne_bytes());
         store(frame, at + 4, sequence.to_be_bytes());
         store(frame, at + 8, acknowledged.to_be_bytes());
-        store(frame, at + 12, [0x50, flags, 0, 0, 0, 0, 0, 0]);
-        sum_segment(frame, at, at + tcp::MIN_LEN, Key { protocol, ..Key::default() });
+        let [high, low] = window.to_be_bytes();
+        store(frame, at + 12, [(len as u8 / 4) << 4, flags, high, low, 0, 0, 0, 0]);
+        if let Some(place) = frame.get_mut(at + tcp::MIN_LEN..at + len) {
+            place.copy_from_slice(&options.bytes[..options.len]);
+        }
+        sum_segment(frame, at, at + len, Key { protocol, ..Key::default() });
     }
+}
+
+/// Addresses a frame to where one with these Ethernet addresses came from.
+fn send_back(frame: &mut [u8], [a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) {
+    store(frame, 0, [g, h, i, j, k, l, a, b, c, d, e, f]);
 }
 
 /// Answers a segment that acknowledges something, whose transport header is at `payload`, with a reset in a frame of its own, which leaves
 /// through the port that it came in by: `ends` are those of the segment. The reset begins where its sender goes on (RFC 9293, 3.5.2).
-pub(crate) fn reset_aside<B: Burst>(
-    burst: &mut B,
-    index: usize,
-    payload: usize,
-    ends: Ends,
-    to: PortIndex,
-) -> bool {
-    let frame = burst.frame(index);
-    let (Some(sequence), Some(macs)) =
-        (tcp::acknowledged(frame, payload), frame.first_chunk::<12>().copied())
-    else {
-        return false;
-    };
-    let reset = Segment { ends: ends.reversed(), sequence, acknowledged: 0, flags: RST };
-    let Some(frame) = burst.originate(index, 0..0, reset.len(), to) else { return false };
-    reset.write(frame);
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = macs;
-    store(frame, 0, [g, h, i, j, k, l, a, b, c, d, e, f]);
-    true
+pub(crate) fn reset_aside<B: Burst>(burst: &mut B, index: usize, payload: usize, ends: Ends, to: PortIndex) {
+    if let Some(sequence) = tcp::number(burst.frame(index), payload + 8) {
+        let reset = Segment { sequence, flags: RST, ..Segment::between(ends.reversed()) };
+        reset.answer_aside(burst, index, to);
+    }
 }
 
 /// Makes of a segment the reset that its sender could have sent in its place. Its transport header is at `payload`; says where it ends now.

@@ -86,6 +86,10 @@ pub struct WorkerCounters {
     pub taken_over: Counter,
     /// Live flows.
     pub flows: Counter,
+    /// Cookies given to who asked, …
+    pub cookies_given: Counter,
+    /// … and taken from who brought them back.
+    pub cookies_taken: Counter,
     /// Frames dropped, by reason.
     pub drops: [Counter; DropReason::COUNT],
     /// By slot of the tables.
@@ -116,6 +120,8 @@ impl WorkerCounters {
             handed_over: Counter::default(),
             taken_over: Counter::default(),
             flows: Counter::default(),
+            cookies_given: Counter::default(),
+            cookies_taken: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             backends: (0..slots).map(|_| BackendCell::default()).collect(),
             marks: OnceLock::new(),

@@ -4,6 +4,7 @@
 //! finds its bucket full goes to the next one and is counted in those it passed, so that a search knows when to stop.
 //! A connection has one entry of one cache line, found by the keys of both directions; with IPv6 it has two, side by side.
 
+mod numbers;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -13,14 +14,16 @@ use std::ops::Range;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use lb_mem::{
-    Bucket, Conn, FlowFile, FlowParts, NOBODY, PAIR, SLOTS, WIDE, Wide, matching_slots, pair, prefetch,
+    Bucket, Conn, FlowFile, FlowParts, NO_TIE, NOBODY, PAIR, SLOTS, WIDE, Wide, matching_slots, pair,
+    prefetch,
 };
 
+pub(crate) use self::numbers::Numbers;
 use self::room::Room;
 pub(crate) use self::trial::Trial;
 use crate::ends::Ends;
 use crate::rewrite::Mode;
-use crate::state::{FREE, OPENING};
+use crate::state::{FREE, NUMBERS, OPENING, is_shifted};
 
 /// How many buckets a key may be away from its own.
 const REACH: usize = 16;
@@ -178,6 +181,7 @@ impl FlowTable {
         let secret = parts.header.secret;
         repair(parts, secret, mask);
         let parts = file.parts();
+        numbers::repair(parts.conns, parts.header.untouched);
         let room = Room::survey(parts.conns, parts.header.untouched);
         Self { file, mask, secret, room, sweep: 0, evict: 0, evicted: 0 }
     }
@@ -270,8 +274,9 @@ impl FlowTable {
     /// Forgets a flow, and returns what it was.
     pub fn remove(&mut self, found: Found) -> Option<Conn> {
         let entry = found.entry();
+        self.drop_numbers(entry);
         let FlowParts { header, buckets, conns } = self.file.parts();
-        let conn = conns.get_mut(entry as usize).filter(|conn| conn.state != FREE)?;
+        let conn = conns.get_mut(entry as usize).filter(|conn| !matches!(conn.state, FREE | NUMBERS))?;
         let (removed, is_pair) = (conn.clone(), is_wide(conn));
         header.in_doubt = if is_pair { entry | PAIR } else { entry };
         compiler_fence(Ordering::SeqCst);
@@ -316,7 +321,7 @@ impl FlowTable {
 
     /// Makes room by forgetting an unfinished handshake or a flow that is over anyway, or two that are neighbours; `gone` is
     /// told what they were. Says whether there is room now.
-    pub(crate) fn evict(&mut self, now: u32, wide: bool, mut gone: impl FnMut(&Conn)) -> bool {
+    pub(crate) fn evict(&mut self, now: u32, wide: bool, mut gone: impl FnMut(&mut Conn)) -> bool {
         let (step, search) = eviction(wide);
         for _ in 0..search {
             let FlowParts { header, conns, .. } = self.file.parts();
@@ -326,9 +331,9 @@ impl FlowTable {
                 continue;
             }
             for at in at..at + step {
-                if let Some(conn) = self.remove(Found(at)) {
+                if let Some(mut conn) = self.remove(Found(at)) {
                     self.evicted += 1;
-                    gone(&conn);
+                    gone(&mut conn);
                 }
             }
             if self.has_room(wide) {
@@ -364,6 +369,9 @@ fn repair(parts: FlowParts, secret: [u64; 2], mask: u32) {
         if let Some(Flow { conn, .. }) = flow_at(conns, at) {
             // The slots of the process before mean nothing to this one.
             (conn.backend, conn.epoch) = (NOBODY, NO_EPOCH);
+            if !is_shifted(conn) {
+                conn.set_tie(NO_TIE);
+            }
             header.live += 1;
         }
     }
@@ -373,7 +381,7 @@ fn repair(parts: FlowParts, secret: [u64; 2], mask: u32) {
 fn flow_at(conns: &mut [Conn], at: u32) -> Option<Flow<'_>> {
     let at = at as usize;
     let second = at % 2 == 1 && conns.get(at - 1).is_some_and(is_wide);
-    flow(conns, at).filter(|flow| !second && flow.conn.state != FREE)
+    flow(conns, at).filter(|flow| !second && !matches!(flow.conn.state, FREE | NUMBERS))
 }
 
 /// What is entered at `at`.
@@ -405,7 +413,8 @@ fn stays(conns: &mut [Conn], mut entries: Range<u32>, now: u32) -> bool {
 }
 
 fn may_go(conn: &Conn, now: u32) -> bool {
-    conn.state == OPENING || now.wrapping_sub(conn.last_seen) > conn.timeout
+    // Who has shown that it hears us is no part of a flood.
+    conn.state == OPENING && !is_shifted(conn) || now.wrapping_sub(conn.last_seen) > conn.timeout
 }
 
 /// What packets of a flow are looked up by: from the client, and from the member.
@@ -435,6 +444,7 @@ fn write(conns: &mut [Conn], entry: u32, flow: &NewFlow) {
     // To be looked up when the first packet passes.
     conn.next_hops = [NOBODY; 2];
     (conn.flags, conn.mode) = (0, mode as u8);
+    conn.set_tie(NO_TIE);
 }
 
 /// The index and the entries, borrowed for a burst.

@@ -10,12 +10,14 @@
 
 mod admission;
 mod answer;
+mod cookie;
 pub mod counters;
 mod drain;
 mod ends;
 mod errors;
 pub mod flow;
 mod fragments;
+mod half_open;
 mod loads;
 mod local_ports;
 mod mss;
@@ -29,6 +31,7 @@ mod ranges;
 mod rates;
 mod rewrite;
 mod schedule;
+mod shift;
 mod state;
 pub mod tables;
 mod tunnel;

@@ -3,11 +3,6 @@
 use crate::rewrite::{store, update_at};
 use crate::wire::{checksum, tcp};
 
-const END: u8 = 0;
-const NOTHING: u8 = 1;
-const MSS: u8 = 2;
-const MSS_LEN: usize = 4;
-
 /// In a segment whose header is at `payload` and which ends at `end`: at most what fits into `room` bytes together with the header of the segment.
 pub(crate) fn clamp(frame: &mut [u8], payload: usize, end: usize, room: usize) {
     let most = room.saturating_sub(tcp::MIN_LEN).min(usize::from(u16::MAX)) as u16;
@@ -27,15 +22,6 @@ pub(crate) fn clamp(frame: &mut [u8], payload: usize, end: usize, room: usize) {
 
 /// Where the value is, counted from the beginning of the segment.
 fn find(segment: &[u8]) -> Option<usize> {
-    let header = usize::from(segment.get(12)? >> 4) * 4;
-    let mut at = tcp::MIN_LEN;
-    while at + MSS_LEN <= header {
-        match (*segment.get(at)?, usize::from(*segment.get(at + 1)?)) {
-            (END, _) => return None,
-            (NOTHING, _) => at += 1,
-            (MSS, MSS_LEN) => return Some(at + 2),
-            (_, len) => at += len.max(2),
-        }
-    }
-    None
+    let said = tcp::options(segment).find(|(kind, value)| *kind == tcp::MSS && value.len() == 2);
+    said.map(|(_, value)| value.start)
 }

@@ -3,6 +3,7 @@
 //! Each stage runs over the whole burst before the next one begins, so that the memory a later stage needs is on its way
 //! while the earlier one still works: parse and hash (asks for the bucket), look up (asks for the entry), then act.
 
+mod cookies;
 mod ending;
 mod explain;
 mod ipv6;
@@ -13,7 +14,7 @@ mod sight;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lb_mem::{NOBODY, Wide};
+use lb_mem::{Conn, NOBODY, Wide};
 use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
@@ -23,14 +24,18 @@ use crate::counters::WorkerCounters;
 use crate::drain::Drains;
 use crate::ends::Ends;
 use crate::errors;
-use crate::flow::{Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Place, View, WideAddresses};
+use crate::flow::{
+    Direction, Flow, FlowTable, Found, Key, NO_EPOCH, NewFlow, Numbers, Place, View, WideAddresses,
+};
 use crate::fragments::Fragments;
+use crate::half_open::HalfOpen;
 use crate::loads::{self, Loads};
 use crate::local_ports::LocalPorts;
 use crate::network::{NextHop, Strangers};
 use crate::pick::Picker;
 use crate::rates::{Asking, Metered, Rates};
 use crate::rewrite::{Mode, Onward, OnwardV6, deltas, sum_segment};
+use crate::shift::translate_quoted;
 use crate::state;
 use crate::tables::{Backend, Endpoint, Tables, digest};
 use crate::verdict::{PortIndex, Verdict};
@@ -38,6 +43,7 @@ use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::tcp::{self, SYN, Tcp};
 use crate::wire::{ICMP, TCP, UDP, eth, icmp, udp};
 
+use self::cookies::Mediated;
 pub use explain::{Explained, Leaving, Sample};
 pub use sight::FlowPage;
 
@@ -104,6 +110,7 @@ pub struct Engine {
     rates: Rates,
     local_ports: LocalPorts,
     drains: Drains,
+    half_open: HalfOpen,
     fragments: Fragments,
     counters: Arc<WorkerCounters>,
     worker: u16,
@@ -200,6 +207,7 @@ impl Engine {
             loads: Loads::new(Arc::clone(&counters)),
             local_ports: LocalPorts::new(worker, count, seed),
             drains: Drains::default(),
+            half_open: HalfOpen::default(),
             fragments: Fragments::default(),
             counters,
             worker,
@@ -223,11 +231,16 @@ impl Engine {
     pub fn expire(&mut self, tables: &Tables, now: u32, count: u32, outbox: &mut impl Outbox) -> u32 {
         let mut expired = 0;
         let draining = self.drains.are_any(now);
+        self.half_open.tick(now);
         for _ in 0..count {
             let Some((found, mut flow)) = self.flows.next_in_round() else { continue };
             let silent = now.wrapping_sub(flow.conn.last_seen) > flow.conn.timeout;
             if flow.conn.state == state::ENDING && !silent {
                 ending::ask(tables, &mut self.loads, &mut flow, outbox);
+                continue;
+            }
+            if state::is_calling(flow.conn) {
+                expired += u32::from(self.call_again(tables, now, found, outbox));
                 continue;
             }
             let drained = draining
@@ -248,8 +261,9 @@ impl Engine {
     }
 
     fn forget(&mut self, found: Found) {
-        if let Some(conn) = self.flows.remove(found) {
+        if let Some(mut conn) = self.flows.remove(found) {
             self.loads.forget(&conn);
+            self.half_open.end(&mut conn);
         }
     }
 
@@ -384,6 +398,9 @@ impl Engine {
             found = Found::NOTHING;
         }
         let begins = found == Found::NOTHING;
+        if begins && let Some(decided) = self.by_cookie(scene, burst, index, packet, wide) {
+            return decided;
+        }
         if begins {
             found = match self.begin(scene, packet, wide) {
                 Err(Verdict::Drop(reason)) if refuses(tables, packet, wide.as_ref(), reason) => {
@@ -393,15 +410,36 @@ impl Engine {
             };
         }
         let from = found.direction();
+        let numbers = self.flows.numbers(found);
         let mut flow = self.flows.flow(found).ok_or(Verdict::Drop(DropReason::NoFlow))?;
         let packet = &Packet { found, ..*packet };
         let Some(backend) = serving(tables, &mut self.loads, &mut flow) else {
-            return ending::tell(&self.counters, scene, burst, index, packet, &mut self.loads, &mut flow);
+            return ending::tell(
+                &self.counters,
+                scene,
+                burst,
+                index,
+                packet,
+                &mut self.loads,
+                (&mut flow, numbers),
+            );
         };
         let metered = policing(tables, backend);
         if let Some(metered) = metered {
             let asking = Asking::of(packet, &flow, from, scene.now);
             self.rates.police(metered, asking).map_err(Verdict::Drop)?;
+        }
+        if let Some(numbers) = numbers {
+            let flow = (&mut flow, numbers);
+            match cookies::mediate(scene, burst, index, packet, flow, &backend.patience) {
+                Mediated::Passes => {}
+                Mediated::Done(decided) => return decided,
+                Mediated::Agreed(numbers, decided) => {
+                    // It has an entry for them.
+                    self.flows.set_numbers(found, numbers);
+                    return decided;
+                }
+            }
         }
         if !begins {
             let counted = loads::counts(flow.conn);
@@ -410,7 +448,11 @@ impl Engine {
             {
                 cell.unopened.add(1);
             }
+            let opening = flow.conn.state == state::OPENING;
             state::advance(flow.conn, from, packet.flags, &backend.patience);
+            if opening && flow.conn.state != state::OPENING {
+                self.half_open.end(flow.conn);
+            }
             if counted && !loads::counts(flow.conn) {
                 self.loads.end(flow.conn.backend);
             }
@@ -433,10 +475,11 @@ impl Engine {
     ) -> Result<PortIndex, Verdict> {
         let tables = scene.tables;
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
+        let numbers = self.flows.numbers(found);
         let unknown = self.unknown(scene, packet, wide);
         let mut flow = self.flows.flow(found).ok_or(unknown)?;
         backend_of(tables, &mut self.loads, &mut flow).ok_or(Verdict::Drop(DropReason::MemberGone))?;
-        pass_error(scene, burst, index, &Packet { found, ..*packet }, &mut flow)
+        pass_error(scene, burst, index, &Packet { found, ..*packet }, (&mut flow, numbers))
     }
 
     /// What becomes of an error about a packet of no flow.
@@ -456,7 +499,14 @@ impl Engine {
         wide: Option<WideAddresses>,
     ) -> Result<Found, Verdict> {
         let service = self.asked(scene, packet, wide.as_ref())?;
-        self.open(scene.tables, scene.now, (packet, wide), service).map_err(Verdict::Drop)
+        let begun = self.open(scene.tables, scene.now, (packet, wide), service).map_err(Verdict::Drop)?;
+        if packet.key.transport() == TCP
+            && let Some(guard) = scene.tables.guard(service)
+            && let Some(flow) = self.flows.flow(begun)
+        {
+            self.half_open.begin(flow.conn, guard);
+        }
+        Ok(begun)
     }
 
     /// The service that a packet of no flow asks for a flow, if it may begin one here.
@@ -488,7 +538,12 @@ impl Engine {
     ) -> Result<Found, DropReason> {
         let flow = self.plan(tables, now, (packet, wide), service)?;
         let is_wide = flow.wide.is_some();
-        if !self.flows.has_room(is_wide) && !self.flows.evict(now, is_wide, |gone| self.loads.forget(gone)) {
+        let Self { flows, loads, half_open, .. } = self;
+        let gone = |gone: &mut Conn| {
+            loads.forget(gone);
+            half_open.end(gone);
+        };
+        if !flows.has_room(is_wide) && !flows.evict(now, is_wide, gone) {
             return Err(DropReason::FlowTableFull);
         }
         let begun = self.flows.insert(&flow).ok_or(DropReason::FlowTableFull)?;
@@ -829,10 +884,13 @@ fn is_orphan(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>) -> bool {
     older && tables.generation != Generation::default() && backend_of(tables, loads, flow).is_none()
 }
 
-/// Whether a client's SYN finds a flow that is over, or whose member is gone.
+/// Whether a client's SYN finds a flow that is over, or whose member is gone, or one whose handshake was done with a cookie and whose client
+/// knows nothing of that.
 fn is_superseded(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>, from: Direction) -> bool {
     from == Direction::FromClient
-        && (state::is_over(flow.conn.state) || backend_of(tables, loads, flow).is_none())
+        && (state::is_over(flow.conn.state)
+            || state::is_calling(flow.conn)
+            || backend_of(tables, loads, flow).is_none())
 }
 
 /// Translates an error of ICMP about a packet of a flow, and finds its next hop.
@@ -841,7 +899,7 @@ fn pass_error<B: Burst>(
     burst: &mut B,
     index: usize,
     packet: &Packet,
-    flow: &mut Flow<'_>,
+    (flow, numbers): (&mut Flow<'_>, Option<Numbers>),
 ) -> Result<PortIndex, Verdict> {
     let from = packet.found.direction();
     let hop = next_hop(scene.tables, flow, from);
@@ -852,6 +910,9 @@ fn pass_error<B: Burst>(
         Mode::Direct | Mode::Wrapped => {}
         Mode::Translated | Mode::Masked | Mode::MaskedDirect | Mode::MaskedWrapped => {
             let (payload, end) = (usize::from(packet.payload), usize::from(packet.end));
+            if let Some(numbers) = numbers.filter(|_| from == Direction::FromClient) {
+                translate_quoted(burst.frame(index), payload, end, packet.key.is_wide(), &numbers);
+            }
             errors::translate(burst.frame(index), payload, end, flow, from);
         }
     }

@@ -22,16 +22,20 @@ pub(crate) const ESTABLISHED: u8 = 2;
 pub(crate) const CLOSING: u8 = 3;
 /// One side ended it.
 pub(crate) const RESET: u8 = 4;
-/// Established too, by way of a service that looks at each packet: none of them just passes.
+/// Established too, by way of a service that looks at each packet, or by a handshake that was made here: none of its packets just passes.
 pub(crate) const POLICED: u8 = 5;
 /// Ended here, and both sides are told: the next segment of either is answered with a reset, and what passes on is one.
 pub(crate) const ENDING: u8 = 6;
+/// An entry that holds no flow, but the numbers of one.
+pub(crate) const NUMBERS: u8 = 7;
 
 const SYN_ANSWERED: u8 = 0x01;
 const FIN_OF_CLIENT: u8 = 0x02;
 const FIN_OF_MEMBER: u8 = 0x04;
 /// Of a flow that is ended here: a segment has come since, by which both sides were told.
 const TOLD: u8 = 0x08;
+/// The handshake is, or was, made here in the place of each side: it has numbers of its own.
+const SHIFTED: u8 = 0x10;
 const FIN_OF_BOTH: u8 = FIN_OF_CLIENT | FIN_OF_MEMBER;
 
 const RESET_TIMEOUT: u32 = 10 * TICKS_PER_SECOND;
@@ -108,6 +112,28 @@ pub(crate) fn advance(conn: &mut Conn, from: Direction, flags: u8, patience: &Pa
     }
 }
 
+/// Whether the handshake of a flow was made here: its segments are translated.
+pub(crate) fn is_shifted(conn: &Conn) -> bool {
+    conn.state != FREE && conn.flags & SHIFTED != 0
+}
+
+/// Whether it is being made: the client is there, and the member was asked.
+pub(crate) fn is_calling(conn: &Conn) -> bool {
+    conn.state == OPENING && conn.flags & (SHIFTED | SYN_ANSWERED) == SHIFTED
+}
+
+/// The client is there, and the member is asked.
+pub(crate) fn call(conn: &mut Conn) {
+    conn.flags |= SHIFTED;
+}
+
+/// The member has answered.
+pub(crate) fn agree(conn: &mut Conn, now: u32, patience: &Patience) {
+    conn.flags |= SYN_ANSWERED;
+    conn.last_seen = now;
+    enter(conn, POLICED, patience.established);
+}
+
 /// Whether a flow is one whose ends would go on, and can be told that it is over.
 pub(crate) fn can_be_told(conn: &Conn) -> bool {
     matches!(conn.state, ESTABLISHED | POLICED) && conn.protocols[0] & !WIDE != UDP
@@ -132,7 +158,7 @@ pub(crate) fn is_untold(conn: &Conn) -> bool {
 /// Whether a flow that is established just passes, or is looked at packet by packet.
 pub(crate) fn police(conn: &mut Conn, policed: bool) {
     conn.state = match conn.state {
-        ESTABLISHED | POLICED if policed => POLICED,
+        ESTABLISHED | POLICED if policed || is_shifted(conn) => POLICED,
         POLICED => ESTABLISHED,
         other => other,
     };

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::TICKS_PER_SECOND;
 use crate::admission::Gate;
+use crate::half_open::Guard;
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::persistence::{Keeping, known_by};
 use crate::ranges::Ranges;
@@ -284,6 +285,16 @@ impl Tables {
         self.gate(service)?.metered()
     }
 
+    /// When a service answers floods with cookies, if ever.
+    pub(crate) fn guard(&self, service: u32) -> Option<Guard> {
+        self.gate(service)?.guard()
+    }
+
+    /// Whether any service does.
+    pub(crate) fn any_guarded(&self) -> bool {
+        self.configured.any_guarded
+    }
+
     /// Those of all services.
     pub(crate) fn all_metered(&self) -> &[Metered] {
         &self.configured.metered
@@ -363,6 +374,7 @@ pub struct Planner {
     backends: Slots<(VirtualServiceId, MemberId, Offer, Endpoint, Mode)>,
     next_hops: Slots<Awaited>,
     meters: Slots<VirtualServiceId>,
+    guards: Slots<VirtualServiceId>,
     epoch: u32,
     backends_since: u32,
     last_routes: RouteTable,
@@ -385,6 +397,7 @@ struct Configured {
     /// By slot of the service; none where everybody may and no limit is set.
     gates: Vec<Option<Arc<Gate>>>,
     metered: Vec<Metered>,
+    any_guarded: bool,
     /// Services of which each packet is looked at.
     policed: FastSet<VirtualServiceId>,
     /// By slot of the service.
@@ -434,6 +447,7 @@ impl Planner {
         self.services.begin();
         self.backends.begin();
         self.meters.begin();
+        self.guards.begin();
         for service in &snapshot.services {
             let (slot, schedule) = self.place_service(&mut next, service);
             put(&mut schedules, slot, schedule, Arc::default);
@@ -451,6 +465,7 @@ impl Planner {
         }
         self.services.end();
         self.meters.end();
+        self.guards.end();
         if !next.policed.is_subset(&self.configured.policed) {
             // Flows that just pass must notice that they may not any more.
             self.next_epoch();
@@ -492,7 +507,10 @@ impl Planner {
             next.policed.insert(service.id);
         }
         next.metered.extend(metered);
-        let gate = next.gate(service, &placed, metered);
+        let from = service.admission.syn_cookies_from;
+        let guard = from.map(|from| Guard { slot: self.guards.keep(service.id), from });
+        next.any_guarded |= guard.is_some();
+        let gate = next.gate(service, &placed, metered, guard);
         put(&mut next.service_ids, slot, Some(service.id), || None);
         put(&mut next.gates, slot, gate, || None);
         put(&mut next.local_addresses, slot, service.local_addresses.as_slice().into(), Arc::default);
@@ -727,11 +745,17 @@ impl Configured {
     }
 
     /// What a service with these backends asks of its clients.
-    fn gate(&mut self, service: &L4Service, backends: &[u32], metered: Option<Metered>) -> Option<Arc<Gate>> {
+    fn gate(
+        &mut self,
+        service: &L4Service,
+        backends: &[u32],
+        metered: Option<Metered>,
+        guard: Option<Guard>,
+    ) -> Option<Arc<Gate>> {
         let admission = &service.admission;
         let limit = admission.connection_limit;
         let limit = limit.map_or(NOBODY, |most| self.limit(Limited::Service(service.id), most, backends));
-        (*admission != Admission::default()).then(|| Arc::new(Gate::new(admission, limit, metered)))
+        (*admission != Admission::default()).then(|| Arc::new(Gate::new(admission, limit, metered, guard)))
     }
 }
 

@@ -113,6 +113,7 @@ impl Wanted<'_> {
         }
         service.admission.connection_limit = self.number("service-limit").and_then(NonZeroU32::new);
         service.admission.rates = self.rates();
+        service.admission.syn_cookies_from = self.number("cookies-from");
         service.admission.denied_cidrs.extend(self.number::<Prefix>("deny"));
         service.admission.allowed_cidrs.extend(self.number::<Prefix>("allow"));
         for backend in &mut service.backends {

@@ -12,7 +12,7 @@ use lb_engine::network::Network;
 use lb_engine::tables::{Planner, TablesError};
 use lb_model::MemberId;
 use lb_model::contract::{BackendStatus, L4Status, PortStatus, WorkerStatus};
-use lb_model::counters::{Accounting, BackendCounters};
+use lb_model::counters::{Accounting, BackendCounters, SynCookies};
 use lb_model::snapshot::{Generation, HealthDelta, L4Service, L4Snapshot, Standing};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -221,8 +221,11 @@ impl Control {
     pub(crate) fn status(&self) -> L4Status {
         let state = self.state();
         let mut accounting = Accounting::default();
+        let mut syn_cookies = SynCookies::default();
         for worker in &self.shared.workers {
             worker.counters.add_to(&mut accounting);
+            syn_cookies.given += worker.counters.cookies_given.get();
+            syn_cookies.taken += worker.counters.cookies_taken.get();
         }
         let workers: Vec<_> =
             self.shared.workers.iter().map(|worker| worker_status(&worker.counters)).collect();
@@ -234,6 +237,7 @@ impl Control {
             generation: state.snapshot.generation,
             ports,
             accounting,
+            syn_cookies,
             workers,
             flows,
             flows_attached: self.flows_attached,

@@ -2,7 +2,7 @@
 //! left behind by a killed process can be mapped whatever it holds.
 
 /// Raised with every change of [`Header`], [`Bucket`], [`Conn`] or [`Wide`]: a file of another version is not attached.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Slots in a bucket of the index.
 pub const SLOTS: usize = 7;
@@ -76,7 +76,25 @@ pub struct Conn {
     pub flags: u8,
     /// How its packets are rewritten: 0 to and from the member's address, anything else not at all.
     pub mode: u8,
-    reserved: [u8; 3],
+    tie: [u8; 3],
+}
+
+/// In [`Conn::tie`]: to nothing.
+pub const NO_TIE: u32 = 0xff_ffff;
+
+impl Conn {
+    /// What else belongs to it: where it is counted as long as its handshake is under way, or the entry of its numbers.
+    #[must_use]
+    pub fn tie(&self) -> u32 {
+        let [a, b, c] = self.tie;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
+    /// Ties it to something: a number below [`NO_TIE`], or that.
+    pub fn set_tie(&mut self, to: u32) {
+        let [a, b, c, _] = to.min(NO_TIE).to_le_bytes();
+        self.tie = [a, b, c];
+    }
 }
 
 /// In [`Conn::protocols`]: the direction is IPv6. No transport protocol that is forwarded has this bit in its number.

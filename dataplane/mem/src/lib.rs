@@ -8,7 +8,7 @@ mod file;
 mod layout;
 
 pub use file::{FlowFile, FlowFileError, FlowParts, Origin};
-pub use layout::{Bucket, Conn, Header, LAYOUT_VERSION, NOBODY, PAIR, SLOTS, WIDE, Wide};
+pub use layout::{Bucket, Conn, Header, LAYOUT_VERSION, NO_TIE, NOBODY, PAIR, SLOTS, WIDE, Wide};
 
 /// Asks the processor to bring the cache line of `value` near, to be read soon.
 #[inline]

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::asking::Ejection;
-use crate::counters::{Accounting, BackendCounters};
+use crate::counters::{Accounting, BackendCounters, SynCookies};
 use crate::explain::{DescribedPacket, DescribedRequest, Explanation, PacketExplanation};
 use crate::flow::{FlowCursor, FlowFilter, FlowKey, SeenFlow};
 use crate::l7::{L7MemberCounters, L7ServiceCounters};
@@ -187,6 +187,9 @@ pub struct L4Status {
     /// What each worker counted, in the order of the cores.
     #[serde(default)]
     pub workers: Vec<WorkerStatus>,
+    /// What became of cookies, summed over the workers.
+    #[serde(default)]
+    pub syn_cookies: SynCookies,
     /// Flows that are held now.
     pub flows: u64,
     /// Flows that were found in the flow file when the process started.

@@ -44,6 +44,8 @@ drop_reasons! {
     NotOurs => "not_ours",
     /// No flow, and not the beginning of one.
     NoFlow => "no_flow",
+    /// No flow, and what it acknowledges is no cookie that was given lately.
+    BadCookie => "bad_cookie",
     /// The service has no member that takes new connections.
     NoMember => "no_member",
     /// The client's network may not use the service.
@@ -119,6 +121,15 @@ impl Accounting {
             + dropped;
         entered - left
     }
+}
+
+/// Cookies that were given in the place of handshakes, by services that answer floods with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynCookies {
+    /// Given to who asked for a connection.
+    pub given: u64,
+    /// Brought back, by clients that got a connection for it. Those that were none are dropped as [`DropReason::BadCookie`].
+    pub taken: u64,
 }
 
 /// What a backend was given and gave back.

@@ -262,6 +262,9 @@ pub struct Admission {
     /// How fast.
     #[serde(default)]
     pub rates: Option<L4Rates>,
+    /// From how many handshakes under way on SYNs are answered with cookies; none: never.
+    #[serde(default)]
+    pub syn_cookies_from: Option<u32>,
 }
 
 /// How fast flows may begin and packets may pass. What is over a rate is dropped.

@@ -16,7 +16,18 @@ function stats(connections: [number, number], received = connections[0] + connec
     bytes_out: count * 1000,
   }))
   const accounting = { received, from_twin: 0, originated: 0, sent: 0, punted: 0, consumed: 0, held: 0, drops: {} }
-  return { generation: 1, ports: [], accounting, flows: 3, flows_attached: 0, backends, workers: [], l7: null }
+  const syn_cookies = { given: 0, taken: 0 }
+  return {
+    generation: 1,
+    ports: [],
+    accounting,
+    syn_cookies,
+    flows: 3,
+    flows_attached: 0,
+    backends,
+    workers: [],
+    l7: null,
+  }
 }
 
 test('rates are differences over time', () => {

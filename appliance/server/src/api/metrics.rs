@@ -95,6 +95,10 @@ fn frames(status: &L4Status, text: &mut Exposition) {
         let count = accounting.drops.get(reason).copied().unwrap_or_default();
         dropped.sample(&[("reason", reason)], count);
     }
+    let cookies = &status.syn_cookies;
+    let mut one = |name, help, value: u64| text.family(name, Counter, "cookies", help).sample(&[], value);
+    one("penstock_given_syn_cookies", "SYNs that were answered with a cookie.", cookies.given);
+    one("penstock_taken_syn_cookies", "Cookies that clients brought back.", cookies.taken);
     text.family("penstock_held_frames", Gauge, "frames", "Frames that wait for a neighbour.")
         .sample(&[], accounting.held);
     text.family("penstock_flows", Gauge, "flows", "Connections that are held.").sample(&[], status.flows);

@@ -7,7 +7,7 @@ use lb_model::contract::{
     BackendStatus, L4Status, L7MemberStatus, L7QueueStatus, L7ServiceStatus, L7Status, PortStatus,
     WorkerStatus,
 };
-use lb_model::counters::{Accounting, BackendCounters};
+use lb_model::counters::{Accounting, BackendCounters, SynCookies};
 use lb_model::l7::{L7MemberCounters, L7ServiceCounters, LATENCY_BOUNDS_US, Latencies};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,6 +24,7 @@ pub(super) struct Stats {
     #[schema(max_items = 256)]
     ports: Vec<PortStats>,
     accounting: FrameStats,
+    syn_cookies: SynCookieStats,
     /// What each of its workers counted.
     #[schema(max_items = 1024)]
     workers: Vec<WorkerStats>,
@@ -226,6 +227,17 @@ pub(super) struct FrameStats {
     drops: BTreeMap<String, u64>,
 }
 
+/// Cookies that stand for handshakes, given by services under a flood of SYNs (`syn_cookies_from`).
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SynCookieStats {
+    /// Given to who asked for a connection.
+    #[schema(minimum = 0)]
+    given: u64,
+    /// Brought back by clients, who got a connection for it. What was none is among `drops` as `bad_cookie`.
+    #[schema(minimum = 0)]
+    taken: u64,
+}
+
 /// What a worker of the layer-4 plane counted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WorkerStats {
@@ -278,11 +290,14 @@ pub(super) struct MemberStats {
 impl Stats {
     /// What both planes say.
     pub(super) fn new(l4: L4Status, l7: Option<L7Status>) -> Self {
-        let L4Status { generation, ports, accounting, workers, flows, flows_attached, backends } = l4;
+        let L4Status { generation, ports, accounting, syn_cookies, workers, flows, flows_attached, backends } =
+            l4;
+        let SynCookies { given, taken } = syn_cookies;
         Self {
             generation: generation.0,
             ports: ports.into_iter().map(PortStats::from).collect(),
             accounting: accounting.into(),
+            syn_cookies: SynCookieStats { given, taken },
             workers: workers.into_iter().map(WorkerStats::from).collect(),
             flows,
             flows_attached,

@@ -40,6 +40,7 @@ fn what_is_not_given_has_its_default() {
         "default_pool_id": null, "timeouts": { "opening_s": 60, "idle_s": 300, "closing_s": 60 },
         "connection_limit": null, "allowed_cidrs": [], "denied_cidrs": [], "tls": null, "tunnel": null, "local_addresses": [], "unserved": "silence", "ended": "silence",
         "proxy_protocol_from": [], "request_timeouts": null, "limits": null, "compression": null, "port_end": null, "rate_limit": null,
+        "syn_cookies_from": null,
     });
     assert_eq!(Value::Object(spec.document()), expected);
     let dns = read::<VirtualService>(&with(service(), "protocol", json!("udp"))).unwrap();

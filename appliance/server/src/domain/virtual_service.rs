@@ -58,6 +58,9 @@ const ENDED_SILENTLY: &[(&str, Ended)] = &[("silence", Ended::Silence)];
 /// What services that are proxied do about it is decided by the layer-7 plane.
 const SILENT: &[(&str, Unserved)] = &[("silence", Unserved::Silence)];
 
+/// The most half-open connections that cookies may wait for: as many as fit into a worker's table.
+const COOKIES_MAX: u32 = 16_000_000;
+
 /// The most networks that a list may have.
 const NETWORKS_MAX: usize = 4096;
 
@@ -135,6 +138,11 @@ pub(crate) struct VirtualService {
     pub(crate) denied_cidrs: Vec<Prefix>,
     /// How fast clients may come; null: as fast as they like. Not with forwarding `proxy`, whose rates are in its policies.
     pub(crate) rate_limit: Option<RateLimit>,
+    /// From how many half-open connections on SYNs are answered with cookies, which stand for what would have to be remembered: a flood of them takes no memory,
+    /// and clients that hear the answer are served. 0: always. Null: never. Each worker of the data plane has an equal share of the number. Only with protocol
+    /// `tcp` and forwarding `nat` and `full_nat`, where answers come back; members should say timestamps and window scales as clients do.
+    #[schema(minimum = 0, maximum = 16_000_000, example = 10_000)]
+    pub(crate) syn_cookies_from: Option<u32>,
     /// What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
     /// `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
     #[schema(value_type = super::schema::Unserved, default = "silence")]
@@ -424,6 +432,17 @@ impl Kind for VirtualService {
             }),
             _ => fields.nullable_object("rate_limit", RateLimit::read),
         };
+        let syn_cookies_from = match (protocol.map(ServiceProtocol::transport), forwarding) {
+            (
+                Some(L4Protocol::Tcp),
+                Some(ServiceForwarding::Packets(Forwarding::Nat | Forwarding::FullNat)),
+            )
+            | (None, _)
+            | (_, None) => fields.nullable("syn_cookies_from", fields::number(0, COOKIES_MAX)),
+            _ => fields.nullable("syn_cookies_from", |_| {
+                Err(Fault::new("unsupported", "only with protocol tcp and forwarding nat or full_nat"))
+            }),
+        };
         let unserved = match nature {
             // What every service has by default is no reason to refuse one that is proxied.
             Some(Nature::Proxied) => {
@@ -456,6 +475,7 @@ impl Kind for VirtualService {
             allowed_cidrs: allowed_cidrs?,
             denied_cidrs: denied_cidrs?,
             rate_limit: rate_limit?,
+            syn_cookies_from: syn_cookies_from?,
             unserved: unserved?,
             ended: ended?,
         })

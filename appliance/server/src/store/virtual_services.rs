@@ -60,6 +60,7 @@ pub(crate) struct VirtualServiceRow {
     compression: Option<L7Compression>,
     #[sqlx(json(nullable))]
     rate_limit: Option<RateLimit>,
+    syn_cookies_from: Option<u32>,
 }
 
 impl Table for VirtualService {
@@ -67,11 +68,12 @@ impl Table for VirtualService {
     const COLUMNS: &'static str = "protocol, port, forwarding, default_pool_id, opening_timeout_s, idle_timeout_s, \
         closing_timeout_s, connection_limit, allowed_cidrs, denied_cidrs, tls, \
         tunnel, local_addresses, unserved, proxy_protocol_from, request_timeouts, limits, compression, port_end, \
-        rate_limit, ended";
+        rate_limit, ended, syn_cookies_from";
     const SELECT: &'static str = "t.protocol, t.port, t.forwarding, t.default_pool_id,
         t.opening_timeout_s, t.idle_timeout_s, t.closing_timeout_s,
         t.connection_limit, t.allowed_cidrs, t.denied_cidrs, t.tls, t.tunnel, t.local_addresses, t.unserved,
         t.proxy_protocol_from, t.request_timeouts, t.limits, t.compression, t.port_end, t.rate_limit, t.ended,
+        t.syn_cookies_from,
         (SELECT json_group_array(i.virtual_ip_id ORDER BY i.position) FROM virtual_service_ips i
          WHERE i.virtual_service_id = t.id) AS virtual_ip_ids";
     const READINESS: &'static str = "CASE
@@ -130,6 +132,7 @@ impl Table for VirtualService {
             limits,
             compression,
             rate_limit,
+            syn_cookies_from,
         } = row;
         Self {
             virtual_ip_ids,
@@ -156,6 +159,7 @@ impl Table for VirtualService {
             limits,
             compression,
             rate_limit,
+            syn_cookies_from,
         }
     }
 
@@ -181,6 +185,7 @@ impl Table for VirtualService {
             limits,
             compression,
             rate_limit,
+            syn_cookies_from,
         } = self;
         values.push_bind(Word(protocol)).push_bind(port.get()).push_bind(Word(forwarding));
         values.push_bind(default_pool_id.map(Text)).push_bind(*opening_s);
@@ -192,7 +197,7 @@ impl Table for VirtualService {
         values.push_bind(Json(proxy_protocol_from.clone())).push_bind(request_timeouts.map(Json));
         values.push_bind(limits.map(Json)).push_bind(compression.clone().map(Json));
         values.push_bind(port_end.map(L4Port::get)).push_bind(rate_limit.map(Json));
-        values.push_bind(Word(ended));
+        values.push_bind(Word(ended)).push_bind(*syn_cookies_from);
     }
 
     async fn check(

@@ -9,10 +9,11 @@ use lb_model::counters::DropReason;
 use super::{Burst, Outbox, Packet, Scene, backend_of, ipv6, next_hop, pass};
 use crate::answer::{Segment, become_reset, reset_aside};
 use crate::counters::WorkerCounters;
-use crate::flow::{Direction, Flow};
+use crate::flow::{Direction, Flow, Numbers};
 use crate::loads::Loads;
 use crate::rewrite::Mode;
 use crate::schedule::mix;
+use crate::shift::translate;
 use crate::state;
 use crate::tables::Tables;
 use crate::verdict::{PortIndex, Verdict};
@@ -45,10 +46,9 @@ pub(super) fn ask(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>, outbo
             ^ flow.conn.addresses[0]
             ^ u64::from(flow.conn.ports[0]) << 32);
         let question = Segment {
-            ends: flow.ends(from.other()).reversed(),
             sequence: anything as u32,
             acknowledged: (anything >> 32) as u32,
-            flags: ACK,
+            ..Segment::between(flow.ends(from.other()).reversed())
         };
         if let Some(frame) = outbox.make(question.len(), hop.port) {
             question.write(frame);
@@ -57,7 +57,7 @@ pub(super) fn ask(tables: &Tables, loads: &mut Loads, flow: &mut Flow<'_>, outbo
     }
 }
 
-/// For a packet of a flow that was ended, or whose member is gone.
+/// For a packet of a flow that was ended, or whose member is gone; the flow may have numbers.
 pub(super) fn tell<B: Burst>(
     counters: &WorkerCounters,
     scene: &Scene,
@@ -65,7 +65,7 @@ pub(super) fn tell<B: Burst>(
     index: usize,
     packet: &Packet,
     loads: &mut Loads,
-    flow: &mut Flow<'_>,
+    (flow, numbers): (&mut Flow<'_>, Option<Numbers>),
 ) -> Result<PortIndex, Verdict> {
     if flow.conn.state != state::ENDING && !begin(scene.tables, loads, flow, scene.now) {
         return Err(Verdict::Drop(DropReason::MemberGone));
@@ -82,6 +82,11 @@ pub(super) fn tell<B: Burst>(
         let addresses = wide.then(|| ipv6::addresses(burst.frame(index), packet));
         // Without a buffer for it the other side is told, and this one when it sends again.
         reset_aside(burst, index, payload, packet.ends(addresses.as_ref()), scene.port);
+    }
+    if let (Some(numbers), Some(segment)) = (numbers, burst.frame(index).get_mut(payload..end)) {
+        translate(segment, packet.found.direction(), &numbers);
+    }
+    if packet.flags & RST == 0 {
         end = become_reset(burst, index, payload, wide);
     }
     state::told(flow.conn);

@@ -12,15 +12,16 @@ use lb_model::flow::SeenFlow;
 use lb_model::snapshot::L4Protocol;
 use lb_model::{MacAddr, MemberId, VirtualServiceId};
 
+use super::cookies::{Greeting, Mediated};
 use super::sight::{endpoint, see, socket};
 use super::{
-    Burst, Engine, Packet, Scene, Stage, backend_of, ending, ipv6, is_superseded, next_hop, pass, pass_error,
-    policing, refuses, room, serving,
+    Burst, Engine, Packet, Scene, Stage, backend_of, cookies, ending, ipv6, is_superseded, next_hop, pass,
+    pass_error, policing, refuses, room, serving,
 };
 use crate::counters::WorkerCounters;
 use crate::ends::Ends;
 use crate::errors::sum_at;
-use crate::flow::{Found, Key, Trial, WideAddresses};
+use crate::flow::{Found, Key, Numbers, Trial, WideAddresses};
 use crate::loads::Loads;
 use crate::network::{raw, words};
 use crate::rates::Asking;
@@ -224,20 +225,21 @@ impl Engine {
         told.packet = ends_of(packet.ends(wide.as_ref()));
         // It counts for nobody.
         let mut loads = Loads::new(Arc::new(WorkerCounters::for_backends(0)));
-        let (found, mut trial) = match self.met(scene, &packet, wide, &mut loads) {
+        let mut visitor = None;
+        let (found, mut trial, numbers) = match self.met(scene, &packet, wide, &mut loads) {
             Some((found, mut trial)) => {
                 told.flow = trial.flow().and_then(|flow| see(tables, scene.now, self.worker, &flow));
                 told.choice = Some(Choice::Flow);
-                (found, trial)
+                (found, trial, self.flows.numbers(found))
             }
             None if packet.stage == Stage::Error => return Err(self.unknown(scene, &packet, wide)),
             None if packet.stage == Stage::LaterPiece => return Err(Verdict::Drop(DropReason::NoFlow)),
-            None => match self.begin_on_trial(scene, &packet, wide, told) {
+            None => match self.greet_on_trial(scene, sample, &packet, wide, told, &mut visitor) {
                 Err(Verdict::Drop(reason)) if refuses(tables, &packet, wide.as_ref(), reason) => {
                     told.reason = Some(reason);
                     return Err(room::refuse(scene, sample, 0, &packet, reason));
                 }
-                begun => (Found::TRIED_ON, begun?),
+                begun => (Found::TRIED_ON, begun?, None),
             },
         };
         let packet = Packet { found, ..packet };
@@ -253,16 +255,28 @@ impl Engine {
         }
         let from = found.direction();
         let metered = backend.and_then(|backend| policing(tables, backend));
-        if let Some(metered) = metered.filter(|_| !is_error) {
+        if let Some(metered) = metered.filter(|_| !is_error && visitor.is_none()) {
             let asking = Asking::of(&packet, &flow, from, scene.now);
             self.rates.passes(metered, asking).map_err(Verdict::Drop)?;
         }
         let counters = WorkerCounters::for_backends(0);
-        let passed = if is_error {
+        let mediated = match (numbers, backend) {
+            (Some(numbers), Some(backend)) if !is_error && packet.stage != Stage::LaterPiece => {
+                let flow = (&mut flow, numbers);
+                match cookies::mediate(scene, sample, 0, &packet, flow, &backend.patience) {
+                    Mediated::Passes => None,
+                    Mediated::Done(decided) | Mediated::Agreed(_, decided) => Some(decided),
+                }
+            }
+            _ => visitor.map(|numbers| cookies::call(scene, sample, 0, &mut flow, &numbers)),
+        };
+        let passed = if let Some(decided) = mediated {
+            decided
+        } else if is_error {
             backend.ok_or(Verdict::Drop(DropReason::MemberGone))?;
-            pass_error(scene, sample, 0, &packet, &mut flow)
+            pass_error(scene, sample, 0, &packet, (&mut flow, numbers))
         } else if backend.is_none() {
-            ending::tell(&counters, scene, sample, 0, &packet, &mut loads, &mut flow)
+            ending::tell(&counters, scene, sample, 0, &packet, &mut loads, (&mut flow, numbers))
         } else {
             if packet.flags & SYN != 0 && packet.key.transport() == TCP {
                 room::clamp_segments(scene, &mut sample.frame, &packet, &mut flow, from);
@@ -302,18 +316,54 @@ impl Engine {
         (!gone).then_some((found, trial))
     }
 
-    /// What would begin with a packet of no flow.
+    /// What would become of a packet of no flow: what cookies have to do with it, or what would begin with it.
+    fn greet_on_trial(
+        &mut self,
+        scene: &Scene,
+        sample: &mut Sample,
+        packet: &Packet,
+        wide: Option<WideAddresses>,
+        told: &mut Explained,
+        visitor: &mut Option<Numbers>,
+    ) -> Result<Trial, Verdict> {
+        let greeting = self.greeting(scene, &sample.frame, packet, wide.as_ref());
+        let destination = packet.ends(wide.as_ref()).destination;
+        let service = scene.tables.service(destination).filter(|_| greeting.is_some());
+        told.service = service.and_then(|service| scene.tables.service_id(service));
+        match greeting {
+            None => {
+                let asked = self.asked(scene, packet, wide.as_ref());
+                self.begin_on_trial(scene, packet, wide, told, asked)
+            }
+            Some(Greeting::Cookie(_, answer)) => Err(cookies::reply(scene, sample, 0, &answer)),
+            Some(Greeting::Forged) => Err(Verdict::Drop(DropReason::BadCookie)),
+            Some(Greeting::Pieces) => Err(Verdict::Drop(DropReason::Fragment)),
+            Some(Greeting::Visitor(service, numbers)) => {
+                *visitor = Some(numbers);
+                self.begin_on_trial(scene, packet, wide, told, Ok(service)).map_err(|verdict| match verdict {
+                    Verdict::Drop(reason) => {
+                        told.reason = Some(reason);
+                        room::refuse(scene, sample, 0, packet, reason)
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// What would begin with a packet of no flow that asks this service.
     fn begin_on_trial(
         &mut self,
         scene: &Scene,
         packet: &Packet,
         wide: Option<WideAddresses>,
         told: &mut Explained,
+        asked: Result<u32, Verdict>,
     ) -> Result<Trial, Verdict> {
         let Scene { tables, now, .. } = *scene;
         let ends = packet.ends(wide.as_ref());
         told.service = tables.service(ends.destination).and_then(|service| tables.service_id(service));
-        let service = self.asked(scene, packet, wide.as_ref())?;
+        let service = asked?;
         let gate = tables.gate(service).filter(|gate| gate.has_rules());
         told.network = gate.map(|gate| gate.rule(ends.source.address));
 

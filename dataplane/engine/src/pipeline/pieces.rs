@@ -168,12 +168,21 @@ impl Engine {
     ) -> Result<PortIndex, Verdict> {
         let wide = packet.key.is_wide().then(|| ipv6::addresses(burst.frame(index), packet));
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
+        let numbers = self.flows.numbers(found);
         let Some(mut flow) = self.flows.flow(found) else {
             return Err(Verdict::Drop(DropReason::NoFlow));
         };
         let Some(backend) = serving(scene.tables, &mut self.loads, &mut flow) else {
             let packet = Packet { found, ..*packet };
-            return ending::tell(&self.counters, scene, burst, index, &packet, &mut self.loads, &mut flow);
+            return ending::tell(
+                &self.counters,
+                scene,
+                burst,
+                index,
+                &packet,
+                &mut self.loads,
+                (&mut flow, numbers),
+            );
         };
         if let Some(metered) = policing(scene.tables, backend) {
             let asking = Asking::of(packet, &flow, found.direction(), scene.now);

@@ -1,5 +1,7 @@
 //! TCP (RFC 9293).
 
+use std::ops::Range;
+
 use lb_model::counters::DropReason;
 
 /// Bytes of a header without options.
@@ -14,6 +16,19 @@ pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 /// The acknowledgement number counts.
 pub const ACK: u8 = 0x10;
+
+/// Kinds of options: their end, none, …
+const END: u8 = 0;
+pub(crate) const NOTHING: u8 = 1;
+/// … the largest segment, …
+pub(crate) const MSS: u8 = 2;
+/// … the scale of windows, …
+pub(crate) const SCALE: u8 = 3;
+/// … that losses may be told selectively, and that they are, …
+pub(crate) const SACKS: u8 = 4;
+pub(crate) const SACK: u8 = 5;
+/// … and clocks.
+pub(crate) const CLOCK: u8 = 8;
 
 /// What the header says, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +52,31 @@ impl Tcp {
     }
 }
 
-/// What a segment acknowledges whose header is at `at`.
-pub(crate) fn acknowledged(frame: &[u8], at: usize) -> Option<u32> {
-    frame.get(at + 8..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+/// The number at `at`.
+pub(crate) fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+/// The options of a segment: what each is, and where its value is.
+pub(crate) fn options(segment: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
+    let header = segment.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4).min(segment.len());
+    let mut at = MIN_LEN;
+    std::iter::from_fn(move || {
+        while segment.get(at..header)?.first() == Some(&NOTHING) {
+            at += 1;
+        }
+        let &[kind, len] = segment.get(at..header)?.first_chunk()?;
+        let value = at + 2..at + usize::from(len);
+        at = value.end;
+        (kind != END && len >= 2 && value.end <= header).then_some((kind, value))
+    })
+    .fuse()
+}
+
+/// What the sender of a segment says of its clock, and last heard of the receiver's.
+pub(crate) fn clock(segment: &[u8]) -> Option<[u32; 2]> {
+    let (_, value) = options(segment).find(|(kind, value)| *kind == CLOCK && value.len() == 8)?;
+    Some([number(segment, value.start)?, number(segment, value.start + 4)?])
 }
 
 /// The first of two ports read as one word, as it lies in memory.

@@ -6095,6 +6095,7 @@ export interface components {
             /** @description Its network ports. */
             ports: components["schemas"]["PortStats"][];
             accounting: components["schemas"]["FrameStats"];
+            syn_cookies: components["schemas"]["SynCookieStats"];
             /** @description What each of its workers counted. */
             workers: components["schemas"]["WorkerStats"][];
             /**
@@ -6215,6 +6216,19 @@ export interface components {
          * @enum {string}
          */
         Subject: "host" | "path" | "header" | "cookie" | "query" | "method" | "source" | "sni" | "client_subject";
+        /** @description Cookies that stand for handshakes, given by services under a flood of SYNs (`syn_cookies_from`). */
+        SynCookieStats: {
+            /**
+             * Format: int64
+             * @description Given to who asked for a connection.
+             */
+            given: number;
+            /**
+             * Format: int64
+             * @description Brought back by clients, who got a connection for it. What was none is among `drops` as `bad_cookie`.
+             */
+            taken: number;
+        };
         /** @description A server that takes logs. */
         Syslog: {
             /**
@@ -6964,6 +6978,14 @@ export interface components {
             denied_cidrs?: components["schemas"]["Cidr"][];
             rate_limit?: components["schemas"]["ServiceRateLimit"] | null;
             /**
+             * Format: int32
+             * @description From how many half-open connections on SYNs are answered with cookies, which stand for what would have to be remembered: a flood of them takes no memory,
+             *     and clients that hear the answer are served. 0: always. Null: never. Each worker of the data plane has an equal share of the number. Only with protocol
+             *     `tcp` and forwarding `nat` and `full_nat`, where answers come back; members should say timestamps and window scales as clients do.
+             * @example 10000
+             */
+            syn_cookies_from?: number | null;
+            /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
              * @default silence
@@ -7063,6 +7085,14 @@ export interface components {
              */
             denied_cidrs?: components["schemas"]["Cidr"][];
             rate_limit?: components["schemas"]["ServiceRateLimit"] | null;
+            /**
+             * Format: int32
+             * @description From how many half-open connections on SYNs are answered with cookies, which stand for what would have to be remembered: a flood of them takes no memory,
+             *     and clients that hear the answer are served. 0: always. Null: never. Each worker of the data plane has an equal share of the number. Only with protocol
+             *     `tcp` and forwarding `nat` and `full_nat`, where answers come back; members should say timestamps and window scales as clients do.
+             * @example 10000
+             */
+            syn_cookies_from?: number | null;
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
@@ -7205,6 +7235,14 @@ export interface components {
              */
             denied_cidrs: components["schemas"]["Cidr"][];
             rate_limit: components["schemas"]["ServiceRateLimit"] | null;
+            /**
+             * Format: int32
+             * @description From how many half-open connections on SYNs are answered with cookies, which stand for what would have to be remembered: a flood of them takes no memory,
+             *     and clients that hear the answer are served. 0: always. Null: never. Each worker of the data plane has an equal share of the number. Only with protocol
+             *     `tcp` and forwarding `nat` and `full_nat`, where answers come back; members should say timestamps and window scales as clients do.
+             * @example 10000
+             */
+            syn_cookies_from: number | null;
             /**
              * @description What new connections are told that nobody takes, because no member is there or all have as many as they may: `silence`, or
              *     `reset` (by UDP: that the port is unreachable). With forwarding `proxy` only `silence`.
