@@ -10,15 +10,17 @@ use crate::walk::Operation;
 use crate::world::{One, World};
 
 /// Routes for whoever is signed in: they show and change what is the caller's own.
-const SIGNED_IN: [&str; 13] = [
+const SIGNED_IN: [&str; 15] = [
     "changePassword",
     "confirmSecondFactor",
     "deleteSession",
     "endSecondFactor",
     "endSession",
     "enrolSecondFactor",
+    "listOperations",
     "listRoles",
     "listSessions",
+    "readOperation",
     "readSecondFactor",
     "readSession",
     "renewSession",

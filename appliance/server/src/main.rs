@@ -173,6 +173,7 @@ async fn serve(config: ApplianceConfig) -> anyhow::Result<()> {
         reach,
         shelf: Shelf::open(&config.state_dir).context("cannot use the folder of backups")?,
         health,
+        operations: api::Operations::default(),
     };
     let suspecting = tokio::spawn(probe::suspicion::watch(app.observed.clone(), app.health.clone(), noticed));
     let reconciling = tokio::spawn(reconciler.run());

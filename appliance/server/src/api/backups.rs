@@ -227,19 +227,19 @@ pub(super) fn routes() -> Vec<Route> {
         "Makes the configuration, with all its secrets, what it was then: one change, with a revision, that can be \
          tried with `dry_run`, wait to be confirmed, and be rolled back. Accounts and history stay as they are. While the \
          appliance's own database is damaged, and only then, the code that its console shows is a good token for the routes \
-         of backups, and all that is in the backup takes the place of what is damaged.",
+         of backups, and all that is in the backup takes the place of what is damaged: the answer is 202 then, with the backup that the \
+         appliance begins with.",
     ))
     .body(&["application/json"], "Unsealing", passphrase)
-    .answer(StatusCode::ACCEPTED, "The database was damaged: the appliance begins with what was in the backup.", Some("Backup"), &[])
     .fails(&[409]);
     let path = |rest: &str| format!("{ROOT}/backups{rest}");
     vec![
         Route::new(HttpMethod::Get, path(""), READ, list, listing),
-        Route::new(HttpMethod::Post, path(""), WRITE, take, taking),
+        Route::lengthy(HttpMethod::Post, path(""), WRITE, take, taking),
         Route::new(HttpMethod::Post, path("/upload"), WRITE, upload, uploading),
         Route::new(HttpMethod::Get, path("/{id}"), READ, read, reading),
         Route::new(HttpMethod::Delete, path("/{id}"), WRITE, delete, deleting),
         Route::new(HttpMethod::Get, path("/{id}/file"), WRITE, download, downloading),
-        Route::new(HttpMethod::Post, path("/{id}/restore"), WRITE, restore, restoring),
+        Route::lengthy(HttpMethod::Post, path("/{id}/restore"), WRITE, restore, restoring),
     ]
 }

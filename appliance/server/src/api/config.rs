@@ -284,12 +284,12 @@ pub(super) fn routes() -> Vec<Route> {
     let mut routes = resource::routes::<Changeset>();
     routes.extend([
         Route::new(HttpMethod::Get, config.clone(), READ, read, describe_read()),
-        Route::new(HttpMethod::Put, config, WRITE, replace, describe_replace()),
-        Route::new(HttpMethod::Post, revision("rollback"), WRITE, roll_back, rolling_back),
+        Route::lengthy(HttpMethod::Put, config, WRITE, replace, describe_replace()),
+        Route::lengthy(HttpMethod::Post, revision("rollback"), WRITE, roll_back, rolling_back),
         Route::new(HttpMethod::Post, revision("revert"), WRITE, revert, reverting),
         Route::new(HttpMethod::Post, revision("confirm"), WRITE, confirm, confirming),
         Route::new(HttpMethod::Get, changeset("preview"), WRITE, preview, previewing),
-        Route::new(HttpMethod::Post, changeset("apply"), WRITE, apply, applying),
+        Route::lengthy(HttpMethod::Post, changeset("apply"), WRITE, apply, applying),
     ]);
     routes
 }

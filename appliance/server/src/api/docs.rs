@@ -58,6 +58,7 @@ pub(super) fn routes() -> Vec<Route> {
         path: format!("{ROOT}{path}"),
         access: Access::Open,
         scoped: false,
+        lengthy: false,
         operation: None,
         handler,
     };

@@ -37,7 +37,7 @@ pub(crate) struct Problem {
 }
 
 /// An error (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody {
     /// The kind of error, as a name that never changes.
@@ -62,6 +62,13 @@ pub(crate) struct ProblemBody {
     /// Every field that is wrong.
     #[schema(max_items = 1024)]
     errors: Vec<FieldError>,
+}
+
+impl ProblemBody {
+    /// The HTTP status.
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
 }
 
 impl Problem {
@@ -163,7 +170,8 @@ impl Problem {
         self
     }
 
-    fn body(&self, request_id: String) -> ProblemBody {
+    /// What is told of it, about the request with this id.
+    pub(super) fn body(&self, request_id: String) -> ProblemBody {
         let Self { status, code, detail, errors, headers: _ } = self;
         ProblemBody {
             kind: format!("urn:penstock:problem:{code}"),

@@ -29,6 +29,7 @@ mod members;
 mod metrics;
 mod monitors;
 mod openapi;
+mod operations;
 mod policies;
 mod pools;
 mod projects;
@@ -75,6 +76,7 @@ use error::Problem;
 
 pub(crate) use damaged::{Damage, router as damaged_router};
 pub(crate) use openapi::json as description;
+pub(crate) use operations::Operations;
 
 /// Where everything begins.
 const ROOT: &str = "/api/v1";
@@ -101,6 +103,7 @@ pub(crate) struct App {
     pub(crate) shelf: Shelf,
     pub(crate) health: Board,
     pub(crate) history: History,
+    pub(crate) operations: Operations,
 }
 
 /// Who may call a route.
@@ -135,6 +138,8 @@ pub(crate) struct Route {
     pub(crate) access: Access,
     /// Whether it keeps to what the caller sees. To all others who belongs to a project is not let.
     pub(crate) scoped: bool,
+    /// Whether it goes on by itself where the client prefers so.
+    pub(crate) lengthy: bool,
     /// `None` for what is part of a page, not of the API.
     pub(crate) operation: Option<Operation>,
     handler: MethodRouter<App>,
@@ -150,7 +155,19 @@ impl Route {
     ) -> Self {
         let handler = on(filter(&method), handler);
         let operation = Some(description.operation(access));
-        Self { method, path: path.into(), access, scoped: false, operation, handler }
+        Self { method, path: path.into(), access, scoped: false, lengthy: false, operation, handler }
+    }
+
+    /// A route that can take a while.
+    fn lengthy<T: 'static>(
+        method: HttpMethod,
+        path: impl Into<String>,
+        access: Access,
+        handler: impl Handler<T, App>,
+        description: Description,
+    ) -> Self {
+        let route = Self::new(method, path, access, handler, operations::lengthy(description));
+        Self { lengthy: true, ..route }
     }
 
     /// It keeps to what the caller sees: its handler goes by the `Place` or `Collection` that the address means.
@@ -195,6 +212,7 @@ pub(crate) fn routes() -> Vec<Route> {
     routes.extend(config::routes());
     routes.extend(revisions::routes());
     routes.extend(backups::routes());
+    routes.extend(operations::routes());
     routes.extend(events::routes());
     routes.extend(webhooks::routes());
     routes.extend(audit::routes());
@@ -215,7 +233,11 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The router of all routes, each behind its guard.
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
-    for Route { path, access, scoped, handler, .. } in routes() {
+    for Route { path, access, scoped, lengthy, operation, mut handler, .. } in routes() {
+        let name = operation.and_then(|operation| operation.operation_id);
+        if let (true, Some(name)) = (lengthy, name) {
+            handler = handler.route_layer(from_fn_with_state((app.clone(), name), operations::perhaps_later));
+        }
         let guard = from_fn_with_state((app.clone(), access, scoped), auth::guard);
         router = router.route(&path, handler.route_layer(guard));
     }

@@ -27,6 +27,7 @@ use super::error::ProblemBody;
 use super::explain::{ExplanationView, RequestSettings};
 use super::explain_packet::{PacketExplanationView, PacketSettings};
 use super::history::StatsHistory;
+use super::operations::{LongOperation, OperationList};
 use super::requests::RequestList;
 use super::resource::Resource;
 use super::revisions::RevisionView;
@@ -88,6 +89,7 @@ fn document() -> OpenApi {
             tag("connections", "Who is connected, what was asked last, and what becomes of a packet."),
             tag("configuration", "The whole of it as one document, several edits as one, and going back."),
             tag("webhooks", "Who is told of events."),
+            tag("operations", "What goes on by itself, and how it went."),
             tag("backups", "Everything in a sealed file, and back again."),
             tag("accounts", "Who may do what: users, their roles and tokens."),
             tag("history", "What happened: revisions, events, and the audit log."),
@@ -161,6 +163,8 @@ fn schemas() -> Vec<Named> {
     with_parts::<WebhookTrial>(&mut schemas);
     with_parts::<AppliedView>(&mut schemas);
     with_parts::<Configuration>(&mut schemas);
+    with_parts::<OperationList>(&mut schemas);
+    with_parts::<LongOperation>(&mut schemas);
     with_parts::<BackupOrder>(&mut schemas);
     with_parts::<Unsealing>(&mut schemas);
     with_parts::<BackupList>(&mut schemas);

@@ -144,7 +144,7 @@ export interface paths {
         put?: never;
         /**
          * Restore the configuration of a backup
-         * @description Makes the configuration, with all its secrets, what it was then: one change, with a revision, that can be tried with `dry_run`, wait to be confirmed, and be rolled back. Accounts and history stay as they are. While the appliance's own database is damaged, and only then, the code that its console shows is a good token for the routes of backups, and all that is in the backup takes the place of what is damaged.
+         * @description Makes the configuration, with all its secrets, what it was then: one change, with a revision, that can be tried with `dry_run`, wait to be confirmed, and be rolled back. Accounts and history stay as they are. While the appliance's own database is damaged, and only then, the code that its console shows is a good token for the routes of backups, and all that is in the backup takes the place of what is damaged: the answer is 202 then, with the backup that the appliance begins with.
          */
         post: operations["restoreBackup"];
         delete?: never;
@@ -570,6 +570,43 @@ export interface paths {
         };
         /** This description (OpenAPI 3.1) */
         get: operations["readDescription"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your operations
+         * @description Those that you began since the appliance's management did: what they did stays, what is told of them here does not.
+         */
+        get: operations["listOperations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/operations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** See how an operation is */
+        get: operations["readOperation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3295,6 +3332,43 @@ export interface components {
          * @enum {string}
          */
         LimitKey: "service" | "source" | "header";
+        /** @description Something that goes on, or went on, without its client. */
+        LongOperation: {
+            /** @description Which it is. */
+            id: components["schemas"]["Identifier"];
+            /**
+             * @description What is done, by the name that this description gives it.
+             * @example takeBackup
+             */
+            operation: string;
+            /** @description How far it is. */
+            state: components["schemas"]["OperationState"];
+            /**
+             * Format: date-time
+             * @description When it began.
+             * @example 2026-01-02T03:04:05.678Z
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it ended; null as long as it runs.
+             */
+            ended_at: string | null;
+            /**
+             * Format: int32
+             * @description The status of its answer; null as long as it runs.
+             * @example 201
+             */
+            status: number | null;
+            /**
+             * @description The address of what it made; null if it made nothing.
+             * @example /api/v1/backups/01975c1e-8c1b-7c3a-9d55-0a1b2c3d4e5f
+             */
+            location: string | null;
+            /** @description Its answer, as who had waited for it had got it; null as long as it runs, and if it failed. */
+            result: unknown;
+            problem: components["schemas"]["Problem"] | null;
+        };
         /**
          * Format: double
          * @description A value of a chart; null where nothing was measured.
@@ -4094,6 +4168,16 @@ export interface components {
              */
             document?: Record<string, never>;
         };
+        /** @description The operations that one began. */
+        OperationList: {
+            /** @description The newest first. */
+            items: components["schemas"]["LongOperation"][];
+        };
+        /**
+         * @description How far an operation is.
+         * @enum {string}
+         */
+        OperationState: "running" | "succeeded" | "failed";
         /**
          * @description Where a page comes from.
          * @example https://www.shop.example
@@ -7769,7 +7853,13 @@ export interface operations {
                  */
                 comment?: string;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description `respond-async`: the answer is 202 at once, with an operation to look at; it goes on whether you do or not.
+                 * @example respond-async
+                 */
+                Prefer?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -7794,6 +7884,15 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Backup"];
                 };
+            };
+            /** @description It goes on by itself, as a `LongOperation`. */
+            202: {
+                headers: {
+                    /** @description The address of the operation. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
@@ -7945,7 +8044,13 @@ export interface operations {
                 /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
                 confirm_within?: number;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description `respond-async`: the answer is 202 at once, with an operation to look at; it goes on whether you do or not.
+                 * @example respond-async
+                 */
+                Prefer?: string;
+            };
             path: {
                 /** @description Which backup. */
                 id: components["schemas"]["Identifier"];
@@ -7974,14 +8079,14 @@ export interface operations {
                     "application/json": components["schemas"]["Applied"];
                 };
             };
-            /** @description The database was damaged: the appliance begins with what was in the backup. */
+            /** @description It goes on by itself, as a `LongOperation`. */
             202: {
                 headers: {
+                    /** @description The address of the operation. */
+                    Location?: string;
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": components["schemas"]["Backup"];
-                };
+                content?: never;
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
@@ -8695,6 +8800,11 @@ export interface operations {
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
+                /**
+                 * @description `respond-async`: the answer is 202 at once, with an operation to look at; it goes on whether you do or not.
+                 * @example respond-async
+                 */
+                Prefer?: string;
             };
             path: {
                 /** @description Which changeset. */
@@ -8714,6 +8824,15 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Applied"];
                 };
+            };
+            /** @description It goes on by itself, as a `LongOperation`. */
+            202: {
+                headers: {
+                    /** @description The address of the operation. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
@@ -8856,6 +8975,11 @@ export interface operations {
             header: {
                 /** @description The ETag of what you have read, or `*` for whatever is there. Required. */
                 "If-Match": string;
+                /**
+                 * @description `respond-async`: the answer is 202 at once, with an operation to look at; it goes on whether you do or not.
+                 * @example respond-async
+                 */
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
@@ -8941,6 +9065,15 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Applied"];
                 };
+            };
+            /** @description It goes on by itself, as a `LongOperation`. */
+            202: {
+                headers: {
+                    /** @description The address of the operation. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["Problem400"];
             401: components["responses"]["Problem401"];
@@ -9583,6 +9716,58 @@ export interface operations {
                     "application/json": string;
                 };
             };
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    listOperations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description These go on, or went on. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationList"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            500: components["responses"]["Problem500"];
+            503: components["responses"]["Problem503"];
+        };
+    };
+    readOperation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one. */
+                id: components["schemas"]["Identifier"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description This is how it is. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LongOperation"];
+                };
+            };
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
             500: components["responses"]["Problem500"];
             503: components["responses"]["Problem503"];
         };
@@ -11145,7 +11330,13 @@ export interface operations {
                 /** @description Seconds after which the change is reverted by itself, unless `POST /api/v1/revisions/{generation}/confirm` comes before; a restart does not matter. */
                 confirm_within?: number;
             };
-            header?: never;
+            header?: {
+                /**
+                 * @description `respond-async`: the answer is 202 at once, with an operation to look at; it goes on whether you do or not.
+                 * @example respond-async
+                 */
+                Prefer?: string;
+            };
             path: {
                 /** @description The number of the revision. */
                 generation: number;
@@ -11164,6 +11355,15 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Applied"];
                 };
+            };
+            /** @description It goes on by itself, as a `LongOperation`. */
+            202: {
+                headers: {
+                    /** @description The address of the operation. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             401: components["responses"]["Problem401"];
             403: components["responses"]["Problem403"];
