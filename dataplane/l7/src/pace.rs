@@ -114,8 +114,10 @@ impl Pace {
             None if open == 0 => 0.0,
             None => NO_ANSWER.as_secs_f64() * 1e6,
         };
+        // More than in proportion: a member that was slow once is rather asked, if it has nothing to do, than that a request waits for another.
+        let load = f64::from(open) + 1.0;
         // Numbers that are not below 0 are in the order of their bits.
-        (micros * (f64::from(open) + 1.0) / f64::from(weight.max(1))).to_bits()
+        (micros * load * load.sqrt() / f64::from(weight.max(1))).to_bits()
     }
 }
 

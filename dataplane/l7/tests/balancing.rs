@@ -27,7 +27,7 @@ const STALL: Duration = Duration::from_millis(250);
 const BETWEEN: Duration = Duration::from_millis(1500);
 /// Requests a second: two fifths of what they can do when all are equal.
 const RATE: u32 = 400;
-const ROUND: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_secs(6);
 const ROUNDS: usize = 3;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -247,6 +247,7 @@ async fn compare(unlike: bool) -> Result<[Duration; 2]> {
 #[ignore = "a measurement of two minutes: `make bench`"]
 fn peak_ewma_spares_clients_what_is_slow() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut missed = Vec::new();
     for (unlike, goal) in [(true, 0.85), (false, 1.1)] {
         let [least, peak] = LocalSet::new().block_on(&runtime, compare(unlike)).context("no comparison")?;
         let ratio = peak.as_secs_f64() / least.as_secs_f64();
@@ -254,7 +255,8 @@ fn peak_ewma_spares_clients_what_is_slow() -> Result<()> {
         println!(
             "20 members, {members}: p99 {least:.1?} by least requests, {peak:.1?} by Peak-EWMA: {ratio:.2} (goal {goal})"
         );
-        ensure!(ratio <= goal, "{ratio:.2} is more than {goal}");
+        missed.extend((ratio > goal).then_some(ratio));
     }
+    ensure!(missed.is_empty(), "more than the goal: {missed:.2?}");
     Ok(())
 }

@@ -27,9 +27,9 @@ fn a_slow_answer_counts_at_once_and_is_forgotten_slowly() {
     let pace = Pace::default();
     pace.watch(true);
     clock::tests::set(1_000);
-    assert_eq!((cost(&pace, 1_000, 0), cost(&pace, 1_000, 1)), (0, 2_000_000), "nothing was seen");
+    assert_eq!((cost(&pace, 1_000, 0), cost(&pace, 1_000, 1)), (0, 2_828_427), "nothing was seen");
     pace.answered(OK, || millis(10));
-    assert_eq!((cost(&pace, 1_000, 0), cost(&pace, 1_000, 3)), (10_000, 40_000));
+    assert_eq!((cost(&pace, 1_000, 0), cost(&pace, 1_000, 3)), (10_000, 80_000));
     pace.answered(OK, || millis(200));
     assert_eq!(cost(&pace, 1_000, 0), 200_000, "as slow as the slowest");
     // 200 / e, and the rest of the average from the new one.
