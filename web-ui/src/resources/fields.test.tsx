@@ -68,9 +68,14 @@ const OWN = [
   'basic_auth',
 ]
 
+/** What the API takes and the console does not offer yet: projects, and certificates as PKCS#12. */
+const ELSEWHERE = ['project_id', 'pkcs12', 'passphrase']
+
 test.each(Object.keys(FORMS))('the form of %s has what can be written, and nothing else', (name) => {
   const there = new Set(fieldsOf(FORMS[name]!).map(({ path }) => path))
-  const wanted = [...new Set(paths({ $ref: `#/components/schemas/${name}` }))].filter((path) => path !== 'settings')
+  const wanted = [...new Set(paths({ $ref: `#/components/schemas/${name}` }))].filter(
+    (path) => path !== 'settings' && !ELSEWHERE.includes(path),
+  )
   expect(wanted.length).toBeGreaterThan(4)
   expect(wanted.filter((path) => !there.has(path))).toEqual([])
   expect([...there].filter((path) => !wanted.includes(path) && !OWN.includes(path))).toEqual([])
