@@ -493,6 +493,12 @@ impl View<'_> {
         found
     }
 
+    /// The backend of the entry that was found, whosever it is.
+    #[inline]
+    pub(crate) fn backend(&self, found: Found) -> Option<usize> {
+        self.conns.get(found.entry() as usize).map(|conn| conn.backend as usize)
+    }
+
     /// The candidate's flow, if it is the one of `key`.
     #[inline]
     pub(crate) fn confirm(&mut self, found: Found, key: Key) -> Option<Flow<'_>> {

@@ -14,7 +14,7 @@ mod sight;
 use std::ops::Range;
 use std::sync::Arc;
 
-use lb_mem::{Conn, NOBODY, Wide};
+use lb_mem::{Conn, NOBODY, Wide, prefetch};
 use lb_model::MacAddr;
 use lb_model::config::ChecksumMode;
 use lb_model::counters::DropReason;
@@ -344,8 +344,15 @@ impl Engine {
         verdicts: &mut [Verdict],
     ) -> usize {
         let mut view = self.flows.view();
+        let count = verdicts.len();
         let rest = self.packets.iter().zip(&mut *verdicts).enumerate().skip(next);
         for (index, (packet, verdict)) in rest {
+            // With many members their counters are not all near.
+            if let Some(soon) = self.packets[..count].get(index + PREFETCH_AHEAD)
+                && let Some(cell) = view.backend(soon.found).and_then(|slot| self.counters.backends.get(slot))
+            {
+                prefetch(cell);
+            }
             if packet.stage == Stage::Decided {
                 continue;
             }

@@ -16,6 +16,7 @@ use crate::drain::{Leave, Presence};
 use crate::farewell::Farewell;
 use crate::h1::{Decoded, Decoder, Found, Framing, Refusal, Scan, SendError, Sender};
 use crate::service::ServiceCell;
+use crate::spare;
 use crate::stream::Stream;
 
 /// What a client hears that waits for a word before it sends the body (RFC 9110, 10.1.1).
@@ -208,6 +209,9 @@ impl Client {
                 Poll::Ready(Ok(_)) if !begun => self.deadline.set(request),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
+                    if !begun {
+                        spare::give(&mut self.buffer);
+                    }
                     if !begun && let Poll::Ready(why) = self.presence.poll_leave(&self.cell, cx) {
                         match why {
                             // Nobody is kept waiting at a service that is gone.

@@ -42,6 +42,7 @@ mod relay;
 mod route;
 mod serve;
 mod service;
+mod spare;
 mod stream;
 mod takeover;
 mod tls;

@@ -9,8 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::spare;
+
 /// How much is read at once into an empty buffer; a body that fills it gets more.
-const READ: usize = 8 << 10;
+pub(crate) const READ: usize = 8 << 10;
 /// The same while a body is on its way.
 const READ_BODY: usize = 64 << 10;
 
@@ -58,12 +60,15 @@ impl Stream {
         in_body: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        // An idle connection holds no buffer.
+        // Whoever waits for a head has no buffer until it comes.
         if buffer.is_empty()
             && let Self::Plain(stream) = self
             && !in_body
         {
             std::task::ready!(stream.poll_read_ready(cx))?;
+        }
+        if buffer.capacity() == 0 && !in_body {
+            *buffer = spare::take();
         }
         buffer.reserve(if in_body { READ_BODY } else { READ });
         tokio_util::io::poll_read_buf(Pin::new(self), cx, buffer)
