@@ -1,18 +1,17 @@
 //! The same in IPv6, beside the service in IPv4: real clients, real servers.
 
-use std::net::{IpAddr, Ipv6Addr, UdpSocket};
-use std::thread;
+use std::net::Ipv6Addr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::network::{MEMBERS_6, VIRTUAL_IP_6};
 use lab::{Answer, Driver, LabOptions, Namespace};
 use serde_json::{Value, json};
 
+use super::datagrams::{PORT, Servers, ask_many};
 use super::stage::{PATIENCE, RATE, Stage, imbalance};
 
 /// A port of a service of protocol `http`.
 const PROXY: u16 = 8080;
-const NAMES: u16 = 53;
 /// In the back network, for direct return.
 const DIRECT: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 2, 0, 0, 0, 0x100);
 /// In the back network too, and nobody's until the appliance is told to hold it.
@@ -84,60 +83,6 @@ fn get_many(client: &Namespace, url: &str, requests: usize) -> Result<[usize; 2]
     Ok(answers)
 }
 
-/// A server that answers each datagram with its own number and what it was sent, until it is sent nothing.
-fn serve(number: u8, namespace: &Namespace, address: IpAddr) -> Result<thread::JoinHandle<()>> {
-    let socket = namespace.enter(|| Ok(UdpSocket::bind((address, NAMES))?))?;
-    Ok(thread::spawn(move || {
-        let mut buffer = [0; 2000];
-        while let Ok((length @ 1.., from)) = socket.recv_from(&mut buffer) {
-            buffer[length] = number;
-            let _ = socket.send_to(&buffer[..=length], from);
-        }
-    }))
-}
-
-/// Twenty clients that ask twice: how many each server answered.
-fn ask_many(client: &Namespace, address: Ipv6Addr) -> Result<[usize; 2]> {
-    ask_many_with(client, address, 1400)
-}
-
-/// The same, with questions of so many bytes.
-fn ask_many_with(client: &Namespace, address: Ipv6Addr, length: usize) -> Result<[usize; 2]> {
-    let mut answers = [0, 0];
-    for _ in 0..20 {
-        let socket = client.enter(|| {
-            let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
-            socket.connect((address, NAMES))?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            Ok(socket)
-        })?;
-        let first = ask(&socket, b"?")?;
-        ensure!(ask(&socket, &vec![0x5a; length])? == first, "the client of one socket keeps its member");
-        answers[usize::from(first)] += 1;
-    }
-    Ok(answers)
-}
-
-fn ask(client: &UdpSocket, question: &[u8]) -> Result<u8> {
-    client.send(question)?;
-    let mut answer = [0; 2000];
-    let length = client.recv(&mut answer).context("no answer came")?;
-    ensure!(answer[..length - 1] == *question, "the answer is not to the question");
-    Ok(answer[length - 1])
-}
-
-/// Ends the servers: what they are sent comes from where they are, and so past the appliance.
-fn end(stage: &Stage, servers: [thread::JoinHandle<()>; 2], at: [Ipv6Addr; 2]) -> Result<()> {
-    for ((member, server), address) in stage.lab.members().iter().zip(servers).zip(at) {
-        member.namespace.enter(|| {
-            UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?.send_to(&[], (address, NAMES))?;
-            Ok(())
-        })?;
-        ensure!(server.join().is_ok(), "a server panicked");
-    }
-    Ok(())
-}
-
 fn streams_and_datagrams_are_translated(driver: Driver, offload: bool) -> Result<()> {
     let this = Stage6::set(driver, offload)?;
     let (stage, client) = (&this.stage, this.stage.lab.client());
@@ -151,15 +96,11 @@ fn streams_and_datagrams_are_translated(driver: Driver, offload: bool) -> Result
     stage.finish(download)?;
     assert_eq!(this.get_many(10)?, [5, 5], "after a restart, in which flows were kept");
 
-    let names = pool(stage, "names-6", "udp", NAMES)?;
-    this.offer("names-6", "udp", NAMES, &names)?;
-    let members = stage.lab.members();
-    let servers = [
-        serve(0, &members[0].namespace, MEMBERS_6[0].into())?,
-        serve(1, &members[1].namespace, MEMBERS_6[1].into())?,
-    ];
-    assert_eq!(ask_many(&client, VIRTUAL_IP_6)?, [10, 10]);
-    end(stage, servers, MEMBERS_6)?;
+    let names = pool(stage, "names-6", "udp", PORT)?;
+    this.offer("names-6", "udp", PORT, &names)?;
+    let servers = Servers::start(stage.lab.members(), MEMBERS_6)?;
+    assert_eq!(ask_many(&client, VIRTUAL_IP_6, &[1400])?, [10, 10]);
+    servers.end()?;
 
     // The kernel answers for the address itself, and a port without a service is nobody's.
     client.run("ping", &["-6", "-c", "1", "-W", "2", &VIRTUAL_IP_6.to_string()])?;
@@ -183,6 +124,16 @@ fn streams_and_datagrams_are_translated_on_af_packet() -> Result<()> {
     streams_and_datagrams_are_translated(Driver::AfPacket, false)
 }
 
+/// A client beside the members: the switch, as a host of the back network itself. Packets to it pass nobody.
+fn near(stage: &Stage) -> Result<Namespace> {
+    let client = stage.lab.switch();
+    for scope in ["all", "bridge0"] {
+        client.run("sysctl", &["-qw", &format!("net.ipv6.conf.{scope}.disable_ipv6=0")])?;
+    }
+    client.run("ip", &["-6", "addr", "add", &format!("{NEAR}/64"), "dev", "bridge0", "nodad"])?;
+    Ok(client)
+}
+
 /// As the member of a direct return must be. No neighbour is told of an address on lo (`ndisc_recv_ns` looks at the
 /// interface that was asked).
 fn hold(member: &Namespace) -> Result<()> {
@@ -197,9 +148,9 @@ fn members_answer_past_the_appliance() -> Result<()> {
     members.iter().try_for_each(|member| hold(&member.namespace))?;
     let virtual_ip =
         id(&stage.api.create("/virtual-ips", &json!({ "name": "back-6", "address": DIRECT }))?)?;
-    let names = pool(stage, "names-6", "udp", NAMES)?;
+    let names = pool(stage, "names-6", "udp", PORT)?;
     for (name, protocol, port, pool) in
-        [("direct", "tcp", 80, &this.pool), ("direct-names", "udp", NAMES, &names)]
+        [("direct", "tcp", 80, &this.pool), ("direct-names", "udp", PORT, &names)]
     {
         let service = json!({
             "name": name, "virtual_ip_ids": [virtual_ip], "protocol": protocol, "port": port,
@@ -208,17 +159,11 @@ fn members_answer_past_the_appliance() -> Result<()> {
         stage.api.create("/virtual-services", &service)?;
     }
     stage.await_forwarding()?;
-    // The switch is a host of the back network itself: packets to it pass nobody.
-    let client = stage.lab.switch();
-    for scope in ["all", "bridge0"] {
-        client.run("sysctl", &["-qw", &format!("net.ipv6.conf.{scope}.disable_ipv6=0")])?;
-    }
-    client.run("ip", &["-6", "addr", "add", &format!("{NEAR}/64"), "dev", "bridge0", "nodad"])?;
+    let client = near(stage)?;
     assert_eq!(get_many(&client, &format!("http://[{DIRECT}]/"), 20)?, [10, 10]);
-    let servers =
-        [serve(0, &members[0].namespace, DIRECT.into())?, serve(1, &members[1].namespace, DIRECT.into())?];
-    assert_eq!(ask_many(&client, DIRECT)?, [10, 10]);
-    end(stage, servers, [DIRECT; 2])?;
+    let servers = Servers::start(members, [DIRECT; 2])?;
+    assert_eq!(ask_many(&client, DIRECT, &[1400])?, [10, 10]);
+    servers.end()?;
     let stats = stage.api.await_that("/stats", PATIENCE, |stats| {
         let backends = stats["backends"].as_array().into_iter().flatten();
         backends.filter(|backend| backend["connections"] == 10).count() == 4
@@ -233,9 +178,9 @@ fn members_answer_past_the_appliance() -> Result<()> {
 fn members_see_an_address_of_ours() -> Result<()> {
     let this = Stage6::set(Driver::AfXdp, true)?;
     let stage = &this.stage;
-    let names = pool(stage, "names-6", "udp", NAMES)?;
+    let names = pool(stage, "names-6", "udp", PORT)?;
     for (name, protocol, port, pool) in
-        [("masked", "tcp", 81, &this.pool), ("masked-names", "udp", NAMES, &names)]
+        [("masked", "tcp", 81, &this.pool), ("masked-names", "udp", PORT, &names)]
     {
         let service = json!({
             "name": name, "virtual_ip_ids": [this.virtual_ip], "protocol": protocol, "port": port,
@@ -251,12 +196,9 @@ fn members_see_an_address_of_ours() -> Result<()> {
     }
     let client = stage.lab.client();
     assert_eq!(get_many(&client, &format!("http://[{VIRTUAL_IP_6}]:81/"), 20)?, [10, 10]);
-    let servers = [
-        serve(0, &members[0].namespace, MEMBERS_6[0].into())?,
-        serve(1, &members[1].namespace, MEMBERS_6[1].into())?,
-    ];
-    assert_eq!(ask_many(&client, VIRTUAL_IP_6)?, [10, 10]);
-    end(stage, servers, MEMBERS_6)?;
+    let servers = Servers::start(stage.lab.members(), MEMBERS_6)?;
+    assert_eq!(ask_many(&client, VIRTUAL_IP_6, &[1400])?, [10, 10]);
+    servers.end()?;
     this.leave()
 }
 
@@ -283,9 +225,8 @@ fn members_take_packets_out_of_tunnels() -> Result<()> {
     }
     let virtual_ip =
         id(&stage.api.create("/virtual-ips", &json!({ "name": "back-6", "address": DIRECT }))?)?;
-    let names = pool(stage, "names-6", "udp", NAMES)?;
-    for (name, protocol, port, pool) in [("far", "tcp", 80, &this.pool), ("far-names", "udp", NAMES, &names)]
-    {
+    let names = pool(stage, "names-6", "udp", PORT)?;
+    for (name, protocol, port, pool) in [("far", "tcp", 80, &this.pool), ("far-names", "udp", PORT, &names)] {
         let service = json!({
             "name": name, "virtual_ip_ids": [virtual_ip], "protocol": protocol, "port": port,
             "forwarding": "tunnel", "tunnel": { "kind": "vxlan", "vni": 7 }, "default_pool_id": pool,
@@ -293,18 +234,12 @@ fn members_take_packets_out_of_tunnels() -> Result<()> {
         stage.api.create("/virtual-services", &service)?;
     }
     stage.await_forwarding()?;
-    // The switch is a host of the back network itself: packets to it pass nobody.
-    let client = stage.lab.switch();
-    for scope in ["all", "bridge0"] {
-        client.run("sysctl", &["-qw", &format!("net.ipv6.conf.{scope}.disable_ipv6=0")])?;
-    }
-    client.run("ip", &["-6", "addr", "add", &format!("{NEAR}/64"), "dev", "bridge0", "nodad"])?;
+    let client = near(stage)?;
     assert_eq!(get_many(&client, &format!("http://[{DIRECT}]/"), 20)?, [10, 10]);
-    let servers =
-        [serve(0, &members[0].namespace, DIRECT.into())?, serve(1, &members[1].namespace, DIRECT.into())?];
+    let servers = Servers::start(members, [DIRECT; 2])?;
     // What goes in whole comes out whole; 1,400 bytes are too many within a frame of the back network.
-    assert_eq!(ask_many_with(&client, DIRECT, 1300)?, [10, 10]);
-    end(stage, servers, [DIRECT; 2])?;
+    assert_eq!(ask_many(&client, DIRECT, &[1300])?, [10, 10]);
+    servers.end()?;
     for member in members {
         let listed = member.namespace.run("ip", &["-s", "-j", "link", "show", "vx7"])?;
         let listed: Value = serde_json::from_str(&listed)?;

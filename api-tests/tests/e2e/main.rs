@@ -6,6 +6,7 @@ mod bad_input;
 mod balancing;
 mod checksums;
 mod cookies;
+mod datagrams;
 mod direct;
 mod edge;
 mod endings;

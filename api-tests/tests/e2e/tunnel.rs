@@ -2,16 +2,16 @@
 //!
 //! VXLAN ends in the members' own kernels; for the kinds that this machine's kernel may not have, in the lab's decapsulator.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::network::MEMBERS;
 use lab::{Answer, Decapsulator, Driver, Namespace};
 use serde_json::{Value, json};
 
+use super::datagrams::{PORT, Servers, ask, connect};
 use super::on_every_port;
 use super::stage::{PATIENCE, Stage, imbalance};
-use super::udp::{PORT, ask, serve};
 
 /// In the back network.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 2, 100);
@@ -160,7 +160,7 @@ fn datagrams_reach_members_as_they_are() -> Result<()> {
     // The switch is a host of the back network itself: packets to it pass nobody.
     let switch = stage.lab.switch();
     switch.run("ip", &["addr", "add", &format!("{CLIENT}/24"), "dev", "bridge0"])?;
-    let servers = [serve(0, members[0], ADDRESS)?, serve(1, members[1], ADDRESS)?];
+    let servers = Servers::start(stage.lab.members(), [ADDRESS; 2])?;
     let tunnel = |kind: &str, vni: Option<u32>| json!({ "kind": kind, "port": null, "vni": vni });
     let ways = [
         None,
@@ -178,23 +178,11 @@ fn datagrams_reach_members_as_they_are() -> Result<()> {
         }
         let mut answers = [0, 0];
         for _ in 0..10 {
-            let client = switch.enter(|| {
-                let socket = UdpSocket::bind(("0.0.0.0", 0))?;
-                socket.connect((ADDRESS, PORT))?;
-                socket.set_read_timeout(Some(PATIENCE))?;
-                Ok(socket)
-            })?;
+            let client = connect(&switch, ADDRESS)?;
             answers[usize::from(ask(&client, &[0x5a; 1300]).with_context(|| what.clone())?)] += 1;
         }
         assert_eq!(answers, [5, 5], "{what}");
     }
-    for (member, server) in members.iter().zip(servers) {
-        // To an address of its own, and so past the appliance.
-        member.enter(|| {
-            UdpSocket::bind(("0.0.0.0", 0))?.send_to(&[], (ADDRESS, PORT))?;
-            Ok(())
-        })?;
-        ensure!(server.join().is_ok(), "a server panicked");
-    }
+    servers.end()?;
     stage.leave()
 }

@@ -212,26 +212,14 @@ fn addresses(
 type Offer = (PortRange, VirtualServiceId);
 
 fn refuse_clashes(offers: impl Iterator<Item = Offer>) -> Result<(), CompileError> {
-    let mut taken: Vec<_> = offers.collect();
-    taken.sort_unstable();
-    for ((before, one), (next, other)) in taken.iter().zip(taken.iter().skip(1)) {
-        let PortRange { address, protocol, first: port, last: _ } = *next;
-        if (before.address, before.protocol) == (address, protocol) && before.last >= port {
-            let (first, second) = (*one.min(other), *one.max(other));
-            return Err(CompileError::Clash { first, second, address, port, protocol });
-        }
-    }
-    Ok(())
+    let mut offers: Vec<_> = offers.collect();
+    let Some([(_, one), (next, other)]) = PortRange::clash(&mut offers) else { return Ok(()) };
+    let PortRange { address, protocol, first: port, last: _ } = next;
+    Err(CompileError::Clash { first: one.min(other), second: one.max(other), address, port, protocol })
 }
 
 fn offer(service: &L4Service) -> Offer {
-    (ports_of(service, service.address), service.id)
-}
-
-/// The ports of a service, as those of this address.
-fn ports_of(service: &L4Service, address: IpAddr) -> PortRange {
-    let L4Service { port, port_end, protocol, .. } = *service;
-    PortRange { address, protocol, first: port, last: port_end.unwrap_or(port) }
+    (service.ports_at(service.address), service.id)
 }
 
 /// The addresses of services by NAT whose members are checked that way: to them what the checks' members answer comes back.
@@ -263,14 +251,14 @@ fn host_plan(want: &DesiredState, services: &[L4Service], probes: &[L4Probe]) ->
     let member_ranges = several
         .iter()
         .filter(|service| service.forwarding.replies_return())
-        .flat_map(|service| service.backends.iter().map(|backend| ports_of(service, backend.address)));
+        .flat_map(|service| service.backends.iter().map(|backend| service.ports_at(backend.address)));
     let local = || services.iter().flat_map(|service| &service.local_addresses).copied();
     HostPlan {
         generation: want.generation,
         addresses: sorted(held.chain(local())),
         local_addresses: sorted(local().chain(probed_by_nat(services, probes))),
         services: sorted(single.iter().map(|service| offered_on(service))),
-        service_ranges: PortRange::merged(several.iter().map(|service| ports_of(service, service.address))),
+        service_ranges: PortRange::merged(several.iter().map(|service| service.ports_at(service.address))),
         members: sorted(backends),
         member_ranges: PortRange::merged(member_ranges),
     }

@@ -18,6 +18,7 @@ mod errors;
 pub mod flow;
 mod fragments;
 mod half_open;
+mod hash;
 mod loads;
 mod local_ports;
 mod mss;

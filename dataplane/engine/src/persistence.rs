@@ -16,9 +16,9 @@ use lb_model::VirtualServiceId;
 use lb_model::snapshot::L4Persistence;
 
 use crate::TICKS_PER_SECOND;
+use crate::hash::FastHasher;
 use crate::prefixes::{mask_v4, mask_v6};
 use crate::schedule::mix;
-use crate::tables::FastHasher;
 
 /// Marks that meet in one place.
 const WAYS: usize = 4;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use lb_model::Prefix;
 
-use crate::tables::FastHasher;
+use crate::hash::FastHasher;
 
 /// Values by network.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Which of several ports an endpoint is one of: looked up by its address and protocol, and then among few.
 
-use crate::tables::{Endpoint, FastMap, Offer};
+use crate::hash::FastMap;
+use crate::tables::{Endpoint, Offer};
 
 /// Ports from one to another, and whose they are.
 #[derive(Clone, Copy, Debug)]

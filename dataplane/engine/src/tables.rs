@@ -3,23 +3,33 @@
 //! The [`Planner`] builds tables from what was published and what the kernel knows. It keeps the slots of services,
 //! backends and next hops from one table to the next, so that flows and counters need not move.
 
+mod check;
+mod offer;
+mod slots;
+
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lb_mem::NOBODY;
 use lb_model::snapshot::{
-    Admission, Ended, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, PortRange,
-    Scheduler, Share, Unserved, Weight,
+    Admission, Ended, Forwarding, Generation, L4Backend, L4Probe, L4Service, L4Snapshot, Scheduler, Share,
+    Unserved, Weight,
 };
 use lb_model::{MemberId, Tunnel, VirtualServiceId};
-use thiserror::Error;
 
+pub(crate) use offer::Offer;
+
+pub use self::check::TablesError;
+use self::check::check;
+use self::offer::{member_end, member_ranges};
+use self::slots::Slots;
 use crate::TICKS_PER_SECOND;
 use crate::admission::Gate;
 use crate::half_open::Guard;
+use crate::hash::{FastMap, FastSet};
 use crate::network::{NOWHERE, Network, NextHop, PortView, RouteTable, raw, words};
 use crate::persistence::{Keeping, known_by};
 use crate::ranges::Ranges;
@@ -146,49 +156,6 @@ pub(crate) fn digest(address: IpAddr) -> u32 {
             mix(first ^ mix(second)) as u32
         }
     }
-}
-
-/// Why a snapshot was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TablesError {
-    /// A member of another family than the service, which its forwarding cannot reach.
-    #[error("packets to {service} cannot be forwarded to {member}, an address of another family")]
-    Families {
-        /// The service's address.
-        service: IpAddr,
-        /// The member's.
-        member: IpAddr,
-    },
-    /// Too many services.
-    #[error("{0} virtual services are more than the {MAX_SERVICES} that the plane has room for")]
-    TooManyServices(usize),
-    /// Too many backends.
-    #[error("{0} members are more than the {MAX_BACKENDS} that the plane has room for")]
-    TooManyBackends(usize),
-    /// Full NAT without an address that members could see.
-    #[error("virtual service {0} is forwarded by full NAT, and has no local address")]
-    NoLocalAddress(VirtualServiceId),
-    /// A way to a member that is none of the service's.
-    #[error(
-        "checks of member {member} are to go by way of virtual service {service}, which it does not serve"
-    )]
-    NoWay {
-        /// The service.
-        service: VirtualServiceId,
-        /// The member.
-        member: MemberId,
-    },
-    /// A tunnel of which it is not said what it is.
-    #[error("virtual service {0} is forwarded by a tunnel, and has none")]
-    NoTunnel(VirtualServiceId),
-    /// Two services on one address and port.
-    #[error("two virtual services on {address} port {port}")]
-    Conflict {
-        /// The address.
-        address: IpAddr,
-        /// The port.
-        port: u16,
-    },
 }
 
 impl Tables {
@@ -817,116 +784,6 @@ impl NextHop {
     }
 }
 
-fn check(snapshot: &L4Snapshot) -> Result<(), TablesError> {
-    if snapshot.services.len() > MAX_SERVICES {
-        return Err(TablesError::TooManyServices(snapshot.services.len()));
-    }
-    let backends =
-        snapshot.services.iter().map(|service| service.backends.len()).sum::<usize>() + snapshot.probes.len();
-    if backends > MAX_BACKENDS {
-        return Err(TablesError::TooManyBackends(backends));
-    }
-    check_ports(snapshot)?;
-    for service in &snapshot.services {
-        let address = service.address;
-        if service.forwarding == Forwarding::FullNat && service.local_addresses.is_empty() {
-            return Err(TablesError::NoLocalAddress(service.id));
-        }
-        if service.forwarding == Forwarding::Tunnel && service.tunnel.is_none() {
-            return Err(TablesError::NoTunnel(service.id));
-        }
-        let apart = !service.forwarding.joins_families();
-        let other = |backend: &&L4Backend| apart && backend.address.is_ipv4() != address.is_ipv4();
-        if let Some(backend) = service.backends.iter().find(other) {
-            return Err(TablesError::Families { service: address, member: backend.address });
-        }
-        let local = service.local_addresses.iter().find(|local| local.is_ipv4() != address.is_ipv4());
-        if let Some(local) = local {
-            return Err(TablesError::Families { service: address, member: *local });
-        }
-    }
-    check_probes(snapshot)
-}
-
-/// That no packet is for two services.
-fn check_ports(snapshot: &L4Snapshot) -> Result<(), TablesError> {
-    let span = |service: &L4Service| {
-        let last = service.port_end.unwrap_or(service.port);
-        (service.address, service.protocol, service.port, last)
-    };
-    let mut spans: Vec<_> = snapshot.services.iter().map(span).collect();
-    spans.sort_unstable();
-    for (before, next) in spans.iter().zip(spans.iter().skip(1)) {
-        let (address, protocol, port, _) = *next;
-        if (before.0, before.1) == (address, protocol) && before.3 >= port {
-            return Err(TablesError::Conflict { address, port: port.get() });
-        }
-    }
-    Ok(())
-}
-
-fn check_probes(snapshot: &L4Snapshot) -> Result<(), TablesError> {
-    let mut taken: HashSet<_> = snapshot.services.iter().map(|service| Offer::of(service).first).collect();
-    let backends = snapshot.services.iter().flat_map(|service| {
-        service.backends.iter().map(|backend| (service.id, service.address, backend.member))
-    });
-    let ways: HashSet<_> = if snapshot.probes.is_empty() { HashSet::new() } else { backends.collect() };
-    for L4Probe { at, service, address, member } in &snapshot.probes {
-        let (service, member) = (*service, *member);
-        if !ways.contains(&(service, *address, member)) {
-            return Err(TablesError::NoWay { service, member });
-        }
-        if at.address.is_ipv4() != address.is_ipv4() {
-            return Err(TablesError::Families { service: *address, member: at.address });
-        }
-        if !taken.insert(endpoint(at.address, at.port.get(), at.protocol.number())) {
-            return Err(TablesError::Conflict { address: at.address, port: at.port.get() });
-        }
-    }
-    Ok(())
-}
-
-/// Where a service is offered: on one port, or from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Offer {
-    pub(crate) first: Endpoint,
-    /// As a number.
-    pub(crate) last: u16,
-}
-
-impl Offer {
-    fn of(service: &L4Service) -> Self {
-        let first = endpoint(service.address, service.port.get(), service.protocol.number());
-        Self { first, last: service.port_end.unwrap_or(service.port).get() }
-    }
-}
-
-/// Where a backend of a service is known to be.
-fn member_end(service: &L4Service, backend: &L4Backend) -> Endpoint {
-    let port = if service.port_end.is_some() { AS_ASKED } else { backend.port.get() };
-    endpoint(backend.address, port, service.protocol.number())
-}
-
-/// From where members answer who get packets on the ports that clients sent them to.
-fn member_ranges(snapshot: &L4Snapshot) -> Ranges<()> {
-    let services = snapshot.services.iter().filter(|service| service.forwarding.replies_return());
-    let ranges = services.filter_map(|service| service.port_end.map(|last| (service, last)));
-    let members = ranges.flat_map(|(service, last)| {
-        let L4Service { port, protocol, .. } = *service;
-        service.backends.iter().map(move |backend| PortRange {
-            address: backend.address,
-            protocol,
-            first: port,
-            last,
-        })
-    });
-    let offer = |range: PortRange| Offer {
-        first: endpoint(range.address, range.first.get(), range.protocol.number()),
-        last: range.last.get(),
-    };
-    Ranges::new(PortRange::merged(members).into_iter().map(|range| (offer(range), ())))
-}
-
 fn endpoint(address: IpAddr, port: u16, protocol: u8) -> Endpoint {
     Endpoint { address, port: u16::from_ne_bytes(port.to_be_bytes()), protocol }
 }
@@ -937,79 +794,4 @@ fn put<T>(table: &mut Vec<T>, slot: u32, value: T, filler: impl FnMut() -> T) {
         table.resize_with(at + 1, filler);
     }
     table[at] = value;
-}
-
-/// Numbers for keys that stay the same for as long as the key is there.
-#[derive(Debug)]
-struct Slots<K> {
-    by_key: FastMap<K, u32>,
-    before: FastMap<K, u32>,
-    free: Vec<u32>,
-    next: u32,
-}
-
-impl<K> Default for Slots<K> {
-    fn default() -> Self {
-        Self { by_key: FastMap::default(), before: FastMap::default(), free: Vec::new(), next: 0 }
-    }
-}
-
-impl<K: Copy + Eq + Hash> Slots<K> {
-    /// Begins a new round: keys that are not kept until its end give up their slots.
-    fn begin(&mut self) {
-        self.before = std::mem::take(&mut self.by_key);
-    }
-
-    fn keep(&mut self, key: K) -> u32 {
-        if let Some(slot) = self.by_key.get(&key) {
-            return *slot;
-        }
-        let slot = self.before.remove(&key).or_else(|| self.free.pop()).unwrap_or_else(|| {
-            self.next += 1;
-            self.next - 1
-        });
-        self.by_key.insert(key, slot);
-        slot
-    }
-
-    /// Ends the round. Says whether a slot became free; it is given to another key in a later round only.
-    fn end(&mut self) -> bool {
-        let gone = !self.before.is_empty();
-        self.free.extend(self.before.drain().map(|(_, slot)| slot));
-        gone
-    }
-}
-
-pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
-type FastSet<K> = HashSet<K, BuildHasherDefault<FastHasher>>;
-
-/// A multiplicative hash for keys that come from the operator: nobody else chooses what is stored.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FastHasher(u64);
-
-impl Hasher for FastHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-        self.0 = (product as u64) ^ ((product >> 64) as u64);
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(u64::from(word));
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write_u64(u64::from(byte));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

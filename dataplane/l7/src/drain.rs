@@ -48,10 +48,7 @@ impl Presence {
 
     /// Whether it is its turn to leave as another process has taken over.
     pub(crate) fn is_called(&self) -> bool {
-        let called = CALLED.get();
-        // Knuth's multiplicative hash: neighbours leave apart from each other.
-        called > 0
-            && (self.number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % u64::from(TURNS) < u64::from(called)
+        turn(self.number) < CALLED.get()
     }
 
     /// Ready once it has to leave. Asked by the connection's own task, always the same.
@@ -79,6 +76,11 @@ impl Drop for Presence {
     }
 }
 
+/// When a connection is called, of [`TURNS`]: neighbours leave apart from each other (Knuth's multiplicative hash).
+fn turn(number: u64) -> u32 {
+    ((number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % u64::from(TURNS)) as u32
+}
+
 /// The service is offered no more: its connections on this worker look.
 pub(crate) fn wake(service: VirtualServiceId) {
     let wakers: Vec<Waker> = HERE.with_borrow(|here| {
@@ -92,9 +94,12 @@ pub(crate) fn wake(service: VirtualServiceId) {
 pub(crate) async fn leave_in_turn(time: Duration) {
     tokio::time::sleep(time / 2).await;
     let step = time / 4 / TURNS;
-    for called in 1..=TURNS {
-        CALLED.set(called);
-        let wakers: Vec<Waker> = HERE.with_borrow(|here| here.values().cloned().collect());
+    for next in 0..TURNS {
+        CALLED.set(next + 1);
+        let wakers: Vec<Waker> = HERE.with_borrow(|here| {
+            let whose = here.iter().filter(|((_, number), _)| turn(*number) == next);
+            whose.map(|(_, waker)| waker.clone()).collect()
+        });
         wakers.into_iter().for_each(Waker::wake);
         tokio::time::sleep(step).await;
     }

@@ -61,7 +61,8 @@ impl Farewell {
             self.told = true;
         }
         self.buffer.clear();
-        let read = ready!(stream.poll_fill(&mut self.buffer, true, cx)).unwrap_or(0);
+        // Not as in a body: whoever is silent costs no buffer.
+        let read = ready!(stream.poll_fill(&mut self.buffer, false, cx)).unwrap_or(0);
         let left = self.left.checked_sub(read).filter(|_| read > 0);
         self.left = left.unwrap_or(0);
         Poll::Ready(left.is_some())

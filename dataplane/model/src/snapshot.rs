@@ -395,6 +395,14 @@ pub struct L4Service {
     pub backends: Vec<L4Backend>,
 }
 
+impl L4Service {
+    /// Its ports, as those of this address.
+    pub fn ports_at(&self, address: IpAddr) -> PortRange {
+        let Self { port, port_end, protocol, .. } = *self;
+        PortRange { address, protocol, first: port, last: port_end.unwrap_or(port) }
+    }
+}
+
 /// A member as the layer-4 plane sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -522,6 +530,15 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// The first two, in order, of which a port is both's, with what belongs to them.
+    pub fn clash<T: Copy + Ord>(ranges: &mut [(Self, T)]) -> Option<[(Self, T); 2]> {
+        ranges.sort_unstable();
+        let mut pairs = ranges.iter().zip(ranges.iter().skip(1)).map(|(before, next)| [*before, *next]);
+        pairs.find(|[(before, _), (next, _)]| {
+            (before.address, before.protocol) == (next.address, next.protocol) && before.last >= next.first
+        })
+    }
+
     /// The same ports, in order, and each of them once.
     pub fn merged(ranges: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut all: Vec<Self> = ranges.into_iter().collect();
@@ -562,5 +579,20 @@ mod tests {
         let expected =
             [range(1, Tcp, 10, 39), range(1, Tcp, 50, 65535), range(1, Udp, 10, 19), range(2, Tcp, 20, 20)];
         assert_eq!(merged, expected);
+    }
+
+    #[test]
+    fn what_has_a_port_in_common_is_told_with_whose_it_is() {
+        use L4Protocol::{Tcp, Udp};
+        let mut apart = [
+            (range(1, Tcp, 20, 29), 'a'),
+            (range(1, Udp, 20, 29), 'b'),
+            (range(2, Tcp, 20, 29), 'c'),
+            (range(1, Tcp, 30, 30), 'd'),
+        ];
+        assert_eq!(PortRange::clash(&mut apart), None);
+        let mut met = [(range(1, Tcp, 29, 40), 'e'), (range(1, Tcp, 20, 29), 'f')];
+        let [before, next] = PortRange::clash(&mut met).unwrap();
+        assert_eq!((before.1, next.1, next.0.first.get()), ('f', 'e', 29));
     }
 }

@@ -8,8 +8,6 @@ type Resource =
   'virtual-services' | 'all-virtual-services' | 'pools' | 'ports' | 'workers' | 'drops' | 'processes' | 'appliance'
 type History = Schemas['StatsHistory']
 
-/** As many as the API takes at once. */
-const MOST_IDS = 50
 const POINTS = 300
 
 interface Asked {
@@ -24,20 +22,19 @@ interface Asked {
 export function useHistory({ resource, ids = [], metrics, seconds, enabled = true }: Asked) {
   const needed = resource === 'virtual-services' || resource === 'pools'
   const step_s = Math.max(1, Math.ceil(seconds / POINTS))
-  const id = ids.slice(0, MOST_IDS)
   return useQuery({
-    queryKey: ['history', resource, id, metrics, seconds],
+    queryKey: ['history', resource, ids, metrics, seconds],
     queryFn: ({ signal }) =>
       answer(
         api.GET('/api/v1/stats/history', {
-          params: { query: { resource, id: [...id], metric: [...metrics], range_s: seconds, step_s } },
+          params: { query: { resource, id: [...ids], metric: [...metrics], range_s: seconds, step_s } },
           signal,
         }),
       ),
     // A step that is over does not change any more.
     refetchInterval: Math.max(2, step_s) * 1000,
     placeholderData: keepPreviousData,
-    enabled: enabled && (!needed || id.length > 0),
+    enabled: enabled && (!needed || ids.length > 0),
   })
 }
 

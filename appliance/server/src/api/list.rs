@@ -91,6 +91,21 @@ pub(super) fn link_with(uri: &Uri, cursor: &str) -> String {
 
 pub(super) type Fault = (&'static str, String);
 
+/// Has `take` take each parameter of `uri`, and names those that it refuses.
+pub(super) fn read<Q>(
+    uri: &Uri,
+    mut query: Q,
+    take: impl Fn(&mut Q, &str, &str) -> Result<(), Fault>,
+) -> Result<Q, Vec<FieldError>> {
+    let mut faults = Vec::new();
+    for (name, value) in pairs(uri) {
+        if let Err((code, detail)) = take(&mut query, &name, &value) {
+            faults.push(FieldError::new(format!("?{name}"), code, detail));
+        }
+    }
+    if faults.is_empty() { Ok(query) } else { Err(faults) }
+}
+
 pub(super) fn limit(value: &str) -> Result<u32, Fault> {
     let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| ("out_of_range", format!("want a whole number from 1 to {LIMIT_MAX}")))

@@ -18,7 +18,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::connections::{End, network};
 use super::describe::{Description, parameter, string};
 use super::error::Problem;
-use super::list::{Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with, pairs};
+use super::list::{self, Fault, LIMIT_DEFAULT, LIMIT_MAX, limit, link_with};
 use super::status::unavailable;
 use super::{Access, App, ROOT, Route};
 use crate::domain::schema::Identifier;
@@ -148,14 +148,8 @@ struct Query {
 }
 
 fn parse(uri: &Uri) -> Result<Query, Vec<FieldError>> {
-    let mut query = Query { limit: LIMIT_DEFAULT, before: None, filter: RequestFilter::default() };
-    let mut faults = Vec::new();
-    for (name, value) in pairs(uri) {
-        if let Err((code, detail)) = take(&mut query, &name, &value) {
-            faults.push(FieldError::new(format!("?{name}"), code, detail));
-        }
-    }
-    if faults.is_empty() { Ok(query) } else { Err(faults) }
+    let all = Query { limit: LIMIT_DEFAULT, before: None, filter: RequestFilter::default() };
+    list::read(uri, all, take)
 }
 
 fn take(Query { limit: most, before, filter }: &mut Query, name: &str, value: &str) -> Result<(), Fault> {

@@ -18,7 +18,7 @@ use super::view::Operating;
 use super::{App, Route};
 use crate::domain::{Delivery, Record, Timestamp, Webhook};
 use crate::probe::Board;
-use crate::webhook;
+use crate::webhook::Sender;
 
 impl Resource for Webhook {
     const COLLECTION: &'static str = "/api/v1/webhooks";
@@ -104,8 +104,10 @@ async fn try_out(State(app): State<App>, Item(place): Item<Webhook>) -> Result<J
     let (id, webhook) = (record.id, record.spec.own);
     let body = json!({ "type": "webhook.test", "timestamp": Timestamp::now(), "data": { "webhook_id": id } });
     let begun = Instant::now();
-    let outcome =
-        webhook::send(&webhook, app.reach, &format!("test_{}", Uuid::now_v7()), body.to_string()).await;
+    let outcome = match Sender::new(&webhook, app.reach) {
+        Ok(sender) => sender.send(&format!("test_{}", Uuid::now_v7()), body.to_string()).await,
+        Err(error) => Err(error),
+    };
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let error = outcome.err().map(|error| error.to_string());
     Ok(Json(WebhookTrial { taken: error.is_none(), error, took_ms }))

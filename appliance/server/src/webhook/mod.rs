@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-pub(crate) use send::{Reach, SendError, send};
+pub(crate) use send::{Reach, SendError, Sender};
 
 use crate::domain::{Delivery, Timestamp, Webhook};
 use crate::store::{Event, Store, StoreError};
@@ -65,8 +65,9 @@ fn is_told_alike(one: &Webhook, other: &Webhook) -> bool {
 }
 
 async fn one(store: Store, id: Uuid, mut webhook: Webhook, reach: Reach) {
+    let sender = Sender::new(&webhook, reach);
     loop {
-        if let Err(error) = turn(&store, id, &mut webhook, reach).await {
+        if let Err(error) = turn(&store, id, &mut webhook, &sender).await {
             tracing::warn!(%error, webhook = %id, "how far a webhook was told cannot be kept");
             tokio::time::sleep(DATABASE_PAUSE).await;
         }
@@ -74,7 +75,12 @@ async fn one(store: Store, id: Uuid, mut webhook: Webhook, reach: Reach) {
 }
 
 /// Tells of what has come, and waits for more.
-async fn turn(store: &Store, id: Uuid, webhook: &mut Webhook, reach: Reach) -> Result<(), StoreError> {
+async fn turn(
+    store: &Store,
+    id: Uuid,
+    webhook: &mut Webhook,
+    sender: &Result<Sender, SendError>,
+) -> Result<(), StoreError> {
     let mut last = store.last_event();
     last.borrow_and_update();
     let events = store.events_after(webhook.delivery.done_with.unwrap_or_default(), AT_ONCE).await?;
@@ -91,7 +97,10 @@ async fn turn(store: &Store, id: Uuid, webhook: &mut Webhook, reach: Reach) -> R
             if let Some(next) = webhook.delivery.next_attempt_at {
                 tokio::time::sleep(next.remaining()).await;
             }
-            let outcome = send(webhook, reach, &format!("evt_{}", event.id), message(event)).await;
+            let outcome = match sender {
+                Ok(sender) => sender.send(&format!("evt_{}", event.id), message(event)).await,
+                Err(error) => Err(error.clone()),
+            };
             webhook.delivery = after(&webhook.delivery, event.id, outcome, Timestamp::now());
             store.note_delivery(id, &webhook.delivery).await?;
         }

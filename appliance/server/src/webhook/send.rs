@@ -19,7 +19,7 @@ use crate::domain::{Timestamp, Webhook};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a message did not arrive.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum SendError {
     #[error("{0} is an address of the appliance itself or of its link: such are not asked")]
     Refused(IpAddr),
@@ -74,34 +74,48 @@ impl Resolve for Reach {
     }
 }
 
-/// Posts `body` under this identifier, which is the same each time it is tried.
-pub(crate) async fn send(webhook: &Webhook, reach: Reach, id: &str, body: String) -> Result<(), SendError> {
-    let key = webhook.signing_key().ok_or(SendError::NoSecret)?;
-    let now = Timestamp::now().second().to_string();
-    let url: Url = webhook.url.parse().map_err(|error| unreachable(&error))?;
-    // The resolver is not asked for what is no name.
-    if let Some(Ok(address)) = url.host_str().map(|host| host.trim_matches(['[', ']']).parse()) {
-        reach.check(address)?;
+/// What posting to a webhook takes, made once for as long as the webhook stays as it is.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    client: Client,
+    url: Url,
+    key: hmac::Key,
+}
+
+impl Sender {
+    pub(crate) fn new(webhook: &Webhook, reach: Reach) -> Result<Self, SendError> {
+        let key = webhook.signing_key().ok_or(SendError::NoSecret)?;
+        let url: Url = webhook.url.parse().map_err(|error| unreachable(&error))?;
+        // The resolver is not asked for what is no name.
+        if let Some(Ok(address)) = url.host_str().map(|host| host.trim_matches(['[', ']']).parse()) {
+            reach.check(address)?;
+        }
+        Ok(Self { client: client(webhook, reach)?, url, key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
-    let sent = client(webhook, reach)?
-        .post(url)
-        .header("content-type", "application/json")
-        .header("webhook-id", id)
-        .header("webhook-timestamp", &now)
-        .header("webhook-signature", signature(&key, id, &now, &body))
-        .body(body)
-        .send()
-        .await;
-    match sent.map(|answer| answer.status()) {
-        Ok(status) if status.is_success() => Ok(()),
-        Ok(status) => Err(SendError::Answered(status)),
-        Err(error) => Err(unreachable(&error)),
+
+    /// Posts `body` under this identifier, which is the same each time it is tried.
+    pub(crate) async fn send(&self, id: &str, body: String) -> Result<(), SendError> {
+        let now = Timestamp::now().second().to_string();
+        let sent = self
+            .client
+            .post(self.url.clone())
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", &now)
+            .header("webhook-signature", signature(&self.key, id, &now, &body))
+            .body(body)
+            .send()
+            .await;
+        match sent.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => Ok(()),
+            Ok(status) => Err(SendError::Answered(status)),
+            Err(error) => Err(unreachable(&error)),
+        }
     }
 }
 
-fn signature(key: &[u8], id: &str, timestamp: &str, body: &str) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let tag = hmac::sign(&key, format!("{id}.{timestamp}.{body}").as_bytes());
+fn signature(key: &hmac::Key, id: &str, timestamp: &str, body: &str) -> String {
+    let tag = hmac::sign(key, format!("{id}.{timestamp}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(tag))
 }
 
@@ -150,6 +164,7 @@ mod tests {
     fn a_message_is_signed_as_the_standard_says() {
         // The example of the Standard Webhooks libraries.
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
         let signed = signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", r#"{"test": 2432232314}"#);
         assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
