@@ -758,6 +758,43 @@ async function exportAndImport() {
   if ((await named('pools', 'later')) === undefined) faults.push('the rollback brought nothing back')
 }
 
+/** All of it is sealed in a file, spoiled, and brought back. */
+async function backups() {
+  const passphrase = 'weir and sluice'
+  await visit('Backups')
+  await page.getByText('There is no backup yet').waitFor()
+  await button('Take a backup').click()
+  const order = page.getByRole('dialog', { name: 'Take a backup' })
+  await order.getByLabel('Passphrase').fill(passphrase)
+  await order.getByLabel('The same again').fill(passphrase)
+  await picture('backup-take')
+  await order.getByRole('button', { name: 'Take a backup' }).click()
+  await order.waitFor({ state: 'detached' })
+  const file = page.waitForEvent('download')
+  await page.getByRole('button', { name: /^Download: / }).click()
+  const sealed = await readFile(await (await file).path())
+  if (sealed.length < 1000 || sealed.includes('shop')) faults.push(`a backup of ${sealed.length} bytes can be read`)
+  const { id } = await named('pools', 'later')
+  await call('PATCH', `pools/${id}`, { description: 'spoiled' }, '*')
+  await page.getByRole('button', { name: /^Restore: / }).click()
+  const back = page.getByRole('dialog', { name: /^Restore what was there/ })
+  await back.getByLabel('Passphrase').fill('of another one')
+  await back.getByRole('button', { name: 'Show what would change' }).click()
+  await back.getByRole('alert').waitFor()
+  await back.getByLabel('Passphrase').fill(passphrase)
+  await back.getByRole('button', { name: 'Show what would change' }).click()
+  await back.locator('.change').first().waitFor()
+  await picture('backup-restore')
+  await back.getByRole('button', { name: /^Apply \d+ change/ }).click()
+  await back.waitFor({ state: 'detached' })
+  await button('Keep it').click()
+  const { body } = await call('GET', `pools/${id}`)
+  if (body.description !== '') faults.push(`restored, it is ${body.description}`)
+  await page.getByRole('button', { name: /^Delete: / }).click()
+  await dialog().getByRole('button', { name: 'Delete it' }).click()
+  await page.getByText('There is no backup yet').waitFor()
+}
+
 /** A list of more than one page is searched by the appliance. */
 async function longList() {
   const operations = Array.from({ length: 520 }, (_, n) => ({
@@ -1199,6 +1236,7 @@ const story = [
   editConflict,
   pendingChanges,
   exportAndImport,
+  backups,
   hostileContent,
   // Many screens: with the full matrix alone.
   ...(full ? [hostileEverywhere] : []),

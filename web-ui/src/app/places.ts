@@ -2,6 +2,7 @@
 import {
   IconAdjustments,
   IconApi,
+  IconArchive,
   IconArrowsSplit,
   IconBell,
   IconCertificate,
@@ -30,6 +31,7 @@ export interface Place {
     | '/'
     | '/access'
     | '/audit'
+    | '/backups'
     | '/certificates'
     | '/charts'
     | '/configuration'
@@ -166,6 +168,14 @@ export const PLACES: readonly Place[] = [
     icon: IconHistory,
     key: 'r',
     permission: 'balancing:read',
+  },
+  {
+    to: '/backups',
+    label: 'nav.backups',
+    group: 'system',
+    icon: IconArchive,
+    key: 'z',
+    permission: 'system:read',
   },
   { to: '/users', label: 'nav.users', group: 'system', icon: IconUsers, key: 'u', permission: 'accounts:read' },
   { to: '/audit', label: 'nav.audit', group: 'system', icon: IconShieldCheck, key: 'a', permission: 'audit:read' },

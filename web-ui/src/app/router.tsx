@@ -184,6 +184,11 @@ const configuration = createRoute({
   path: '/configuration',
   component: page(() => import('../pages/configuration/Configuration.tsx'), 'Configuration'),
 })
+const backups = createRoute({
+  getParentRoute: under,
+  path: '/backups',
+  component: page(() => import('../pages/backups/Backups.tsx'), 'Backups'),
+})
 
 export const router = createRouter({
   routeTree: root.addChildren([
@@ -208,6 +213,7 @@ export const router = createRouter({
     system,
     pending,
     configuration,
+    backups,
     users,
     profile,
   ]),

@@ -25,6 +25,7 @@ export const en = {
     revisions: 'Versions',
     pending: 'Pending changes',
     configuration: 'Export and import',
+    backups: 'Backups',
     users: 'Users',
     audit: 'Audit log',
     apiReference: 'API reference',

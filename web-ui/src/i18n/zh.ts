@@ -26,6 +26,7 @@ export const zh: Dictionary = {
     revisions: '配置版本',
     pending: '待应用变更',
     configuration: '导出与导入',
+    backups: '备份',
     users: '用户',
     audit: '审计日志',
     apiReference: 'API 参考',
