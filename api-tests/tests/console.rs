@@ -76,6 +76,11 @@ fn play(story: &str, settings: &[(&str, &str)]) -> Result<()> {
             match wish.as_str() {
                 "traffic please" => drop(threads.spawn(|| knock(&lab, &over))),
                 "a long download please" => downloads.extend(lab.client().download(&big, SLOW)),
+                "requests please" => {
+                    let site = format!("https://{VIRTUAL_IP}");
+                    let (page, secret) = (format!("{site}/"), format!("{site}/admin"));
+                    lab.client().run("curl", &["-sk", "--noproxy", "*", &page, &secret]).map(drop).ok();
+                }
                 "member 2 dies please" => drop(lab.members()[1].server.kill_for_good()),
                 "member 2 lives please" => lab.members()[1].server.resume(),
                 _ => continue,

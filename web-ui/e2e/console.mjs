@@ -458,6 +458,34 @@ async function requestTester() {
   await dialog().waitFor({ state: 'detached' })
 }
 
+/** What was asked at layer 7, by whom it was answered, and why it was not. */
+async function requests() {
+  await wish('requests')
+  await visit('Requests')
+  const refused = page.locator('.list tbody tr', { hasText: '/admin' }).first()
+  await refused.getByText('Rejected by a rule').waitFor()
+  await page.locator('.list tbody tr', { hasText: '200' }).first().waitFor()
+  await button('Hold still').click()
+  await picture('requests')
+  await refused.locator('td').first().click()
+  await dialog().getByText('no admin').waitFor()
+  await dialog().getByText('A policy refused the request', { exact: false }).waitFor()
+  await picture('request')
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+  await page.locator('.list tbody tr', { hasText: '200' }).first().locator('td').first().click()
+  await dialog().getByText('Member’s answer').waitFor()
+  await dialog()
+    .getByText(`${members.split(',')[0].split(':')[0].split('.').slice(0, 3).join('.')}.`, { exact: false })
+    .first()
+    .waitFor()
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+  await page.getByRole('combobox', { name: 'Status' }).click()
+  await page.getByRole('option', { name: '2xx' }).click()
+  await refused.waitFor({ state: 'detached' })
+}
+
 /** Objects that may be missing come and go as one: what a pool can do beyond the usual. */
 async function everyField() {
   await page.goto(`${address}/pools?create=true`)
@@ -1229,6 +1257,7 @@ const story = [
   certificates,
   policies,
   requestTester,
+  requests,
   everyField,
   observe,
   tokens,

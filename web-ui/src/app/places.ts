@@ -12,6 +12,7 @@ import {
   IconHeartbeat,
   IconHistory,
   IconLayoutDashboard,
+  IconListDetails,
   IconMapPin,
   IconNetwork,
   IconPlugConnected,
@@ -43,6 +44,7 @@ export interface Place {
     | '/policies'
     | '/pools'
     | '/reference'
+    | '/requests'
     | '/revisions'
     | '/settings'
     | '/system'
@@ -126,6 +128,14 @@ export const PLACES: readonly Place[] = [
     group: 'observe',
     icon: IconPlugConnected,
     key: 'q',
+    permission: 'balancing:read',
+  },
+  {
+    to: '/requests',
+    label: 'nav.requests',
+    group: 'observe',
+    icon: IconListDetails,
+    key: 'j',
     permission: 'balancing:read',
   },
   {

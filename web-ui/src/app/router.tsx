@@ -4,6 +4,7 @@ import { pageTexts } from '../i18n/index.ts'
 import { Empty } from '../ui/Empty.tsx'
 import { listSearch } from '../ui/list/search.ts'
 import { connectionSearch } from '../pages/connections/query.ts'
+import { requestSearch } from '../pages/requests/query.ts'
 import { Gate } from './Gate.tsx'
 import { Shell } from './Shell.tsx'
 
@@ -153,6 +154,12 @@ const packetTester = createRoute({
   path: 'test',
   component: page(() => import('../pages/connections/PacketTester.tsx'), 'PacketTester'),
 })
+const requests = createRoute({
+  getParentRoute: under,
+  path: '/requests',
+  validateSearch: requestSearch,
+  component: page(() => import('../pages/requests/Requests.tsx'), 'Requests'),
+})
 const topology = createRoute({
   getParentRoute: under,
   path: '/topology',
@@ -204,6 +211,7 @@ export const router = createRouter({
     start,
     policies.addChildren([tester]),
     connections.addChildren([packetTester]),
+    requests,
     topology,
     access,
     settings,

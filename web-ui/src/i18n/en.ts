@@ -16,6 +16,7 @@ export const en = {
     observe: 'Observe',
     topology: 'Topology',
     connections: 'Connections',
+    requests: 'Requests',
     access: 'Access and limits',
     settings: 'Settings',
     appliance: 'Appliance',

@@ -17,6 +17,7 @@ export const zh: Dictionary = {
     observe: '观测',
     topology: '拓扑',
     connections: '连接',
+    requests: '请求记录',
     access: '访问与限额',
     settings: '系统设置',
     appliance: '设备',

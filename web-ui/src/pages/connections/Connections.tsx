@@ -3,23 +3,21 @@
  * wants to read. One can be ended, which nothing undoes.
  */
 import { Button, Menu, Select, TextInput } from '@mantine/core'
-import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { getRouteApi, Link, Outlet, useNavigate } from '@tanstack/react-router'
-import { IconPlayerPause, IconPlayerPlay, IconPlugConnectedX, IconRoute } from '@tabler/icons-react'
-import { useDeferredValue, useMemo, useState } from 'react'
+import { IconPlugConnectedX, IconRoute } from '@tabler/icons-react'
+import { useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { answer, api, type Schemas } from '../../api/client.ts'
-import { cursorOf } from '../../api/collection.ts'
 import { servicesQuery } from '../../api/queries.ts'
+import { useObserved } from '../../api/useObserved.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { isProxied } from '../../services/modes.ts'
 import { DangerModal } from '../../ui/DangerModal.tsx'
-import { Empty } from '../../ui/Empty.tsx'
 import { age } from '../../ui/format.ts'
 import type { Column } from '../../ui/list/columns.ts'
-import { DataTable } from '../../ui/list/DataTable.tsx'
+import { ObservedList } from '../../ui/list/ObservedList.tsx'
 import { RowMenu } from '../../ui/list/RowMenu.tsx'
-import { ProblemNote } from '../../ui/ProblemNote.tsx'
 import { showToast } from '../../ui/toasts.ts'
 import { endText } from './ends.ts'
 import type { ConnectionSearch } from './query.ts'
@@ -27,28 +25,8 @@ import type { ConnectionSearch } from './query.ts'
 type Connection = Schemas['Connection']
 
 const route = getRouteApi('/connections')
-const KEY = 'connections'
-const AT_ONCE = 100
-/** So many pages are read anew together; of more one is told that they stand still. */
-const LIVE_PAGES = 5
-const AGAIN_MS = 2000
+const PATH = '/api/v1/connections'
 const STATES = ['opening', 'established', 'closing', 'reset'] as const
-
-function useConnections(search: ConnectionSearch, frozen: boolean) {
-  const asked = useDeferredValue(search)
-  return useInfiniteQuery({
-    queryKey: [KEY, asked],
-    queryFn: ({ pageParam, signal }) => {
-      const params = { query: { ...asked, limit: AT_ONCE, ...(pageParam && { cursor: pageParam }) } }
-      return answer(api.GET('/api/v1/connections', { params: params as object, signal }))
-    },
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => cursorOf(last),
-    refetchInterval: ({ state }) => (frozen || (state.data?.pages.length ?? 0) > LIVE_PAGES ? false : AGAIN_MS),
-    placeholderData: keepPreviousData,
-    retry: false,
-  })
-}
 
 export function Connections() {
   const { t } = useTranslation()
@@ -57,8 +35,7 @@ export function Connections() {
   const [ending, setEnding] = useState<Connection | null>(null)
   const queries = useQueryClient()
   const readOnly = useReadOnly()
-  const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = useConnections(search, frozen)
-  const rows = useMemo(() => data?.pages.flatMap(({ items }) => items), [data])
+  const seen = useObserved(PATH, search, frozen)
   const columns = useColumns()
   const filtered = Object.values(search).some((one) => one !== undefined)
   return (
@@ -71,62 +48,35 @@ export function Connections() {
           </Button>
         </span>
       </div>
-      <section className="card flush" aria-label={t('nav.connections')}>
-        <Filters />
-        <div className="filters">
-          <span className="dim grow">
-            {rows !== undefined && t('connections.shown', { n: rows.length })}
-            {hasNextPage && ` ${t('connections.more')}`}
-          </span>
-          <Button
-            size="compact-sm"
-            variant="default"
-            aria-pressed={frozen}
-            leftSection={frozen ? <IconPlayerPlay size={14} /> : <IconPlayerPause size={14} />}
-            onClick={() => setFrozen(!frozen)}
-          >
-            {t(frozen ? 'connections.goOn' : 'connections.freeze')}
-          </Button>
-        </div>
-        {error !== null && (
-          <div className="pad">
-            <ProblemNote error={error} retry={() => void refetch()} />
-          </div>
-        )}
-        {rows?.length === 0 && (
-          <Empty
-            title={t(filtered ? 'list.noMatch' : 'connections.empty')}
-            {...(filtered ? {} : { help: t('connections.emptyHelp') })}
-          />
-        )}
-        {rows !== undefined && rows.length > 0 && (
-          <div className="scroll-x">
-            <DataTable
-              label={t('nav.connections')}
-              rows={rows}
-              columns={columns}
-              idOf={({ id }) => id}
-              nameOf={({ client }) => endText(client)}
-              actions={
-                readOnly !== undefined
-                  ? undefined
-                  : (connection) => (
-                      <RowMenu name={endText(connection.client)}>
-                        <Menu.Item
-                          className="danger"
-                          leftSection={<IconPlugConnectedX size={14} />}
-                          onClick={() => setEnding(connection)}
-                        >
-                          {t('connections.end')}
-                        </Menu.Item>
-                      </RowMenu>
-                    )
-              }
-              more={hasNextPage && !isFetchingNextPage ? () => void fetchNextPage() : undefined}
-            />
-          </div>
-        )}
-      </section>
+      <ObservedList
+        label={t('nav.connections')}
+        seen={seen}
+        filters={<Filters />}
+        filtered={filtered}
+        shown={(n) => t('connections.shown', { n })}
+        empty={t('connections.empty')}
+        emptyHelp={t('connections.emptyHelp')}
+        frozen={frozen}
+        setFrozen={setFrozen}
+        columns={columns}
+        idOf={({ id }) => id}
+        nameOf={({ client }) => endText(client)}
+        actions={
+          readOnly !== undefined
+            ? undefined
+            : (connection) => (
+                <RowMenu name={endText(connection.client)}>
+                  <Menu.Item
+                    className="danger"
+                    leftSection={<IconPlugConnectedX size={14} />}
+                    onClick={() => setEnding(connection)}
+                  >
+                    {t('connections.end')}
+                  </Menu.Item>
+                </RowMenu>
+              )
+        }
+      />
       {ending !== null && (
         <DangerModal
           title={t('connections.endTitle')}
@@ -136,7 +86,7 @@ export function Connections() {
           act={async () => {
             await answer(api.DELETE('/api/v1/connections/{id}', { params: { path: { id: ending.id } } }))
             showToast({ tone: 'up', text: t('connections.ended', { client: endText(ending.client) }) })
-            await queries.invalidateQueries({ queryKey: [KEY] })
+            await queries.invalidateQueries({ queryKey: [PATH] })
           }}
         >
           {t('connections.endText')}

@@ -1,3 +1,5 @@
+import { textsOf } from '../../app/search.ts'
+
 /** What the list of connections can be asked for, in its address. */
 export interface ConnectionSearch {
   virtual_service_id?: string | undefined
@@ -9,5 +11,4 @@ export interface ConnectionSearch {
 
 const KEYS = ['virtual_service_id', 'member_id', 'client', 'protocol', 'state'] as const
 
-export const connectionSearch = (search: Record<string, unknown>): ConnectionSearch =>
-  Object.fromEntries(KEYS.flatMap((key) => (typeof search[key] === 'string' ? [[key, search[key]]] : [])))
+export const connectionSearch = textsOf<ConnectionSearch>(KEYS)

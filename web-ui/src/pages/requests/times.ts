@@ -1,0 +1,48 @@
+/** Where the time of a request went, and how it can end. */
+import type { Schemas } from '../../api/client.ts'
+
+type Times = Schemas['RequestTimes']
+
+export const PHASES = ['head', 'queue', 'connect', 'member', 'transfer'] as const
+type Phase = (typeof PHASES)[number]
+
+/** Every way in which a request can end badly. */
+export const ENDINGS = [
+  'bad_request',
+  'bad_proxy_header',
+  'tls_failed',
+  'head_too_large',
+  'body_too_large',
+  'too_many_connections',
+  'unauthorized',
+  'rejected',
+  'rate_limited',
+  'client_timeout',
+  'taken_back',
+  'client_gone',
+  'silent',
+  'service_gone',
+  'no_member',
+  'members_full',
+  'queue_full',
+  'queue_timeout',
+  'connect_failed',
+  'member_tls',
+  'member_timeout',
+  'member_closed',
+  'member_protocol',
+  'member_cut',
+] as const
+
+/** One phase after the other, in microseconds: what the API counts from the same beginning is taken apart. */
+export function phasesOf({ head_us, queue_us, connect_us, answer_us, total_us }: Times): Record<Phase, number> {
+  const before = queue_us + connect_us
+  const answered = answer_us ?? total_us
+  return {
+    head: head_us ?? 0,
+    queue: queue_us,
+    connect: connect_us,
+    member: Math.max(0, answered - before),
+    transfer: Math.max(0, total_us - Math.max(answered, before)),
+  }
+}
