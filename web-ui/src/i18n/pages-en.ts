@@ -214,7 +214,7 @@ export const pagesEn = {
     queue: 'Waiting for room',
     connect: 'Connecting',
     member: 'Member’s answer',
-    transfer: 'Passing the answer on',
+    transfer: 'Answering the client',
     total: 'Together',
     detail: 'Request of {{time}}',
     noHead: '(no head)',

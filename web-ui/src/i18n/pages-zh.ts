@@ -215,7 +215,7 @@ export const pagesZh: PagesDictionary = {
     queue: '等待空位',
     connect: '建立连接',
     member: '等待成员应答',
-    transfer: '传送应答',
+    transfer: '应答客户端',
     total: '合计',
     detail: '{{time}} 的请求',
     noHead: '（无请求头）',

@@ -2,7 +2,7 @@
 import type { Schemas } from '../../api/client.ts'
 import { PHASES, phasesOf } from './times.ts'
 
-export function RequestTimes({ of }: { of: Schemas['RequestTimes'] }) {
+export function RequestTimes({ of }: { of: Schemas['Request'] }) {
   const phases = phasesOf(of)
   return (
     <span className="bar phases" aria-hidden="true">

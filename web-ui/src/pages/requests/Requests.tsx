@@ -41,7 +41,7 @@ export function Requests() {
       <div className="page-head">
         <h1>{t('nav.requests')}</h1>
       </div>
-      <p className="dim">{t('requests.lead')}</p>
+      <p className="lead">{t('requests.lead')}</p>
       <ObservedList
         label={t('nav.requests')}
         seen={{ ...seen, rows }}
@@ -69,14 +69,14 @@ export function Requests() {
           <div className="detail">
             <RequestFacts of={opened} />
             <h3>{t('requests.times')}</h3>
-            <RequestTimes of={opened.times} />
+            <RequestTimes of={opened} />
             <dl className="facts">
               {PHASES.map((phase) => (
                 <div key={phase}>
                   <dt>
                     <span className={`swatch phase-${phase}`} aria-hidden="true" /> {t(`requests.${phase}`)}
                   </dt>
-                  <dd>{micro(phasesOf(opened.times)[phase])}</dd>
+                  <dd>{micro(phasesOf(opened)[phase])}</dd>
                 </div>
               ))}
               <div>
@@ -164,7 +164,7 @@ function useColumns(): Column<Row>[] {
         title: t('requests.status'),
         phone: 'status',
         cell: (request) => (
-          <span className="nowrap">
+          <span className="status">
             <Glyph tone={toneOf(request)} size={14} /> {request.status ?? t('common.none')}
           </span>
         ),
@@ -209,7 +209,7 @@ function useColumns(): Column<Row>[] {
         title: t('requests.times'),
         phone: 'hidden',
         roomy: true,
-        cell: ({ times }) => <RequestTimes of={times} />,
+        cell: (request) => <RequestTimes of={request} />,
       },
       {
         id: 'took',

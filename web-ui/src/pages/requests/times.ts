@@ -35,9 +35,11 @@ export const ENDINGS = [
 ] as const
 
 /** One phase after the other, in microseconds: what the API counts from the same beginning is taken apart. */
-export function phasesOf({ head_us, queue_us, connect_us, answer_us, total_us }: Times): Record<Phase, number> {
+export function phasesOf({ times, tries }: { times: Times; tries: number }): Record<Phase, number> {
+  const { head_us, queue_us, connect_us, answer_us, total_us } = times
   const before = queue_us + connect_us
-  const answered = answer_us ?? total_us
+  // Whom nobody asked does not answer: then it is all ours.
+  const answered = answer_us ?? (tries === 0 ? before : total_us)
   return {
     head: head_us ?? 0,
     queue: queue_us,
