@@ -33,6 +33,7 @@ type WordKey =
   | 'belowMinHealthy'
   | 'compare'
   | 'decision'
+  | 'ended'
   | 'headerVerb'
   | 'limitKey'
   | 'memberState'

@@ -1,14 +1,16 @@
 /** What can be written of virtual services and of the addresses they are offered on. */
 import { useQuery } from '@tanstack/react-query'
 import { poolsQuery, virtualIpsQuery } from '../api/queries.ts'
-import type { Field, Values } from '../ui/form/fields.ts'
+import type { TextKey } from '../i18n/index.ts'
+import type { Carried } from '../services/modes.ts'
+import type { Choice, Field, Values } from '../ui/form/fields.ts'
 import { ABOUT, CERTIFICATE, ENABLED, NAME, named, PEM, port, useWords } from './base.ts'
 import { TLS_VERSIONS, useCertificateChoices } from './certificates.ts'
 
 const upper = (words: readonly string[]) =>
   words.map((value) => ({ value, label: value.toUpperCase().replace('_', ' ') }))
 
-const UNSERVED = ['silence', 'reset'] as const
+const TOLD = ['silence', 'reset'] as const
 
 export const virtualIpFields: readonly Field[] = [
   { path: 'address', kind: 'mono', label: 'field.address', help: 'help.virtualIp', required: true },
@@ -356,18 +358,38 @@ export const ACCESS: readonly Field[] = [
   ...RATES,
 ]
 
-/** What those are told whom nobody serves. */
-export function useUnserved(): Field {
-  const choices = useWords('unserved', UNSERVED)
-  return {
-    path: 'unserved',
+/** What the forwarder can do for connections beyond forwarding: what their ends are told, and how floods of them are met. */
+export function useTold(carried: (values: Values) => Partial<Carried>): readonly Field[] {
+  const unserved = useWords('unserved', TOLD)
+  const ended = useWords('ended', TOLD)
+  const inLayer4 = (values: Values) => carried(values).forwarding !== 'proxy'
+  const isTcp = (values: Values) => inLayer4(values) && carried(values).protocol === 'tcp'
+  const translated = (values: Values) => isTcp(values) && /nat$/.test(carried(values).forwarding ?? '')
+  const choice = (path: string, choices: readonly Choice[], when: Field['when']): Field => ({
+    path,
     kind: 'choice',
-    label: 'field.unserved',
-    help: 'help.unserved',
+    label: `field.${path}` as TextKey,
+    help: `help.${path}` as TextKey,
     usual: 'silence',
     choices,
     advanced: true,
-  }
+    when,
+  })
+  return [
+    choice('unserved', unserved, inLayer4),
+    choice('ended', ended, isTcp),
+    {
+      path: 'syn_cookies_from',
+      kind: 'number',
+      label: 'field.synCookiesFrom',
+      help: 'help.synCookiesFrom',
+      min: 0,
+      max: 16_000_000,
+      optional: true,
+      advanced: true,
+      when: translated,
+    },
+  ]
 }
 
 const inLayer7 = ({ forwarding }: Values) => forwarding === 'proxy'
@@ -376,7 +398,7 @@ export function useServiceFields(): readonly Field[] {
   const { data: pools } = useQuery(poolsQuery)
   const { data: virtualIps } = useQuery(virtualIpsQuery)
   const certificates = useCertificateChoices()
-  const unserved = useUnserved()
+  const told = useTold((values) => values as Partial<Carried>)
   const isHttps = ({ protocol }: Values) => protocol === 'https'
   // Passed through to the member, unless there is a certificate.
   const mayEndTls = ({ protocol }: Values) => protocol === 'https' || protocol === 'tls'
@@ -439,7 +461,8 @@ export function useServiceFields(): readonly Field[] {
     { ...LOCAL_ADDRESSES, when: isFullNat },
     ENABLED,
     ...LIMITS,
-    ...[...ACCESS, unserved].map((field) => ({ ...field, when: (values: Values) => !inLayer7(values) })),
+    ...ACCESS.map((field) => ({ ...field, when: (values: Values) => !inLayer7(values) })),
+    ...told,
     ...PROXYING.map((field) => ({ ...field, when: inLayer7 })),
     ...COMPRESSION.map((field) => where(field, hasRequests)),
     ...ABOUT,

@@ -7,7 +7,7 @@ import { isProxied, type Mode, MODES } from './modes.ts'
 import { useTray } from '../pending/useTray.ts'
 import { certificateFields, TLS_VERSIONS, useCertificateChoices } from '../resources/certificates.ts'
 import { useAlgorithms } from '../resources/pools.ts'
-import { ACCESS, LIMITS, LOCAL_ADDRESSES, PROXYING, TUNNEL, tunnelled, useUnserved } from '../resources/services.ts'
+import { ACCESS, LIMITS, LOCAL_ADDRESSES, PROXYING, TUNNEL, tunnelled, useTold } from '../resources/services.ts'
 import type { ApiCall } from '../ui/form/commands.ts'
 import { created, type Field, type Values } from '../ui/form/fields.ts'
 import { ResourceForm } from '../ui/form/ResourceForm.tsx'
@@ -39,7 +39,9 @@ const inLayer4 = (values: Values) => !inLayer7(values)
 
 /** Written of the service as they are; all else says what it needs. */
 const OF_THE_SERVICE = new Set(
-  [LOCAL_ADDRESSES, ...LIMITS, ...ACCESS, ...TUNNEL, ...PROXYING].map(({ path }) => path).concat('unserved'),
+  [LOCAL_ADDRESSES, ...LIMITS, ...ACCESS, ...TUNNEL, ...PROXYING]
+    .map(({ path }) => path)
+    .concat('unserved', 'ended', 'syn_cookies_from'),
 )
 
 const pasted = ({ members, port, mode }: Values) =>
@@ -56,7 +58,7 @@ function useFields(): readonly Field[] {
   const { data: monitors = [] } = useQuery(monitorsQuery)
   const certificates = useCertificateChoices()
   const algorithms = useAlgorithms()
-  const unserved = useUnserved()
+  const told = useTold(({ mode }) => MODES[mode as Mode])
   const [, chain, privateKey] = certificateFields(true)
   const brings = (values: Values) => isHttps(values) && (certificates.length === 0 || values.certificateKind === 'new')
   return [
@@ -151,7 +153,8 @@ function useFields(): readonly Field[] {
     ...TUNNEL.map((field) => ({ ...field, when: tunnelled(field, isTunnel) })),
     { ...LOCAL_ADDRESSES, when: isFullNat },
     ...LIMITS,
-    ...[...ACCESS, unserved].map((field) => ({ ...field, when: inLayer4 })),
+    ...ACCESS.map((field) => ({ ...field, when: inLayer4 })),
+    ...told,
     ...PROXYING.map((field) => ({ ...field, when: inLayer7 })),
   ]
 }

@@ -1,7 +1,7 @@
 /** How a service carries what clients send: what the API says by protocol and forwarding is one choice here. */
 import type { VirtualService } from '../api/client.ts'
 
-type Carried = Pick<VirtualService, 'protocol' | 'forwarding'>
+export type Carried = Pick<VirtualService, 'protocol' | 'forwarding'>
 
 export const isProxied = ({ forwarding }: Carried) => forwarding === 'proxy'
 

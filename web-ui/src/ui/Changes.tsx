@@ -163,6 +163,7 @@ const WORDS: Record<string, string> = {
   '/monitors_needed': 'monitorsNeeded',
   '/proxy_protocol': 'proxyProtocol',
   '/unserved': 'unserved',
+  '/ended': 'ended',
   '/persistence/kind': 'persistence',
   '/rate_limit/key': 'limitKey',
 }

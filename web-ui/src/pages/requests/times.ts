@@ -26,6 +26,7 @@ export const ENDINGS = [
   'members_full',
   'queue_full',
   'queue_timeout',
+  'circuit_open',
   'connect_failed',
   'member_tls',
   'member_timeout',
