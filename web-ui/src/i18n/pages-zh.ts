@@ -262,7 +262,8 @@ export const pagesZh: PagesDictionary = {
     emptyHelp: '四层转发的服务的连接在持续期间列在这里。',
     end: '断开',
     endTitle: '断开此连接？',
-    endText: '连接立即被清除。若服务设置为告知两端，双方会收到复位；否则此后发送的报文会被丢弃，双方各自超时后才会察觉。此操作无法撤销。',
+    endText:
+      '连接立即被清除。若服务设置为告知两端，双方会收到复位；否则此后发送的报文会被丢弃，双方各自超时后才会察觉。此操作无法撤销。',
     ended: '已断开 {{client}} 的连接',
   },
   connectionState: { opening: '建立中', established: '已建立', closing: '关闭中', reset: '已复位' },
