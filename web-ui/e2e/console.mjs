@@ -823,6 +823,33 @@ async function backups() {
   await page.getByText('There is no backup yet').waitFor()
 }
 
+/** Who is told of events, and that it does not work; who has how much to themselves. */
+async function webhooksAndProjects() {
+  await visit('Webhooks')
+  await page.getByText('Nobody is told yet').waitFor()
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('pager')
+  await dialog().getByRole('textbox', { name: 'Address' }).fill('http://203.0.113.9:9/told')
+  await dialog().getByRole('textbox', { name: 'Events' }).fill('webhook.*')
+  await page.keyboard.press('Enter')
+  await button('Create').click()
+  await page.getByText('pager is created').waitFor()
+  await button('Actions for pager').click()
+  await page.getByRole('menuitem', { name: 'Send a test message' }).click()
+  await page.getByText('pager did not take the message: ', { exact: false }).waitFor()
+  await picture('webhooks')
+  await visit('Projects')
+  await page.getByText('No project yet').waitFor()
+  await page.keyboard.press('n')
+  await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('tenants')
+  await dialog().getByRole('textbox', { name: 'Pools' }).fill('3')
+  await button('Create').click()
+  await page.locator('.list').getByText('Pools 3').waitFor()
+  await picture('projects')
+  const { quotas } = (await named('projects', 'tenants')) ?? {}
+  if (quotas?.pools !== 3 || quotas.members !== null) faults.push(`the quotas are ${JSON.stringify(quotas)}`)
+}
+
 /** A list of more than one page is searched by the appliance. */
 async function longList() {
   const operations = Array.from({ length: 520 }, (_, n) => ({
@@ -1266,6 +1293,7 @@ const story = [
   pendingChanges,
   exportAndImport,
   backups,
+  webhooksAndProjects,
   hostileContent,
   // Many screens: with the full matrix alone.
   ...(full ? [hostileEverywhere] : []),

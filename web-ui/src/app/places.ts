@@ -8,6 +8,7 @@ import {
   IconCertificate,
   IconChartLine,
   IconFileCode,
+  IconFolders,
   IconGitPullRequest,
   IconHeartbeat,
   IconHistory,
@@ -23,6 +24,7 @@ import {
   IconSitemap,
   IconStack2,
   IconUsers,
+  IconWebhook,
 } from '@tabler/icons-react'
 import type { Schemas } from '../api/client.ts'
 import type { TextKey } from '../i18n/index.ts'
@@ -43,6 +45,7 @@ export interface Place {
     | '/pending'
     | '/policies'
     | '/pools'
+    | '/projects'
     | '/reference'
     | '/requests'
     | '/revisions'
@@ -52,6 +55,7 @@ export interface Place {
     | '/users'
     | '/virtual-ips'
     | '/virtual-services'
+    | '/webhooks'
   label: TextKey
   group: 'overview' | 'traffic' | 'observe' | 'system'
   icon: typeof IconServer2
@@ -156,6 +160,14 @@ export const PLACES: readonly Place[] = [
   },
   { to: '/events', label: 'nav.events', group: 'observe', icon: IconBell, key: 'e', permission: 'balancing:read' },
   {
+    to: '/webhooks',
+    label: 'nav.webhooks',
+    group: 'observe',
+    icon: IconWebhook,
+    key: 'n',
+    permission: 'balancing:read',
+  },
+  {
     to: '/pending',
     label: 'nav.pending',
     group: 'system',
@@ -186,6 +198,14 @@ export const PLACES: readonly Place[] = [
     icon: IconArchive,
     key: 'z',
     permission: 'system:read',
+  },
+  {
+    to: '/projects',
+    label: 'nav.projects',
+    group: 'system',
+    icon: IconFolders,
+    key: 'k',
+    permission: 'balancing:read',
   },
   { to: '/users', label: 'nav.users', group: 'system', icon: IconUsers, key: 'u', permission: 'accounts:read' },
   { to: '/audit', label: 'nav.audit', group: 'system', icon: IconShieldCheck, key: 'a', permission: 'audit:read' },

@@ -96,6 +96,18 @@ const users = createRoute({
   validateSearch: listSearch,
   component: page(() => import('../pages/users/List.tsx'), 'UserList'),
 })
+const projects = createRoute({
+  getParentRoute: under,
+  path: '/projects',
+  validateSearch: listSearch,
+  component: page(() => import('../pages/projects/List.tsx'), 'ProjectList'),
+})
+const webhooks = createRoute({
+  getParentRoute: under,
+  path: '/webhooks',
+  validateSearch: listSearch,
+  component: page(() => import('../pages/webhooks/List.tsx'), 'WebhookList'),
+})
 const profile = createRoute({
   getParentRoute: under,
   path: '/profile',
@@ -223,6 +235,8 @@ export const router = createRouter({
     configuration,
     backups,
     users,
+    projects,
+    webhooks,
     profile,
   ]),
   defaultPreload: 'intent',

@@ -145,6 +145,37 @@ const sayings: readonly Saying[] = [
   ['gRPC status {n}, want 0', 'gRPC 状态 {n}，期望 0'],
   ['no layer-4 service forwards to it: there is no way to check it by', '没有四层服务转发到它，无法经由转发路径检查'],
 
+  // Why a request did not end well.
+  [
+    'The client sent what is no request, or one that could be read in two ways.',
+    '客户端发送的不是有效请求，或可有两种解读。',
+  ],
+  ['The connection did not begin by telling who the client is.', '连接未以 PROXY 头说明客户端。'],
+  [
+    'No TLS came about: the client gave up, or nothing was found that both speak.',
+    'TLS 握手未完成：客户端放弃，或双方没有共同支持的参数。',
+  ],
+  ['The head of a request is larger than any may be.', '请求头超过上限。'],
+  ['The body of a request is larger than the service takes.', '请求体超过服务允许的大小。'],
+  ['There were as many connections as there may be.', '连接数已达上限。'],
+  ['The client did not show who it is.', '客户端未通过认证。'],
+  ['A policy refused the request.', '规则拒绝了该请求。'],
+  ['There were too many requests.', '请求过于频繁。'],
+  ['The client took too long to send its request.', '客户端发送请求超时。'],
+  ['The client went away before it had its answer.', '客户端在得到应答前离开。'],
+  ['No pool, or no member that takes new requests.', '没有服务器池，或没有可接收请求的成员。'],
+  ['Every member has as many requests as it may.', '所有成员的请求数均已达上限。'],
+  ['No member had room for the request in time.', '在时限内没有成员有空位。'],
+
+  // Why a webhook was not told.
+  [
+    '{a} is an address of the appliance itself or of its link: such are not asked',
+    '{a} 是设备自身或其直连网络的地址，不予访问',
+  ],
+  ['it cannot be asked: {a}', '无法访问：{a}'],
+  ['it answered {a}', '对方应答 {a}'],
+  ['its secret cannot be opened: give it again', '无法读取其密钥：请重新设置'],
+
   // What cannot be done.
   ['a second factor is asked for already: end it first', '两步验证已启用，请先停用'],
   ['there is no second factor to be confirmed', '没有待确认的两步验证'],

@@ -9,8 +9,10 @@ import { certificateFields } from './certificates.ts'
 import { useMonitorFields } from './monitors.ts'
 import { usePolicyFields } from './policies.ts'
 import { useMemberFields, usePoolFields } from './pools.ts'
+import { projectFields } from './projects.ts'
 import { useServiceFields, virtualIpFields } from './services.ts'
 import { interfaceFields, MACHINE, SYSLOG } from './settings.ts'
+import { webhookFields } from './webhooks.ts'
 
 interface Schema {
   type?: string | string[]
@@ -60,6 +62,8 @@ const FORMS: Record<string, () => readonly Field[]> = {
   PolicySpec: usePolicyFields,
   CertificateSpec: () => certificateFields(true),
   UserSpec: useUserFields,
+  WebhookSpec: () => webhookFields,
+  ProjectSpec: () => projectFields,
 }
 
 /** What only the console says: which of a policy's decisions there is, and whether there is an object at all. */

@@ -29,7 +29,7 @@ type Passed = 'columns' | 'toneOf' | 'order' | 'pills' | 'bulk' | 'aside'
 
 export interface ResourcePageProps<View extends Named, Spec> extends Pick<ListPageProps<View>, Passed> {
   /** Its address. */
-  place: '/pools' | '/monitors' | '/users' | '/virtual-ips' | '/certificates' | '/policies'
+  place: '/pools' | '/monitors' | '/users' | '/virtual-ips' | '/certificates' | '/policies' | '/projects' | '/webhooks'
   of: Collection<View, Spec>
   list: Listed<View>
   /** `edit` takes the name. */
