@@ -830,7 +830,7 @@ async function webhooksAndProjects() {
   await page.keyboard.press('n')
   await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('pager')
   await dialog().getByRole('textbox', { name: 'Address' }).fill('http://203.0.113.9:9/told')
-  await dialog().getByRole('textbox', { name: 'Events' }).fill('webhook.*')
+  await dialog().getByLabel('Events').first().fill('webhook.*')
   await page.keyboard.press('Enter')
   await button('Create').click()
   await page.getByText('pager is created').waitFor()
@@ -839,15 +839,19 @@ async function webhooksAndProjects() {
   await page.getByText('pager did not take the message: ', { exact: false }).waitFor()
   await picture('webhooks')
   await visit('Projects')
-  await page.getByText('No project yet').waitFor()
+  await page.locator('.list').getByText('default', { exact: true }).waitFor()
   await page.keyboard.press('n')
   await dialog().getByRole('textbox', { name: 'Name', exact: true }).fill('tenants')
   await dialog().getByRole('textbox', { name: 'Pools' }).fill('3')
   await button('Create').click()
   await page.locator('.list').getByText('Pools 3').waitFor()
   await picture('projects')
-  const { quotas } = (await named('projects', 'tenants')) ?? {}
+  const { id, quotas } = (await named('projects', 'tenants')) ?? {}
   if (quotas?.pools !== 3 || quotas.members !== null) faults.push(`the quotas are ${JSON.stringify(quotas)}`)
+  const told = await named('webhooks', 'pager')
+  await call('DELETE', `webhooks/${told?.id}`, undefined, '*')
+  await call('DELETE', `projects/${id}`, undefined, '*')
+  if ((await named('webhooks', 'pager')) !== undefined) faults.push('the webhook stays')
 }
 
 /** A list of more than one page is searched by the appliance. */

@@ -558,7 +558,8 @@ export const pagesEn = {
     ended: 'What both ends of a connection are told that is ended here: by hand, with its member, or after silence',
     webhookUrl: 'Events are posted there as JSON, one after the other, until each is taken',
     webhookEvents: 'As member.down, or all below a word as member.*; without any, all',
-    webhookSecret: 'whsec_ and 24 to 64 bytes in base64: messages are signed with it (HMAC-SHA256)',
+    webhookSecret: 'Messages are signed with it (HMAC-SHA256). Give it to the receiver now: it is not shown again',
+    webhookSecretKept: 'Empty: as it is. Otherwise whsec_ and 24 to 64 bytes in base64',
     webhookCa: 'The one authority to trust for its certificate; empty: those of the system',
     quotas: 'The most that it may have; empty: as many as it likes',
     synCookiesFrom: 'So many half-open connections; from there on a flood of them takes no memory. 0: always',
@@ -851,7 +852,7 @@ export const pagesEn = {
     create: 'New project',
     empty: 'No project yet',
     emptyHelp:
-      'Users of a project see and change what is theirs alone, as much as its quotas allow. What belongs to no project is the appliance’s.',
+      'Users of a project see and change what is theirs alone, as much as its quotas allow. Who belongs to none sees them all.',
     removeText: 'Only a project that nothing belongs to can be deleted.',
     quotas: 'Quotas',
     unbounded: 'Unbounded',

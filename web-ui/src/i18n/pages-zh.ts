@@ -554,7 +554,8 @@ export const pagesZh: PagesDictionary = {
     ended: '连接在本机被终止（手动、成员移除或静默超时）时，如何告知两端',
     webhookUrl: '事件以 JSON 逐条发送到此地址，直到对方接收',
     webhookEvents: '如 member.down，或用 member.* 表示某类全部事件；留空表示全部',
-    webhookSecret: 'whsec_ 加 24 至 64 字节的 base64，用于消息签名（HMAC-SHA256）',
+    webhookSecret: '用于消息签名（HMAC-SHA256）。请现在交给接收方，之后不再显示',
+    webhookSecretKept: '留空表示不变；否则填 whsec_ 加 24 至 64 字节的 base64',
     webhookCa: '验证其证书时唯一信任的 CA；留空则使用系统的 CA',
     quotas: '最多可拥有的数量；留空表示不限',
     synCookiesFrom: '半开连接达到此数后，SYN 洪泛不再占用内存。0 表示始终启用',
@@ -835,7 +836,7 @@ export const pagesZh: PagesDictionary = {
   projects: {
     create: '新建项目',
     empty: '还没有项目',
-    emptyHelp: '项目的用户只能查看和修改本项目的资源，数量受配额限制。不属于任何项目的资源归设备所有。',
+    emptyHelp: '项目的用户只能查看和修改本项目的资源，数量受配额限制。不属于任何项目的用户可以看到全部。',
     removeText: '只有空项目可以删除。',
     quotas: '配额',
     unbounded: '不限',

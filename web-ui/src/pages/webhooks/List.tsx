@@ -10,7 +10,7 @@ import { webhooks } from '../../api/resources.ts'
 import { useList } from '../../api/useList.ts'
 import { useReadOnly } from '../../app/usePermission.ts'
 import { said } from '../../i18n/index.ts'
-import { webhookFields } from '../../resources/webhooks.ts'
+import { changedWebhookFields, newSecret, webhookFields } from '../../resources/webhooks.ts'
 import { age, dateTime } from '../../ui/format.ts'
 import { EnabledState, Names, PlainName } from '../../ui/list/cells.tsx'
 import type { Column } from '../../ui/list/columns.ts'
@@ -33,6 +33,9 @@ const WORDS = {
 export function WebhookList() {
   const { t } = useTranslation()
   const attempt = useTrial()
+  const { create } = route.useSearch()
+  // Another one for each new webhook.
+  const initial = useMemo(() => ({ enabled: true, events: [], secret: create === true ? newSecret() : '' }), [create])
   return (
     <ResourcePage
       place="/webhooks"
@@ -42,7 +45,8 @@ export function WebhookList() {
       columns={useColumns()}
       textOf={({ url }) => url}
       fields={webhookFields}
-      initial={{ enabled: true, events: [] }}
+      editFields={changedWebhookFields}
+      initial={initial}
       readOnly={useReadOnly()}
       removal={() => t('webhooks.removeText')}
       actions={(webhook) => (
