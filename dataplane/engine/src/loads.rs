@@ -31,6 +31,14 @@ struct Seat {
     place: u32,
 }
 
+/// What is to be as it was, once something was tried.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    backend: u32,
+    active: u64,
+    contest: Option<(u32, Contest)>,
+}
+
 const NO_SEAT: Seat = Seat { service: NOBODY, place: NOBODY };
 
 impl Loads {
@@ -101,6 +109,29 @@ impl Loads {
         }
     }
 
+    /// The flow is as if it were forgotten, until that is taken back.
+    pub(crate) fn forget_on_trial(&mut self, conn: &Conn) -> Option<Memory> {
+        let backend = Some(conn.backend).filter(|_| counts(conn))?;
+        let service = self.seats.get(backend as usize).map_or(NOBODY, |seat| seat.service);
+        let contest = self.contests.get(service as usize).and_then(Option::clone);
+        let memory =
+            Memory { backend, active: self.of(backend), contest: contest.map(|contest| (service, contest)) };
+        self.end(backend);
+        Some(memory)
+    }
+
+    /// Takes back what was tried.
+    pub(crate) fn recall(&mut self, Memory { backend, active, contest }: Memory) {
+        if let Some(cell) = self.counters.backends.get(backend as usize) {
+            cell.active.set(active);
+        }
+        if let Some((service, contest)) = contest
+            && let Some(there) = self.contests.get_mut(service as usize)
+        {
+            *there = Some(contest);
+        }
+    }
+
     fn change(&mut self, backend: u32, new: impl FnOnce(u64) -> u64) {
         let Some(cell) = self.counters.backends.get(backend as usize) else { return };
         let before = cell.active.get();
@@ -146,7 +177,7 @@ pub(crate) fn compare(cost: Cost, (a, load_a): (&Taker, u64), (b, load_b): (&Tak
 }
 
 /// The tournament of one service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Contest {
     schedule: Arc<Schedule>,
     cost: Cost,

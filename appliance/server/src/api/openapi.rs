@@ -58,8 +58,25 @@ carry a strong `ETag`; changes need it as `If-Match`.";
 
 static JSON: LazyLock<String> = LazyLock::new(|| {
     // A document of maps and texts always serialises; without one the page would be empty.
-    document().to_pretty_json().unwrap_or_default() + "\n"
+    in_order(&document().to_pretty_json().unwrap_or_default())
 });
+
+/// Extensions are kept in a map without an order: of the two that an operation may have, the permission goes first, so that the
+/// description is the same each time.
+fn in_order(text: &str) -> String {
+    let mut ordered = String::with_capacity(text.len() + 1);
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let last = line.strip_suffix(',').filter(|line| line.ends_with("\"x-scoped\": true"));
+        let permission =
+            last.and_then(|_| lines.next_if(|next| next.trim_start().starts_with("\"x-permission\":")));
+        match (permission, last) {
+            (Some(permission), Some(last)) => ordered.extend([permission, ",\n", last, "\n"]),
+            _ => ordered.extend([line, "\n"]),
+        }
+    }
+    ordered
+}
 
 /// The description as it is served.
 pub(crate) fn json() -> &'static str {

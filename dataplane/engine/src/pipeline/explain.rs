@@ -226,7 +226,8 @@ impl Engine {
         // It counts for nobody.
         let mut loads = Loads::new(Arc::new(WorkerCounters::for_backends(0)));
         let mut visitor = None;
-        let (found, mut trial, numbers) = match self.met(scene, &packet, wide, &mut loads) {
+        let (met, gives_way) = self.met(scene, &packet, wide, &mut loads);
+        let (found, mut trial, numbers) = match met {
             Some((found, mut trial)) => {
                 told.flow = trial.flow().and_then(|flow| see(tables, scene.now, self.worker, &flow));
                 told.choice = Some(Choice::Flow);
@@ -234,7 +235,7 @@ impl Engine {
             }
             None if packet.stage == Stage::Error => return Err(self.unknown(scene, &packet, wide)),
             None if packet.stage == Stage::LaterPiece => return Err(Verdict::Drop(DropReason::NoFlow)),
-            None => match self.greet_on_trial(scene, sample, &packet, wide, told, &mut visitor) {
+            None => match self.greet_instead(gives_way, scene, sample, &packet, wide, (told, &mut visitor)) {
                 Err(Verdict::Drop(reason)) if refuses(tables, &packet, wide.as_ref(), reason) => {
                     told.reason = Some(reason);
                     return Err(room::refuse(scene, sample, 0, &packet, reason));
@@ -300,20 +301,42 @@ impl Engine {
         passed
     }
 
-    /// A copy of the flow that a packet is of, unless it is to give way to a new one.
+    /// A copy of the flow that a packet is of; or of one that is to give way to a new one.
     fn met(
         &mut self,
         scene: &Scene,
         packet: &Packet,
         wide: Option<WideAddresses>,
         loads: &mut Loads,
-    ) -> Option<(Found, Trial)> {
+    ) -> (Option<(Found, Trial)>, Option<Trial>) {
         let found = self.flows.view().find(packet.key, packet.place, wide.as_ref());
-        let mut trial = self.flows.copy(found)?;
+        let Some(mut trial) = self.flows.copy(found) else { return (None, None) };
         let is_whole = !matches!(packet.stage, Stage::Error | Stage::LaterPiece);
         let asks = is_whole && state::asks(packet.key.transport(), packet.flags);
-        let gone = asks && is_superseded(scene.tables, loads, &mut trial.flow()?, found.direction());
-        (!gone).then_some((found, trial))
+        let superseded = |mut flow| is_superseded(scene.tables, loads, &mut flow, found.direction());
+        if asks && trial.flow().is_some_and(superseded) {
+            (None, Some(trial))
+        } else {
+            (Some((found, trial)), None)
+        }
+    }
+
+    /// What would become of a packet of no flow once the one that gives way to it is forgotten.
+    fn greet_instead(
+        &mut self,
+        gives_way: Option<Trial>,
+        scene: &Scene,
+        sample: &mut Sample,
+        packet: &Packet,
+        wide: Option<WideAddresses>,
+        (told, visitor): (&mut Explained, &mut Option<Numbers>),
+    ) -> Result<Trial, Verdict> {
+        let before = gives_way.and_then(|mut gone| self.loads.forget_on_trial(gone.flow()?.conn));
+        let greeted = self.greet_on_trial(scene, sample, packet, wide, told, visitor);
+        if let Some(before) = before {
+            self.loads.recall(before);
+        }
+        greeted
     }
 
     /// What would become of a packet of no flow: what cookies have to do with it, or what would begin with it.
