@@ -36,10 +36,12 @@ bench: setup ## Measure the forwarder, the proxy beside HAProxy and nginx, ten t
 		cargo test --release --locked --quiet -p api-tests --test console -- --ignored --nocapture the_console_is_measured
 
 # What is shipped is built with optimisation across crates: it takes minutes more, and a fifth less of the proxy's processor time.
-image boot boot-test image-test: export PENSTOCK_PROGRAMS = $(CARGO_TARGET_DIR)/dist
+# `make test` boots what it has tested: PROFILE=release.
+PROFILE ?= dist
+image boot boot-test image-test: export PENSTOCK_PROGRAMS = $(CARGO_TARGET_DIR)/$(PROFILE)
 
 image: setup ## Build the bootable image in all formats, and the update (as root; FORMATS="qcow2 ova" for some)
-	@console=$$(.ci/console) && PENSTOCK_CONSOLE_DIR=$$console cargo build --profile dist --locked --workspace
+	@console=$$(.ci/console) && PENSTOCK_CONSOLE_DIR=$$console cargo build --profile $(PROFILE) --locked --workspace
 	@image-build/setup
 	@image-build/build "$$CARGO_TARGET_DIR/image" $(FORMATS)
 
