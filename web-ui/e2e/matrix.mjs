@@ -14,27 +14,27 @@ const FULL = ['light', 'dark'].flatMap((theme) =>
 )
 
 export async function matrix({ browser, context, address, gallery, faults, read, full, only }) {
-  const state = await context.storageState()
   const all = (await screens(read)).filter(({ name }) => only === undefined || only.includes(name))
-  const pages = await Promise.all(
-    (full ? FULL : SHORT).map(async (way) => {
-      const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: way.size, storageState: state })
-      await context.addInitScript(
-        ([theme, language]) => {
-          localStorage.setItem('mantine-color-scheme-value', theme)
-          localStorage.setItem('penstock.language', language)
-        },
-        [way.theme, way.language],
-      )
-      return { ...way, context, page: await equip(await context.newPage(), address, faults) }
-    }),
-  )
-  for (const { theme, language, size, context, page } of pages) {
+  const ways = full ? FULL : SHORT
+  for (const { theme, language, size } of ways) {
+    // As it is now: the session of a page that waits would end before its turn comes.
+    const storageState = await context.storageState()
+    const own = await browser.newContext({ ignoreHTTPSErrors: true, viewport: size, storageState })
+    await own.addInitScript(
+      ([theme, language]) => {
+        localStorage.setItem('mantine-color-scheme-value', theme)
+        localStorage.setItem('penstock.language', language)
+      },
+      [theme, language],
+    )
+    const page = await equip(await own.newPage(), address, faults)
     for (const { name, path } of all) {
       const scene = `${name}-${size.width}-${theme}-${language}`
       try {
         await visit(page, address + path)
         await page.screenshot({ path: join(gallery, `${scene}.png`), fullPage: !path.includes('create') })
+        // Signing in is not what was to be seen.
+        if ((await page.locator('.front').count()) > 0) throw new Error('signed out')
         await examine(page, scene, faults)
         if (full && theme === 'light') {
           await page.setViewportSize(ZOOMED)
@@ -45,9 +45,9 @@ export async function matrix({ browser, context, address, gallery, faults, read,
         faults.push(`${scene}: ${error.message}`)
       }
     }
-    await context.close()
+    await own.close()
   }
-  console.error(`console: ${all.length} screens in ${pages.length} ways`)
+  console.error(`console: ${all.length} screens in ${ways.length} ways`)
 }
 
 /** The browser gives up what it is loading when addresses of this machine change: then the page, or a part of it, is not there. */
